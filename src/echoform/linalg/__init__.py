@@ -1,0 +1,1 @@
+"""Inner products, iterative solvers, Fourier and non-uniform Fourier kernels, resampling matrices."""

@@ -1,0 +1,79 @@
+"""Conjugate gradients for Hermitian positive systems, batched over leading axes.
+
+Every sample of the batch runs its own recurrence: a sample that has converged stops moving while the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.inner import expand, squared_norm
+
+
+@dataclass(frozen=True)
+class CGResult:
+    """Solution of a conjugate-gradient run.
+
+    ``residuals`` has shape (iterations + 1, *batch) and holds |r_k| / |b| for every step, the start included.
+    """
+
+    solution: Tensor
+    residuals: Tensor
+    iterations: int
+
+
+def cg(
+    normal: Callable[[Tensor], Tensor],
+    rhs: Tensor,
+    *,
+    ndim: int,
+    start: Tensor | None = None,
+    tolerance: float = 1e-6,
+    max_iterations: int = 50,
+) -> CGResult:
+    """Solve N x = b for a Hermitian positive semi-definite N.
+
+    Args:
+        normal: applies N to a tensor shaped like ``rhs``.
+        rhs: b, shape (*batch, *sample) with ``ndim`` sample axes.
+        ndim: how many trailing axes make one sample.
+        start: first iterate, zero when absent.
+        tolerance: stop once |r| <= tolerance |b| for every sample.
+        max_iterations: upper bound on the applications of N.
+
+    Returns:
+        the iterate, the relative residuals of every step and the number of steps taken.
+
+    Source: Hestenes and Stiefel (1952), J. Res. NBS 49, section 3.
+    """
+    x = torch.zeros_like(rhs) if start is None else start
+    r = rhs if start is None else rhs - normal(start)
+    p = r
+    rho = squared_norm(r, ndim)
+    scale = squared_norm(rhs, ndim)
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    history = [(rho / scale).sqrt()]
+    iterations = 0
+    while iterations < max_iterations:
+        active = rho > tolerance**2 * scale
+        if not bool(active.any()):
+            break
+        q = normal(p)
+        curvature = (p.conj() * q).real.flatten(-ndim).sum(-1)
+        usable = active & (curvature > 0)
+        alpha = torch.where(usable, rho / torch.where(usable, curvature, torch.ones_like(curvature)), 0.0)
+        x = x + expand(alpha, ndim) * p
+        r = r - expand(alpha, ndim) * q
+        rho_next = squared_norm(r, ndim)
+        beta = torch.where(usable, rho_next / torch.where(rho > 0, rho, torch.ones_like(rho)), 0.0)
+        p = r + expand(beta, ndim) * p
+        rho = torch.where(usable, rho_next, rho)
+        iterations += 1
+        history.append((rho / scale).sqrt())
+        if not bool(usable.any()):
+            break
+    return CGResult(x, torch.stack(history), iterations)

@@ -1,0 +1,25 @@
+"""Inner products of image and measurement batches: one number per sample, all other axes summed.
+
+A batch is any tensor whose last ``ndim`` axes belong to one sample; the axes before them are kept.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def inner(a: Tensor, b: Tensor, ndim: int) -> Tensor:
+    """Return <a, b> = sum conj(a) b over the last ``ndim`` axes, shape ``a.shape[:-ndim]``."""
+    return torch.linalg.vecdot(a.flatten(-ndim), b.flatten(-ndim))
+
+
+def squared_norm(a: Tensor, ndim: int) -> Tensor:
+    """Return |a|^2 summed over the last ``ndim`` axes, real, shape ``a.shape[:-ndim]``."""
+    real = torch.view_as_real(a).flatten(-ndim - 1) if a.is_complex() else a.flatten(-ndim)
+    return real.square().sum(-1)
+
+
+def expand(values: Tensor, ndim: int) -> Tensor:
+    """Append ``ndim`` axes of length one so that per-sample ``values`` broadcast against samples of ``ndim`` axes."""
+    return values.reshape(*values.shape, *([1] * ndim))

@@ -1,0 +1,82 @@
+"""One measurement: y = A x + noise, with everything a reconstructor may know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from echoform.physics.noise import Noise
+from echoform.physics.operator import LinearOperator
+from echoform.scene.grid import Grid
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a person wants to see beside the image.
+
+    Attributes:
+        title: one line naming the measurement.
+        source: file or simulation it came from.
+        grid: pixel grid in metres, or None when the image has no metric axes.
+        truth: the scene, (B, C, H, W), when it is known (simulations).
+        notes: further facts, label to text.
+    """
+
+    title: str = "measurement"
+    source: str = ""
+    grid: Grid | None = None
+    truth: Tensor | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The samples y of a batch of scenes, the operator that took them and the noise they carry.
+
+    Attributes:
+        y: (B, *range_shape), zero where the operator's support is zero.
+        operator: A.
+        noise: the noise model, levels in the unit of y.
+        metadata: title, source, grid and, for simulations, the truth.
+
+    Raises:
+        ValueError: y does not fit the operator's range or holds a value that is not finite.
+    """
+
+    y: Tensor
+    operator: LinearOperator
+    noise: Noise
+    metadata: Metadata = field(default_factory=Metadata)
+
+    def __post_init__(self) -> None:
+        if tuple(self.y.shape[1:]) != tuple(self.operator.range_shape):
+            raise ValueError(
+                f"y has shape {tuple(self.y.shape)}, the operator's range is (batch, {self.operator.range_shape}); "
+                "check the order of pulses and frequencies"
+            )
+        if not bool(torch.isfinite(self.y.abs()).all()):
+            raise ValueError("y holds NaN or Inf; mark bad samples as missing in the operator instead")
+
+    def without(self, operator: LinearOperator) -> Measurement:
+        """Return the measurement seen by an operator with a smaller support: y is zeroed outside it."""
+        marks = operator.support()
+        y = self.y if marks is None else self.y * marks
+        return replace(self, y=y, operator=operator)
+
+
+def simulate(
+    x: Tensor,
+    operator: LinearOperator,
+    noise: Noise,
+    *,
+    generator: torch.Generator | None = None,
+    metadata: Metadata | None = None,
+) -> Measurement:
+    """Return the measurement of scenes ``x`` (B, C, H, W): noise is added on the operator's support only."""
+    y = noise.sample(operator(x), generator)
+    marks = operator.support()
+    if marks is not None:
+        y = y * marks
+    return Measurement(y, operator, noise, metadata or Metadata(title="simulation", truth=x))

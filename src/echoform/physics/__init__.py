@@ -1,0 +1,1 @@
+"""Linear measurement operators, one per file, and noise models."""

@@ -1,0 +1,130 @@
+"""Samples of the image's Fourier transform off the grid (plane-wave SAR, radial MRI, interferometry).
+
+    y_m = w_m sum_jk x_jk exp(+i k_m . (j', k')),      j' = j - H // 2,  k' = k - W // 2,  k_m in radians per pixel
+
+A^H A is Toeplitz and is applied with two FFTs of the doubled grid. The coarse version keeps the samples inside the coarse
+band: with the Kaiser-sinc interpolation U_s unbounded by the image border, A U_s = diag(w H_s(k)) (the same sum at s k)
+holds exactly, so it differs from Galerkin only through the two coarse pixels nearest the border, where the official
+U_s wraps around, and through samples dropped because |H_s| < 1e-3.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.nufft import image_to_samples, samples_to_image, toeplitz_apply, toeplitz_spectrum, wrap
+from echoform.linalg.resample import COARSE_ORIGIN, transfer
+from echoform.physics.operator import LinearOperator
+
+#: samples whose interpolation response falls below this are left out of a coarse version
+BAND_EDGE = 1e-3
+
+
+class NonuniformFourier(LinearOperator):
+    """A weighted non-uniform Fourier sum over the pixel grid.
+
+    Args:
+        points: k in radians per pixel, (row, column), shape (B or 1, 2, M), float64. The range is (C, *sample_shape) with
+            M samples in all, in row-major order.
+        weights: w, shape (B or 1, M), complex128 or float64; zero marks an entry that is not measured.
+        domain_shape: (C, H, W); all channels are sampled alike.
+        sample_shape: how the M samples are arranged, such as (pulses, frequencies).
+        dtype: complex64 or complex128, in which images and measurements are handled.
+
+    Raises:
+        ValueError: shapes disagree.
+    """
+
+    points: Tensor
+    weights: Tensor
+    toeplitz: Tensor
+    kept: Tensor
+
+    def __init__(
+        self,
+        points: Tensor,
+        weights: Tensor,
+        *,
+        domain_shape: tuple[int, int, int],
+        sample_shape: tuple[int, ...],
+        dtype: torch.dtype = torch.complex64,
+    ) -> None:
+        count = torch.Size(sample_shape).numel()
+        if points.ndim != 3 or points.shape[1:] != (2, count) or weights.ndim != 2 or weights.shape[1] != count:
+            raise ValueError(
+                f"sample_shape {sample_shape} asks for points (batch, 2, {count}) and weights (batch, {count}), "
+                f"got {tuple(points.shape)} and {tuple(weights.shape)}"
+            )
+        super().__init__(domain_shape, (domain_shape[0], *sample_shape))
+        self._dtype = dtype
+        rows = max(points.shape[0], weights.shape[0])
+        self.register_buffer("points", wrap(points.double()).expand(rows, -1, -1))
+        self.register_buffer("weights", weights.to(torch.complex128).expand(rows, -1))
+        self.register_buffer("kept", torch.nonzero((self.weights != 0).any(0)).squeeze(-1)[None])
+        eps = 1e-13 if dtype == torch.complex128 else 1e-7
+        power = self.weights[:, self.kept[0]].abs().square()
+        spectra = [
+            toeplitz_spectrum(power[b], self.points[b][:, self.kept[0]].contiguous(), domain_shape[1:], eps=eps)
+            for b in range(rows)
+        ]
+        self.register_buffer("toeplitz", torch.stack(spectra)[:, None].to(torch.zeros((), dtype=dtype).real.dtype))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype given at construction."""
+        return self._dtype
+
+    def support(self) -> Tensor:
+        """Return the measured entries, (B or 1, 1, *sample_shape)."""
+        return (self.weights != 0).to(self.toeplitz.dtype).unflatten(-1, self.range_shape[1:])[:, None]
+
+    def _sensor(self, index: int) -> tuple[Tensor, Tensor]:
+        points = self.points[index][:, self.kept[0]].to(self.toeplitz.dtype).contiguous()
+        return points, self.weights[index][self.kept[0]].to(self.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the samples, (..., B, C, *sample_shape)."""
+        outputs = []
+        for b in range(x.shape[-4]):
+            points, weights = self._sensor(b % self.batch)
+            values = weights * image_to_samples(x[..., b, :, :, :], points)
+            full = torch.zeros(*values.shape[:-1], self.weights.shape[1], dtype=values.dtype, device=values.device)
+            outputs.append(full.index_copy(-1, self.kept[0], values))
+        return torch.stack(outputs, -3).unflatten(-1, self.range_shape[1:])
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return the conjugate sum, (..., B, C, H, W)."""
+        flat = y.flatten(-len(self.range_shape) + 1)
+        outputs = []
+        for b in range(flat.shape[-3]):
+            points, weights = self._sensor(b % self.batch)
+            values = weights.conj() * flat[..., b, :, :][..., self.kept[0]]
+            outputs.append(samples_to_image(values, points, self.domain_shape[1:]))
+        return torch.stack(outputs, -4)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return A^H A x through its Toeplitz form."""
+        return toeplitz_apply(self.toeplitz, x)
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the same sum on the coarse grid, samples weighted by H_s(k) (see the module's text for the bound)."""
+        if factor == 1:
+            return self
+        channels, height, width = self.domain_shape
+        if height % factor or width % factor:
+            raise ValueError(
+                f"domain {self.domain_shape} cannot be coarsened by {factor}: pad both sides to a multiple of it"
+            )
+        coarse = (channels, height // factor, width // factor)
+        offset = [factor * (c // 2) + COARSE_ORIGIN - n // 2 for c, n in zip(coarse[1:], (height, width), strict=True)]
+        response = transfer(factor, self.points[:, 0]) * transfer(factor, self.points[:, 1])
+        response = torch.where(response.abs() < BAND_EDGE, torch.zeros_like(response), response)
+        phase = torch.exp(1j * (offset[0] * self.points[:, 0] + offset[1] * self.points[:, 1]))
+        return NonuniformFourier(
+            factor * self.points,
+            self.weights * response * phase,
+            domain_shape=coarse,
+            sample_shape=self.range_shape[1:],
+            dtype=self.dtype,
+        )

@@ -1,0 +1,375 @@
+"""The contract of every linear sensor: y = A x, with what solvers and networks need to know about A.
+
+Images have shape (..., B, C, H, W) and measurements (..., B, *range_shape). Parameters of an operator are buffers whose
+leading axis is the batch (length B, or 1 for all samples alike), so one batch can hold a different sensor per sample, and
+any number of axes may stand before the batch axis. No call changes an operator; noise is not its property.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from echoform.linalg.cg import cg
+from echoform.linalg.inner import expand
+from echoform.linalg.resample import downsample, upsample
+from echoform.linalg.spectrum import SpectralDensity, lanczos_density, largest_eigenvalue
+
+PROBE_SEED = 20210517
+
+
+class LinearOperator(nn.Module, ABC):
+    """A known linear sensor A.
+
+    Attributes:
+        domain_shape: (C, H, W) of the image, without the batch axis.
+        range_shape: shape of the measurement, without the batch axis.
+    """
+
+    def __init__(self, domain_shape: tuple[int, int, int], range_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.domain_shape = domain_shape
+        self.range_shape = range_shape
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Return A x, shape (..., B, *range_shape)."""
+
+    @abstractmethod
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return A^H y, shape (..., B, *domain_shape)."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """The dtype of images and measurements this operator works in."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the operator's parameters live."""
+        return next(self.buffers()).device
+
+    @property
+    def batch(self) -> int:
+        """Number of different sensors held: the batch length of the parameters, 1 when shared by all samples."""
+        return max(b.shape[0] for b in self.buffers())
+
+    def support(self) -> Tensor | None:
+        """Return a 0/1 tensor that broadcasts over (B, *range_shape), or None when every entry is a sample.
+
+        Entries marked 0 are padding (a dropped pulse, an unsampled frequency): A x is zero there, and so must y be.
+        """
+        return None
+
+    def samples(self) -> Tensor:
+        """Return the number of measured entries per sensor, shape (batch,), float64."""
+        marks = self.support()
+        if marks is None:
+            return torch.full(
+                (1,), float(torch.Size(self.range_shape).numel()), dtype=torch.float64, device=self.device
+            )
+        full = marks.expand(marks.shape[0], *self.range_shape)
+        return full.flatten(1).sum(1, dtype=torch.float64)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return A^H A x; overridden where there is a faster form."""
+        return self.adjoint(self.forward(x))
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return A_s = A U_s, the sensor seen from a grid ``factor`` times coarser (Galerkin; overrides say what they are)."""
+        return self if factor == 1 else GalerkinOperator(self, factor)
+
+    def prox(
+        self, y: Tensor, anchor: Tensor, weight: Tensor, *, tolerance: float = 1e-6, max_iterations: int = 50
+    ) -> Tensor:
+        """Return argmin_u |A u - y|^2 + weight |u - anchor|^2 by conjugate gradients from the anchor.
+
+        Args:
+            y: measurement, (B, *range_shape).
+            anchor: image, (B, *domain_shape).
+            weight: positive, shape (B,) or (1,).
+            tolerance: relative residual at which to stop; closed forms ignore it.
+            max_iterations: bound on the applications of A^H A; closed forms ignore it.
+        """
+        return self.prox_from_backprojection(
+            self.adjoint(y), anchor, weight, tolerance=tolerance, max_iterations=max_iterations
+        )
+
+    def prox_from_backprojection(
+        self,
+        backprojection: Tensor,
+        anchor: Tensor,
+        weight: Tensor,
+        *,
+        tolerance: float = 1e-6,
+        max_iterations: int = 50,
+    ) -> Tensor:
+        """Return :meth:`prox` given A^H y, so that one adjoint serves many weights; overridden by closed forms."""
+        w = expand(weight, 3)
+        result = cg(
+            lambda u: self.normal(u) + w * u,
+            backprojection + w * anchor,
+            ndim=3,
+            start=anchor,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+        )
+        return result.solution
+
+    def probe(self) -> Tensor:
+        """Return the fixed random image, CN(0, 1) or N(0, 1), from which norm and spectrum are estimated."""
+        generator = torch.Generator().manual_seed(PROBE_SEED)
+        shape = (self.batch, *self.domain_shape)
+        real = torch.float64 if self.dtype in (torch.complex128, torch.float64) else torch.float32
+        if self.dtype.is_complex:
+            parts = torch.randn((*shape, 2), generator=generator, dtype=real) * 0.5**0.5
+            return torch.view_as_complex(parts).to(self.device)
+        return torch.randn(shape, generator=generator, dtype=real).to(self.device)
+
+    @torch.no_grad()
+    def norm(self) -> Tensor:
+        """Return the spectral norm |A|_2 per sensor, shape (batch,), by power iteration unless known in closed form."""
+        return largest_eigenvalue(self.normal, self.probe(), ndim=3).sqrt()
+
+    @torch.no_grad()
+    def spectrum(self) -> SpectralDensity:
+        """Return the spectral density of A^H A: twelve nodes by Lanczos from one probe unless known in closed form."""
+        size = torch.Size(self.domain_shape).numel()
+        return lanczos_density(self.normal, self.probe(), ndim=3, steps=min(12, size))
+
+    def normalized(self) -> LinearOperator:
+        """Return A / |A|_2; raises ValueError for the zero operator, which has no direction to keep."""
+        norm = self.norm()
+        if bool((norm <= 0).any()):
+            raise ValueError("the operator is zero for at least one sensor, so it cannot be scaled to unit norm")
+        return ScaledOperator(self, 1 / norm)
+
+    @property
+    def H(self) -> LinearOperator:
+        """The adjoint as an operator from measurements to images."""
+        return AdjointOperator(self)
+
+    def __matmul__(self, other: LinearOperator) -> ComposedOperator:
+        return ComposedOperator(self, other)
+
+    def __rmul__(self, scalar: complex) -> ScaledOperator:
+        value = torch.as_tensor([scalar], device=self.device)
+        return ScaledOperator(self, value.to(self.dtype if value.is_complex() else self.probe().real.dtype))
+
+
+class GalerkinOperator(LinearOperator):
+    """A_s = A U_s with the Kaiser-sinc U_s of :mod:`echoform.linalg.resample`: exact, at the cost of the fine grid."""
+
+    def __init__(self, base: LinearOperator, factor: int) -> None:
+        channels, height, width = base.domain_shape
+        if height % factor or width % factor:
+            raise ValueError(
+                f"domain {base.domain_shape} cannot be coarsened by {factor}: pad both sides to a multiple of it"
+            )
+        super().__init__((channels, height // factor, width // factor), base.range_shape)
+        self.base = base
+        self.factor = factor
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the fine operator."""
+        return self.base.dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return A U x."""
+        return self.base(upsample(x, self.factor))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return U^H A^H y."""
+        return downsample(self.base.adjoint(y), self.factor)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return U^H (A^H A) U x, by the fine operator's own fast normal."""
+        return downsample(self.base.normal(upsample(x, self.factor)), self.factor)
+
+    def support(self) -> Tensor | None:
+        """Return the fine operator's support."""
+        return self.base.support()
+
+
+class ScaledOperator(LinearOperator):
+    """c A with one factor per sensor, shape (batch,) or (1,)."""
+
+    scale: Tensor
+
+    def __init__(self, base: LinearOperator, scale: Tensor) -> None:
+        super().__init__(base.domain_shape, base.range_shape)
+        self.base = base
+        self.register_buffer("scale", scale)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the operator that is scaled."""
+        return self.base.dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return c (A x)."""
+        return expand(self.scale, len(self.range_shape)) * self.base(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return conj(c) (A^H y)."""
+        return expand(self.scale.conj(), 3) * self.base.adjoint(y)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return |c|^2 A^H A x."""
+        return expand(self.scale.abs().square(), 3) * self.base.normal(x)
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return c A_s with the base operator's own coarse version."""
+        return ScaledOperator(self.base.coarsen(factor), self.scale)
+
+    def support(self) -> Tensor | None:
+        """Return the base operator's support."""
+        return self.base.support()
+
+    def norm(self) -> Tensor:
+        """Return |c| |A|."""
+        return self.scale.abs() * self.base.norm()
+
+    def spectrum(self) -> SpectralDensity:
+        """Return the density of |c|^2 A^H A."""
+        return self.base.spectrum().scaled(self.scale.abs().square())
+
+    def prox_from_backprojection(
+        self,
+        backprojection: Tensor,
+        anchor: Tensor,
+        weight: Tensor,
+        *,
+        tolerance: float = 1e-6,
+        max_iterations: int = 50,
+    ) -> Tensor:
+        """Return the base operator's prox with A^H y / |c|^2 and weight / |c|^2: the same minimiser."""
+        power = self.scale.abs().square()
+        return self.base.prox_from_backprojection(
+            backprojection / expand(power, 3),
+            anchor,
+            weight / power,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+        )
+
+
+class AdjointOperator(LinearOperator):
+    """A^H as an operator in its own right; its domain is the range of A and need not be an image."""
+
+    def __init__(self, base: LinearOperator) -> None:
+        super().__init__(base.range_shape, base.domain_shape)  # pyright: ignore[reportArgumentType]
+        self.base = base
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the base operator."""
+        return self.base.dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return A^H x."""
+        return self.base.adjoint(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return A y."""
+        return self.base(y)
+
+    @property
+    def H(self) -> LinearOperator:
+        """The base operator."""
+        return self.base
+
+
+class ComposedOperator(LinearOperator):
+    """(A B) x = A (B x)."""
+
+    def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
+        if outer.domain_shape != inner.range_shape:
+            raise ValueError(
+                f"cannot compose: the outer operator takes {outer.domain_shape}, the inner one gives {inner.range_shape}"
+            )
+        super().__init__(inner.domain_shape, outer.range_shape)
+        self.outer = outer
+        self.inner = inner
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the outer operator."""
+        return self.outer.dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return A (B x)."""
+        return self.outer(self.inner(x))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return B^H (A^H y)."""
+        return self.inner.adjoint(self.outer.adjoint(y))
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return B^H (A^H A) B x, by the outer operator's own fast normal."""
+        return self.inner.adjoint(self.outer.normal(self.inner(x)))
+
+    def support(self) -> Tensor | None:
+        """Return the outer operator's support."""
+        return self.outer.support()
+
+
+class StackedOperator(LinearOperator):
+    """Several sensors of one scene: y = [A_1 x; A_2 x; ...], each flattened and laid end to end."""
+
+    def __init__(self, parts: Sequence[LinearOperator]) -> None:
+        domains = {p.domain_shape for p in parts}
+        if len(domains) != 1:
+            raise ValueError(f"stacked operators must share one domain, got {sorted(domains)}")
+        self.lengths = [torch.Size(p.range_shape).numel() for p in parts]
+        super().__init__(parts[0].domain_shape, (sum(self.lengths),))
+        self.parts = nn.ModuleList(parts)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the first part."""
+        return self._operators()[0].dtype
+
+    def _operators(self) -> list[LinearOperator]:
+        return list(self.parts)  # pyright: ignore[reportReturnType]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the flattened measurements, (..., B, M)."""
+        return torch.cat([p(x).flatten(-len(p.range_shape)) for p in self._operators()], -1)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return sum_i A_i^H y_i."""
+        pieces = [
+            p.adjoint(piece.unflatten(-1, p.range_shape))
+            for p, piece in zip(self._operators(), y.split(self.lengths, -1), strict=True)
+        ]
+        return torch.stack(pieces).sum(0)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return sum_i A_i^H A_i x."""
+        return torch.stack([p.normal(x) for p in self._operators()]).sum(0)
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the stack of the parts' own coarse versions."""
+        return StackedOperator([p.coarsen(factor) for p in self._operators()])
+
+    def support(self) -> Tensor | None:
+        """Return the parts' supports laid end to end, or None when no part has one."""
+        marks = [p.support() for p in self._operators()]
+        if all(m is None for m in marks):
+            return None
+        rows = max(m.shape[0] for m in marks if m is not None)
+        flat = []
+        for p, m in zip(self._operators(), marks, strict=True):
+            full = torch.ones(1, device=self.device) if m is None else m
+            flat.append(full.expand(rows, *p.range_shape).flatten(1))
+        return torch.cat(flat, 1)
+
+
+def stack(parts: Sequence[LinearOperator]) -> StackedOperator:
+    """Return the sensor that measures with all ``parts`` at once; raises ValueError when their domains differ."""
+    return StackedOperator(parts)

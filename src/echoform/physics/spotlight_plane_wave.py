@@ -1,0 +1,43 @@
+"""Spotlight SAR in the plane-wave (polar format) regime: a non-uniform Fourier sum.
+
+    y[p, n] = sum_j x_j exp(+i (K[p, n] - k_c) . r_j),        K = (4 pi f_n / c) u_p on the ground plane
+
+It is the far-field form of the exact operator: |q - r| - |q| ~ -u . r. The image carries the phase reference exp(i k_c . r),
+so that its spectrum lies about zero and can be coarsened. A scatterer at r appears where the polar format puts it, at the
+point with the same differential range and the same range rate at mid-aperture; the displacement is of the order |r|^2 / 2R.
+The focus holds while |r| < 2 rho_a sqrt(R / lambda) (Carrara, Goodman and Majewski, Spotlight SAR, 1995, section 3.4).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from echoform.physics.nonuniform_fourier import NonuniformFourier
+from echoform.scene.collection import SpotlightCollection
+from echoform.scene.grid import Grid
+
+
+def plane_wave_spotlight(
+    collection: SpotlightCollection, grid: Grid, *, dtype: torch.dtype = torch.complex64
+) -> NonuniformFourier:
+    """Return the plane-wave spotlight operator of a collection on a ground-plane grid.
+
+    Args:
+        collection: antenna positions and frequencies, with the mask of measured samples.
+        grid: image grid; its spacing should not exceed the resolution c / 2B and lambda / (2 dtheta).
+        dtype: complex64 or complex128.
+
+    Returns:
+        an operator with range (1, pulses, frequencies).
+    """
+    offset = collection.wavenumber() - collection.carrier()[:, None, None, :]
+    dy, dx = grid.spacing_m
+    points = torch.stack([offset[..., 1] * dy, offset[..., 0] * dx], 1)
+    pulses, frequencies = points.shape[-2:]
+    return NonuniformFourier(
+        points.flatten(-2),
+        collection.kept.double().flatten(-2),
+        domain_shape=(1, *grid.shape),
+        sample_shape=(pulses, frequencies),
+        dtype=dtype,
+    )

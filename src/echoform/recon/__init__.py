@@ -1,0 +1,1 @@
+"""Reconstruction: every method behind one door, ``Reconstructor.forward(measurement) -> Estimate``."""

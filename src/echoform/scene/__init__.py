@@ -1,0 +1,1 @@
+"""What is imaged and from where: grids, collections, scatterers and textures."""
