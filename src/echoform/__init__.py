@@ -1,0 +1,3 @@
+"""echoform: images from the measurements of any known linear sensor, radar first."""
+
+__version__ = "0.1.0"
