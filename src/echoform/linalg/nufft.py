@@ -23,19 +23,65 @@ def accuracy(dtype: torch.dtype) -> float:
     return 1e-13 if dtype == torch.complex128 else 1e-6
 
 
+#: transforms with fewer points and pixels than this run on one thread: starting a team would cost more than the sum
+SINGLE_THREAD_SIZE = 1 << 16
+
+
+def threads(size: int) -> int:
+    """Return how many threads a transform over ``size`` points or pixels should use."""
+    return 1 if size < SINGLE_THREAD_SIZE else torch.get_num_threads()
+
+
 def wrap(points: Tensor) -> Tensor:
     """Fold angles into [-pi, pi): on a pixel grid the sums do not change."""
     return points - TWO_PI * torch.floor(points / TWO_PI + 0.5)
 
 
+def _plain(values: Tensor) -> Tensor:
+    """Return values laid out in memory as numpy needs them: contiguous, with no conjugation left to be done."""
+    return values.contiguous().resolve_conj()
+
+
+def _plain_gradient(result: Tensor) -> Tensor:
+    """Make the gradient that arrives at ``result`` plain too."""
+    if result.requires_grad:
+        result.register_hook(_plain)
+    return result
+
+
+def _options(dtype: torch.dtype, device: torch.device, isign: int, *, size: int, dim: int = 2) -> dict[str, float]:
+    """Return what every transform is called with; threads and sorting are choices of the CPU library only.
+
+    In one dimension the fine grid stays in the cache, and sorting the points costs as much as the sum itself.
+    """
+    options: dict[str, float] = {"eps": accuracy(dtype), "isign": isign, "modeord": 0, "upsampfac": 2.0}
+    if device.type == "cpu":
+        options |= {"nthreads": threads(size), "spread_sort": 0 if dim == 1 else 2}
+    return options
+
+
 def image_to_samples(x: Tensor, points: Tensor) -> Tensor:
     """Return f of shape (..., M) from images (..., H, W) and points (2, M) of the matching real dtype."""
-    return finufft_type2(points, x.contiguous(), eps=accuracy(x.dtype), isign=1, modeord=0)
+    options = _options(x.dtype, x.device, 1, size=max(x.numel(), points.numel()))
+    return _plain_gradient(finufft_type2(points, _plain(x), **options))
 
 
 def samples_to_image(c: Tensor, points: Tensor, shape: tuple[int, int]) -> Tensor:
     """Return the images (..., H, W), adjoint of :func:`image_to_samples`, from values (..., M) at points (2, M)."""
-    return finufft_type1(points, c.contiguous(), shape, eps=accuracy(c.dtype), isign=-1, modeord=0)
+    options = _options(c.dtype, c.device, -1, size=max(shape[0] * shape[1], c.numel()))
+    return _plain_gradient(finufft_type1(points, _plain(c), shape, **options))
+
+
+def points_to_modes(c: Tensor, points: Tensor, count: int) -> Tensor:
+    """Return f_n = sum_m c_m exp(-i n' t_m), n' = n - N // 2, of shape (..., N), from values (..., M) at angles t (M,)."""
+    options = _options(c.dtype, c.device, -1, size=c.numel(), dim=1)
+    return _plain_gradient(finufft_type1(points[None], _plain(c), (count,), **options))
+
+
+def modes_to_points(f: Tensor, points: Tensor) -> Tensor:
+    """Return c_m = sum_n f_n exp(+i n' t_m) of shape (..., M), adjoint of :func:`points_to_modes`."""
+    options = _options(f.dtype, f.device, 1, size=points.numel(), dim=1)
+    return _plain_gradient(finufft_type2(points[None], _plain(f), **options))
 
 
 def toeplitz_spectrum(weights: Tensor, points: Tensor, shape: tuple[int, int], *, eps: float) -> Tensor:
@@ -54,7 +100,8 @@ def toeplitz_spectrum(weights: Tensor, points: Tensor, shape: tuple[int, int], *
     """
     doubled = (2 * shape[0], 2 * shape[1])
     values = torch.complex(weights, torch.zeros_like(weights))
-    kernel = finufft_type1(points, values, doubled, eps=eps, isign=-1, modeord=0)
+    options = _options(values.dtype, values.device, -1, size=max(doubled[0] * doubled[1], values.numel()))
+    kernel = finufft_type1(points, values, doubled, **(options | {"eps": eps}))
     # Lag -H (and -W) has no positive partner and joins no pair of pixels: zero keeps the kernel Hermitian.
     kernel = kernel * _inner_lags(doubled, kernel)
     return torch.fft.fft2(torch.fft.ifftshift(kernel, dim=(-2, -1))).real

@@ -59,6 +59,10 @@ class Measurement:
         if not bool(torch.isfinite(self.y.abs()).all()):
             raise ValueError("y holds NaN or Inf; mark bad samples as missing in the operator instead")
 
+    def to(self, device: torch.device) -> Measurement:
+        """Return the measurement with samples, operator and noise on ``device`` (the operator itself is moved)."""
+        return replace(self, y=self.y.to(device), operator=self.operator.to(device), noise=self.noise.to(device))
+
     def without(self, operator: LinearOperator) -> Measurement:
         """Return the measurement seen by an operator with a smaller support: y is zeroed outside it."""
         marks = operator.support()

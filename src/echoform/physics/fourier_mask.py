@@ -121,9 +121,15 @@ class FourierMask(LinearOperator):
         tolerance: float = 1e-6,
         max_iterations: int = 50,
     ) -> Tensor:
-        """Return IFFT (FFT(A^H y + w a) / (|W|^2 + w)), exact."""
+        """Return IFFT (FFT(A^H y + w a) / (|W|^2 + w)), exact; the anchor's own spectrum where nothing is measured.
+
+        Without that last clause rounding of A^H y at unmeasured frequencies would be divided by w, which may be 1e-8.
+        """
         w = expand(weight, 3)
-        return circulant(1 / (self.eigenvalues + w), backprojection + w * anchor)
+        known = torch.fft.fft2(backprojection)
+        start = torch.fft.fft2(anchor)
+        blended = (known + w * start) / (self.eigenvalues + w)
+        return torch.fft.ifft2(torch.where(self.eigenvalues > 0, blended, start))
 
 
 def _frequencies(size: int, like: Tensor) -> Tensor:

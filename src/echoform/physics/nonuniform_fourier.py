@@ -15,6 +15,7 @@ from torch import Tensor
 
 from echoform.linalg.nufft import image_to_samples, samples_to_image, toeplitz_apply, toeplitz_spectrum, wrap
 from echoform.linalg.resample import COARSE_ORIGIN, transfer
+from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.operator import LinearOperator
 
 #: samples whose interpolation response falls below this are left out of a coarse version
@@ -106,6 +107,13 @@ class NonuniformFourier(LinearOperator):
     def normal(self, x: Tensor) -> Tensor:
         """Return A^H A x through its Toeplitz form."""
         return toeplitz_apply(self.toeplitz, x)
+
+    def spectrum(self) -> SpectralDensity:
+        """Return the Lanczos density with its mean put right: tr(A^H A) / n = sum |w|^2 is known exactly."""
+        density = super().spectrum()
+        trace = self.weights.abs().square().sum(1).to(density.nodes.dtype)
+        mean = density.mean(lambda node: node)
+        return density.scaled(torch.where(mean > 0, trace / mean, torch.ones_like(mean)))
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the same sum on the coarse grid, samples weighted by H_s(k) (see the module's text for the bound)."""

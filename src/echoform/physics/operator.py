@@ -50,12 +50,12 @@ class LinearOperator(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         """Where the operator's parameters live."""
-        return next(self.buffers()).device
+        return next((b.device for b in self.buffers()), torch.device("cpu"))
 
     @property
     def batch(self) -> int:
         """Number of different sensors held: the batch length of the parameters, 1 when shared by all samples."""
-        return max(b.shape[0] for b in self.buffers())
+        return max((b.shape[0] for b in self.buffers()), default=1)
 
     def support(self) -> Tensor | None:
         """Return a 0/1 tensor that broadcasts over (B, *range_shape), or None when every entry is a sample.
@@ -247,15 +247,13 @@ class ScaledOperator(LinearOperator):
         tolerance: float = 1e-6,
         max_iterations: int = 50,
     ) -> Tensor:
-        """Return the base operator's prox with A^H y / |c|^2 and weight / |c|^2: the same minimiser."""
+        """Return the base operator's prox with A^H y / |c|^2 and weight / |c|^2: the same minimiser; the anchor where c = 0."""
         power = self.scale.abs().square()
-        return self.base.prox_from_backprojection(
-            backprojection / expand(power, 3),
-            anchor,
-            weight / power,
-            tolerance=tolerance,
-            max_iterations=max_iterations,
+        safe = torch.where(power > 0, power, torch.ones_like(power))
+        solution = self.base.prox_from_backprojection(
+            backprojection / expand(safe, 3), anchor, weight / safe, tolerance=tolerance, max_iterations=max_iterations
         )
+        return torch.where(expand(power > 0, 3), solution, anchor)
 
 
 class AdjointOperator(LinearOperator):

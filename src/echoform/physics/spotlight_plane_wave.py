@@ -11,6 +11,7 @@ The focus holds while |r| < 2 rho_a sqrt(R / lambda) (Carrara, Goodman and Majew
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.scene.collection import SpotlightCollection
@@ -30,14 +31,28 @@ def plane_wave_spotlight(
     Returns:
         an operator with range (1, pulses, frequencies).
     """
+    spacing_m = torch.tensor([grid.spacing_m], dtype=torch.float64, device=collection.antenna_m.device)
+    return plane_wave_samples(collection, grid.shape, spacing_m, dtype=dtype)
+
+
+def plane_wave_samples(
+    collection: SpotlightCollection, shape: tuple[int, int], spacing_m: Tensor, *, dtype: torch.dtype = torch.complex64
+) -> NonuniformFourier:
+    """Return the plane-wave operators of a batch of collections, each on a grid of its own pixel size.
+
+    Args:
+        collection: B collections.
+        shape: (H, W), pixels, common to all.
+        spacing_m: (dy, dx) of each grid, (B or 1, 2), metres, float64.
+        dtype: complex64 or complex128.
+    """
     offset = collection.wavenumber() - collection.carrier()[:, None, None, :]
-    dy, dx = grid.spacing_m
-    points = torch.stack([offset[..., 1] * dy, offset[..., 0] * dx], 1)
+    points = torch.stack([offset[..., 1] * spacing_m[:, :1, None], offset[..., 0] * spacing_m[:, 1:, None]], 1)
     pulses, frequencies = points.shape[-2:]
     return NonuniformFourier(
         points.flatten(-2),
         collection.kept.double().flatten(-2),
-        domain_shape=(1, *grid.shape),
+        domain_shape=(1, *shape),
         sample_shape=(pulses, frequencies),
         dtype=dtype,
     )

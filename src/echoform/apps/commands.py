@@ -1,0 +1,216 @@
+"""What the commands do: read, reconstruct, score, and write everything or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from echoform.apps.errors import UsageError
+from echoform.apps.methods import METHODS
+from echoform.apps.options import Compare, Info, Reconstruct, RunOptions
+from echoform.apps.saving import resolved, save_run
+from echoform.measure.atomic import atomic_folder
+from echoform.measure.errors import one_line
+from echoform.measure.measurement import Measurement
+from echoform.measure.reading import read
+from echoform.measure.splitting import drop_pulses
+from echoform.physics.noise import GaussianNoise
+from echoform.recon.reconstructor import Estimate
+from echoform.report.numbers import fixed
+from echoform.report.provenance import measurement_facts
+from echoform.report.run import Run, enlarged_target
+from echoform.report.scores import MethodResult, score
+
+
+def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
+    """Carry out ``echoform reconstruct``."""
+    measurement = with_sigma(read(options.file), options.sigma)
+    out = options.out or Path("runs") / f"{options.file.stem}-{options.method}"
+    configuration = resolved(replace(options, out=out), command="reconstruct", arguments=arguments)
+    with atomic_folder(out) as part:
+        run = carry_out(measurement, (options.method,), options, configuration=configuration, weight=options.weight)
+        save_run(part, run)
+    announce(run, out)
+
+
+def compare(options: Compare, arguments: list[str]) -> None:
+    """Carry out ``echoform compare``."""
+    measurement = with_sigma(read(options.file), options.sigma)
+    out = options.out or Path("runs") / f"{options.file.stem}-compare"
+    configuration = resolved(replace(options, out=out), command="compare", arguments=arguments)
+    with atomic_folder(out) as part:
+        run = carry_out(
+            measurement, options.methods, options, configuration=configuration, keep_pulses=options.keep_pulses
+        )
+        save_run(part, run)
+    announce(run, out)
+
+
+def info(options: Info) -> None:
+    """Carry out ``echoform info``."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for label, text in measurement_facts(read(options.file)).items():
+        table.add_row(Text(one_line(label), style="bold"), Text(one_line(text)))
+    _console().print(table)
+
+
+def with_sigma(measurement: Measurement, sigma: float | None) -> Measurement:
+    """Return the measurement with the noise level given by the user, or as it is."""
+    if sigma is None:
+        return measurement
+    if not 0 < sigma < float("inf"):
+        raise UsageError(f"--sigma must be a positive number, got {sigma}")
+    return replace(measurement, noise=GaussianNoise(torch.tensor([sigma])))
+
+
+def carry_out(
+    measurement: Measurement,
+    methods: tuple[str, ...],
+    options: RunOptions,
+    *,
+    configuration: dict[str, object],
+    weight: float | None = None,
+    keep_pulses: float | None = None,
+) -> Run:
+    """Return the run of the named methods on a measurement.
+
+    Args:
+        measurement: what was read or simulated.
+        methods: names in :data:`METHODS`; a method that does not fit is left out with a warning while another remains.
+        options: seed and depth of the pictures.
+        configuration: resolved options, for the record.
+        weight: regularisation weight given by the user.
+        keep_pulses: share of the pulses the methods see, or None for all.
+
+    Raises:
+        UsageError: no method could be carried out, or an option has no meaning.
+    """
+    if not methods:
+        raise UsageError(f"no method was named; choose from {', '.join(METHODS)}")
+    if not 0 < options.dynamic_range_db < float("inf"):
+        raise UsageError(f"--dynamic-range-db must be a positive number, got {options.dynamic_range_db}")
+    warnings = _warnings(measurement)
+    seen, held_out = measurement, None
+    if keep_pulses is not None:
+        try:
+            generator = torch.Generator().manual_seed(options.seed)
+            seen, held_out = drop_pulses(measurement, keep_pulses, generator=generator)
+        except ValueError as error:
+            raise UsageError(f"--keep-pulses {keep_pulses}: {error}") from error
+    done, failures = _estimates(seen, methods, seed=options.seed, weight=weight)
+    if not done:
+        raise UsageError("; ".join(failures))
+    target = enlarged_target(seen, done[0][1].mean)
+    results = tuple(
+        MethodResult(
+            name,
+            METHODS[name].label,
+            estimate,
+            seconds,
+            score(seen, estimate, held_out=held_out, target=target),
+        )
+        for name, estimate, seconds in done
+    )
+    return Run(
+        seen,
+        results,
+        target=target,
+        configuration=configuration,
+        finished=time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        warnings=(*warnings, *failures, *_shortfalls(results)),
+        dynamic_range_db=options.dynamic_range_db,
+        held_out=held_out,
+    )
+
+
+def _warnings(measurement: Measurement) -> list[str]:
+    found = []
+    if bool((measurement.noise.sigma <= 0).any()):
+        found.append(
+            "The measurement states no noise level, so weights are chosen as if there were none and residuals are not "
+            "compared with noise: give --sigma."
+        )
+    if measurement.y.shape[0] > 1:
+        found.append(f"The file holds {measurement.y.shape[0]} scenes: pictures and numbers here are of the first.")
+    if measurement.operator.domain_shape[0] > 1:
+        found.append(f"The image has {measurement.operator.domain_shape[0]} channels: pictures show the first.")
+    return found
+
+
+def _shortfalls(results: tuple[MethodResult, ...]) -> list[str]:
+    """What the methods themselves say went less than well."""
+    found = []
+    for result in results:
+        if result.estimate.facts.get("unreached", 0) > 0:
+            found.append(
+                f"{result.label}: no weight explains the samples exactly as well as the stated noise allows; check the noise "
+                "level (--sigma)."
+            )
+        if result.estimate.facts.get("unconverged", 0) > 0:
+            found.append(f"{result.label}: stopped at its limit of iterations before its tolerance was met.")
+    return found
+
+
+def _estimates(
+    measurement: Measurement, methods: tuple[str, ...], *, seed: int, weight: float | None
+) -> tuple[list[tuple[str, Estimate, float]], list[str]]:
+    """Run the methods one after another; return (name, estimate, seconds) of those that worked and why others did not."""
+    done: list[tuple[str, Estimate, float]] = []
+    failures: list[str] = []
+    with progress() as bar:
+        task = bar.add_task("", total=len(methods))
+        for name in dict.fromkeys(methods):
+            bar.update(task, description=METHODS[name].label)
+            try:
+                reconstructor = METHODS[name].build(weight)
+                start = time.perf_counter()
+                with torch.no_grad():
+                    estimate = reconstructor(measurement, generator=torch.Generator().manual_seed(seed))
+                seconds = time.perf_counter() - start
+                if not bool(torch.isfinite(estimate.mean.abs()).all()):
+                    raise ValueError("the image holds NaN or Inf; the measurement or its noise level is out of scale")
+                done.append((name, estimate, seconds))
+            except (ValueError, TypeError, UsageError) as error:
+                failures.append(f"{METHODS[name].label} could not be carried out: {error}")
+            bar.advance(task)
+    return done, failures
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Yield a progress bar on the error stream, gone when the work is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+        yield bar
+
+
+def announce(run: Run, out: Path) -> None:
+    """Print the numbers of a run and where its report is."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for result in run.results:
+        table.add_column(result.label, justify="right")
+    for index, first in enumerate(run.results[0].scores):
+        cells = [fixed(result.scores[index].value, first.decimals) for result in run.results]
+        table.add_row(first.label + (f", {first.unit}" if first.unit else ""), *cells)
+    table.add_row("Time, s", *(fixed(result.seconds, 2) for result in run.results))
+    console = _console()
+    console.print(table)
+    for line in run.warnings:
+        print(f"echoform: note: {one_line(line)}", file=sys.stderr)
+    console.print(Text(f"Report: {out / 'report.html'}"), soft_wrap=True)
+
+
+def _console() -> Console:
+    """The terminal; when the output goes to a file or a pipe, lines are wide enough not to be folded."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=160)

@@ -1,0 +1,125 @@
+"""The options of every command: one frozen dataclass each, from which command line, help and saved configuration come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional
+
+from echoform.apps.methods import DEFAULT_METHOD, METHODS
+
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = tyro.extras.literal_type_from_choices(list(METHODS))
+
+OptionalNumber = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
+InputFile = Positional[Annotated[Path, tyro.conf.arg(metavar="FILE")]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every run of a reconstruction takes."""
+
+    sigma: OptionalNumber = None
+    """Standard deviation of the noise of one sample, in the unit of the samples; replaces what the file says."""
+
+    seed: int = 0
+    """Seed of everything that is drawn at random."""
+
+    dynamic_range_db: float = 50.0
+    """Depth of the pictures below their peak, decibels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruct(RunOptions):
+    """Form an image from a measurement file and write a report."""
+
+    file: InputFile
+    """Measurement: echoform HDF5 or AFRL Gotcha .mat."""
+
+    method: MethodName = DEFAULT_METHOD
+    """How to form the image."""
+
+    weight: OptionalNumber = None
+    """Regularisation weight of tikhonov or l1; chosen from the noise level when absent."""
+
+    out: OptionalFolder = None
+    """Folder to write; runs/<file>-<method> when absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(RunOptions):
+    """Reconstruct a measurement file by several methods, side by side in one report."""
+
+    file: InputFile
+    """Measurement: echoform HDF5 or AFRL Gotcha .mat."""
+
+    methods: tuple[MethodName, ...] = tuple(METHODS)
+    """Which methods, in the order shown."""
+
+    keep_pulses: OptionalNumber = None
+    """Share of the pulses to reconstruct from, drawn at random; the others judge the images (prediction error)."""
+
+    out: OptionalFolder = None
+    """Folder to write; runs/<file>-compare when absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """Print what a measurement file holds."""
+
+    file: InputFile
+    """Measurement: echoform HDF5 or AFRL Gotcha .mat."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo(RunOptions):
+    """Simulate a spotlight radar collection with missing pulses and compare all methods on it."""
+
+    methods: tuple[MethodName, ...] = tuple(METHODS)
+    """Which methods, in the order shown."""
+
+    pixels: int = 128
+    """Side of the image, pixels; as many pulses and frequencies are simulated."""
+
+    snr_db: float = 20.0
+    """Signal-to-noise ratio of one sample, decibels."""
+
+    keep_pulses: float = 0.4
+    """Share of the pulses to reconstruct from, drawn at random; the others judge the images."""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/demo")
+    """Folder to write."""
+
+
+DESCRIPTION = """Forms images from the measurements of any known linear sensor, radar first.
+
+Examples:
+  echoform demo --out demo_out
+  echoform info data.h5
+  echoform reconstruct data.h5 --method l1
+  echoform compare data.h5 --keep-pulses 0.4 --seed 0
+
+Each run writes one folder: report.html (opens without a network), images, metrics.json and config.json.
+`echoform --version` prints the version; `echoform COMMAND --help` the options of a command."""
+
+Command = Reconstruct | Compare | Info | Demo
+
+
+def parse(arguments: list[str]) -> Command:
+    """Return the command that the arguments ask for.
+
+    Raises:
+        SystemExit: help was asked for (code 0) or the arguments are wrong (code 2), said on the terminal already.
+    """
+    return tyro.cli(
+        Command,  # pyright: ignore[reportArgumentType]
+        prog="echoform",
+        description=DESCRIPTION,
+        args=arguments,
+    )

@@ -1,0 +1,71 @@
+"""What a run leaves in its folder: report.html, config.json, metrics.json, images.h5 and one .npy for each method."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import h5py
+import numpy as np
+from torch import Tensor
+
+from echoform.report.page import render
+from echoform.report.run import Run, build_page
+from echoform.report.scores import MethodResult
+
+
+def save_run(folder: Path, run: Run) -> None:
+    """Write every file of a run into a folder that exists."""
+    (folder / "report.html").write_text(render(build_page(run)), encoding="utf-8")
+    _write_json(folder / "config.json", run.configuration | {"finished": run.finished, "environment": run.environment})
+    _write_json(folder / "metrics.json", {result.name: _numbers(result) for result in run.results})
+    with h5py.File(folder / "images.h5", "w") as file:
+        for result in run.results:
+            _save_estimate(file.create_group(result.name), result)
+            np.save(folder / f"{result.name}.npy", _array(result.estimate.mean), allow_pickle=False)
+
+
+def resolved(options: object, *, command: str, arguments: list[str]) -> dict[str, object]:
+    """Return the resolved configuration of a run: the command as typed and every option with the value used."""
+    from echoform import __version__
+
+    values = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in dataclasses.asdict(options).items()  # pyright: ignore[reportArgumentType]
+    }
+    return {"echoform": __version__, "command": command, "arguments": arguments, "options": values}
+
+
+def _numbers(result: MethodResult) -> dict[str, object]:
+    return {
+        "label": result.label,
+        "seconds": result.seconds,
+        "scores": {score.key: _finite(score.value) for score in result.scores},
+        "facts": {name: _finite(value) for name, value in result.estimate.facts.items()},
+    }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity: both become null."""
+    return value if math.isfinite(value) else None
+
+
+def _write_json(path: Path, content: dict[str, object]) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _save_estimate(group: h5py.Group, result: MethodResult) -> None:
+    group.attrs["label"] = result.label
+    for name, value in (
+        ("mean", result.estimate.mean),
+        ("std", result.estimate.std),
+        ("samples", result.estimate.samples),
+    ):
+        if value is not None:
+            group.create_dataset(name, data=_array(value))
+
+
+def _array(value: Tensor) -> np.ndarray:
+    return value.detach().cpu().resolve_conj().numpy()

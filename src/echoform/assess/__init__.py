@@ -1,0 +1,1 @@
+"""Assessment: metrics, point-target response and, later, uncertainty and detection."""

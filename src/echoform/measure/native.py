@@ -1,0 +1,186 @@
+"""The native file of a measurement: HDF5, version 1.
+
+    /                   attributes format = "echoform-measurement", version = 1
+    /y                  float32, float64, complex64 or complex128 (compound r, i), shape (B, *range_shape)
+    /operator           class, its constructor's arguments, and a group for each operator it is made of
+    /noise              class, sigma, gain
+    /metadata           text (JSON: title, source, notes), and where known shape, spacing_m of the grid and truth
+
+Nothing is pickled or evaluated, and classes are found in a table, never by a name to import.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import torch
+from torch import Tensor
+
+from echoform.measure.atomic import atomic_path
+from echoform.measure.errors import MeasurementFileError, quote
+from echoform.measure.hdf5_node import DAMAGED, FLOATS, NUMBERS, GroupReader, GroupWriter, one_of
+from echoform.measure.measurement import Measurement, Metadata
+from echoform.measure.operator_codecs import read_operator, write_operator
+from echoform.measure.signature import FileKind, require
+from echoform.physics.fourier_mask import FourierMask
+from echoform.physics.noise import GaussianNoise, Noise, PoissonGaussianNoise
+from echoform.physics.nonuniform_fourier import NonuniformFourier
+from echoform.physics.operator import LinearOperator
+from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.scene.grid import Grid
+
+FORMAT = "echoform-measurement"
+VERSION = 1
+
+#: operators whose samples have their own dtype, whatever the image
+_TYPED = (FourierMask, NonuniformFourier, ExactSpotlight)
+_NOISES = ("GaussianNoise", "PoissonGaussianNoise")
+
+
+def save(measurement: Measurement, path: Path) -> None:
+    """Write a measurement to a native HDF5 file; the name appears only when the file is complete.
+
+    Raises:
+        TypeError: an operator, noise or dtype that the format does not know.
+        ValueError: parts of the measurement do not fit each other.
+        OutputError: the file cannot be written there.
+    """
+    problem = _misfit(measurement.y, measurement.operator, measurement.noise)
+    if problem is not None:
+        raise ValueError(f"the measurement cannot be saved: {problem}")
+    with atomic_path(path) as part, h5py.File(part, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["version"] = VERSION
+        root = GroupWriter(file)
+        root.tensor("y", measurement.y)
+        write_operator(measurement.operator, root.child("operator"))
+        _write_noise(measurement.noise, root.child("noise"))
+        _write_metadata(measurement.metadata, root.child("metadata"))
+
+
+def load(path: Path) -> Measurement:
+    """Return the measurement of a native HDF5 file, on the CPU.
+
+    Raises:
+        MeasurementFileError: the file is not one, is damaged, of a later version, or holds what cannot be right.
+    """
+    require(path, FileKind.HDF5)
+    with _only_file_errors(path), h5py.File(path, "r") as file:
+        _check_header(path, file)
+        root = GroupReader(path, file)
+        y = root.tensor("y", ndim=None, dtypes=NUMBERS)
+        operator = read_operator(root.child("operator"))
+        noise = _read_noise(root.child("noise"))
+        problem = _misfit(y, operator, noise)
+        if problem is not None:
+            root.fail("y", f"that does not fit ({problem})", "parts that fit each other")
+        metadata = _read_metadata(root.child("metadata"))
+        return Measurement(y, operator, noise, metadata)
+
+
+@contextmanager
+def _only_file_errors(path: Path) -> Iterator[None]:
+    """Turn what h5py and the constructors raise for damaged content into MeasurementFileError."""
+    try:
+        yield
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError) as error:
+        raise MeasurementFileError(
+            path, got=f"damaged content ({error})", expected="an intact echoform HDF5 file", remedy=DAMAGED
+        ) from error
+
+
+def _check_header(path: Path, file: h5py.File) -> None:
+    found = file.attrs.get("format")
+    if not isinstance(found, str) or found != FORMAT:
+        raise MeasurementFileError(
+            path,
+            got="an HDF5 file without the attribute format" if found is None else f"format {quote(str(found))}",
+            expected=f"the attribute format = '{FORMAT}'",
+            remedy="only files written by echoform.measure.native.save can be read",
+        )
+    version = file.attrs.get("version")
+    if version is None or str(version) != str(VERSION):
+        raise MeasurementFileError(
+            path,
+            got=f"version {quote(str(version))}",
+            expected=f"version {VERSION}",
+            remedy="update echoform, or save the file again with this version",
+        )
+
+
+def _misfit(y: Tensor, operator: LinearOperator, noise: Noise) -> str | None:
+    """Return what does not fit between samples, operator and noise, or None."""
+    batch = y.shape[0] if y.ndim else 0
+    if tuple(y.shape[1:]) != tuple(operator.range_shape) or batch == 0:
+        return f"y has shape {tuple(y.shape)}, the operator's range is (batch, {tuple(operator.range_shape)})"
+    if operator.batch not in (1, batch):
+        return f"y holds {batch} scenes, the operator {operator.batch} sensors"
+    levels = [noise.sigma, noise.gain] if isinstance(noise, PoissonGaussianNoise) else [noise.sigma]
+    if any(len(level) not in (1, batch) for level in levels):
+        return f"y holds {batch} scenes, the noise levels have lengths {[len(level) for level in levels]}"
+    if any(isinstance(m, _TYPED) for m in operator.modules()) and y.dtype != operator.dtype:
+        return f"y has dtype {y.dtype}, the operator works in {operator.dtype}"
+    return None
+
+
+def _write_noise(noise: Noise, node: GroupWriter) -> None:
+    name = type(noise).__name__
+    if not isinstance(noise, GaussianNoise | PoissonGaussianNoise):
+        raise TypeError(f"noise of class {name} cannot be stored in a file; known are {', '.join(_NOISES)}")
+    node.text("class", name)
+    node.tensor("sigma", noise.sigma)
+    if isinstance(noise, PoissonGaussianNoise):
+        node.tensor("gain", noise.gain)
+
+
+def _read_noise(node: GroupReader) -> Noise:
+    name = one_of(node, "class", _NOISES)
+    levels = {"GaussianNoise": ["sigma"], "PoissonGaussianNoise": ["sigma", "gain"]}[name]
+    values = [node.tensor(level, ndim=1, dtypes=FLOATS) for level in levels]
+    for level, value in zip(levels, values, strict=True):
+        if bool((value < 0).any()):
+            node.fail(level, f"= {float(value.min()):g}", "a level that is not negative")
+    return GaussianNoise(values[0]) if name == "GaussianNoise" else PoissonGaussianNoise(values[0], values[1])
+
+
+def _write_metadata(metadata: Metadata, node: GroupWriter) -> None:
+    text = {"title": metadata.title, "source": metadata.source, "notes": metadata.notes}
+    node.text("text", json.dumps(text))
+    if metadata.grid is not None:
+        node.integers("shape", metadata.grid.shape)
+        node.tensor("spacing_m", torch.tensor(metadata.grid.spacing_m, dtype=torch.float64))
+    if metadata.truth is not None:
+        node.tensor("truth", metadata.truth)
+
+
+def _read_metadata(node: GroupReader) -> Metadata:
+    title, source, notes = _read_text(node)
+    truth = node.tensor("truth", ndim=4, dtypes=NUMBERS) if node.has("truth") else None
+    grid = None
+    if node.has("shape") or node.has("spacing_m"):
+        height, width = node.shape("shape", count=2)
+        spacing = node.tensor("spacing_m", ndim=1, dtypes=[torch.float64])
+        if spacing.shape != (2,) or not bool((spacing > 0).all()):
+            node.fail("spacing_m", f"= {spacing.tolist()[:4]}", "two positive lengths")
+        grid = Grid((height, width), (float(spacing[0]), float(spacing[1])))
+    return Metadata(title=title, source=source, grid=grid, truth=truth, notes=notes)
+
+
+def _read_text(node: GroupReader) -> tuple[str, str, dict[str, str]]:
+    remedy = "the file is damaged; save it again"
+    try:
+        found = json.loads(node.text("text"))
+    except (ValueError, RecursionError):
+        node.fail("text", "that is not JSON", "JSON with title, source and notes", remedy)
+    if not isinstance(found, dict) or set(found) != {"title", "source", "notes"}:
+        node.fail("text", "with other keys", "title, source and notes", remedy)
+    title, source, notes = found["title"], found["source"], found["notes"]
+    if not isinstance(title, str) or not isinstance(source, str) or not isinstance(notes, dict):
+        node.fail("text", "with values of other types", "text for title and source, text by label for notes", remedy)
+    if not all(isinstance(value, str) for value in notes.values()):
+        node.fail("text", "with notes that are not text", "text by label for notes", remedy)
+    return title, source, notes

@@ -1,0 +1,159 @@
+"""Spotlight phase history as it comes from files: samples and collection, before a grid and an operator are chosen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from scipy.special import gammaincinv
+from torch import Tensor
+
+from echoform.measure.measurement import Measurement, Metadata
+from echoform.physics.noise import GaussianNoise
+from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
+from echoform.scene.collection import SpotlightCollection
+from echoform.scene.grid import Grid
+
+#: pixel spacing as a share of the resolution
+PIXEL_SHARE = 0.85
+#: image sides are multiples of this
+SIDE_MULTIPLE = 16
+#: share of the range bins taken to be the quietest
+QUIET_SHARE = 0.1
+#: largest grid chosen by default, pixels
+MAX_PIXELS = 2**26
+
+
+@dataclass(frozen=True)
+class PhaseHistory:
+    """Motion-compensated samples y[p, n] = sum_j x_j exp(-i 4 pi f_n / c (|q_p - r_j| - |q_p|)) and where they were taken.
+
+    Attributes:
+        collection: antenna positions, frequencies and the mask of measured samples, batch 1.
+        samples: y, shape (1, 1, P, F), complex64 or complex128.
+        title: one line naming the data.
+        source: the file.
+        notes: further facts, label to text.
+    """
+
+    collection: SpotlightCollection
+    samples: Tensor
+    title: str
+    source: str
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GroundResolution:
+    """What a collection resolves on the ground plane, metres.
+
+    Attributes:
+        range_m: along the mean look, c / (2 B cos psi).
+        azimuth_m: across it, lambda / (2 dtheta cos psi).
+        range_extent_m: distance at which range repeats, c / (2 df cos psi).
+        azimuth_extent_m: distance at which azimuth repeats, lambda / (2 dtheta_pulse cos psi).
+        azimuth_rad: direction of the mean look in the (x, y) plane.
+    """
+
+    range_m: float
+    azimuth_m: float
+    range_extent_m: float
+    azimuth_extent_m: float
+    azimuth_rad: float
+
+
+def ground_resolution(collection: SpotlightCollection) -> GroundResolution:
+    """Return resolution and unambiguous extents, 2 pi over the extent and over the step of K = (4 pi f / c) u.
+
+    Raises:
+        ValueError: fewer than two pulses or frequencies, or the antenna or the frequency does not move.
+    """
+    k = collection.wavenumber()[0]
+    pulses, frequencies = k.shape[:2]
+    if pulses < 2 or frequencies < 2:
+        raise ValueError(f"an image needs at least two pulses and two frequencies, got {pulses} and {frequencies}")
+    mean = k.mean((0, 1))
+    along = mean / mean.norm()
+    across = torch.stack([-along[1], along[0]])
+    angle = torch.atan2(k[..., 0, :] @ across, k[..., 0, :] @ along)
+    aperture = float(angle.amax() - angle.amin())
+    reach = k.norm(dim=-1)
+    band = float((reach[:, -1] - reach[:, 0]).abs().mean())
+    if not aperture > 0 or not band > 0:
+        raise ValueError(f"no image can be formed: aperture {aperture:g} rad, bandwidth {band:g} rad/m on the ground")
+    width = float(reach.mean()) * aperture
+    return GroundResolution(
+        range_m=2 * math.pi / band,
+        azimuth_m=2 * math.pi / width,
+        range_extent_m=2 * math.pi * (frequencies - 1) / band,
+        azimuth_extent_m=2 * math.pi * (pulses - 1) / width,
+        azimuth_rad=float(torch.atan2(along[1], along[0])),
+    )
+
+
+def ground_grid(collection: SpotlightCollection) -> Grid:
+    """Return the grid that covers the unambiguous extent with pixels of 0.85 resolution, sides multiples of 16.
+
+    Spacings are 0.85 x 2 pi / (extent of K along the axis). The extent is the box about the ellipse whose axes are the
+    unambiguous range and azimuth extents, along and across the mean look.
+
+    Raises:
+        ValueError: no image can be formed, or the grid would have more than 2^26 pixels.
+    """
+    resolved = ground_resolution(collection)
+    k = collection.wavenumber()[0].flatten(0, 1)
+    span = k.amax(0) - k.amin(0)
+    dx, dy = (PIXEL_SHARE * 2 * math.pi / float(s) for s in span)
+    c, s = math.cos(resolved.azimuth_rad), math.sin(resolved.azimuth_rad)
+    length, width = resolved.range_extent_m, resolved.azimuth_extent_m
+    side_x, side_y = math.hypot(length * c, width * s), math.hypot(length * s, width * c)
+    sides = [
+        math.ceil(side / spacing / SIDE_MULTIPLE) * SIDE_MULTIPLE for side, spacing in ((side_y, dy), (side_x, dx))
+    ]
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise ValueError(f"the unambiguous extent asks for {sides[0]} x {sides[1]} pixels; pass a smaller grid")
+    return Grid((sides[0], sides[1]), (dy, dx))
+
+
+def noise_floor(samples: Tensor) -> float:
+    """Return an upper bound of the noise level per sample, sigma, from the quietest range bins.
+
+    Each pulse is transformed along frequency (orthonormal, so white noise keeps its variance in every range bin); powers are
+    averaged over the P pulses. The 10 % quantile over the bins, divided by what noise alone would give there (the quantile
+    of a Gamma(P, 1/P) variable), is sigma^2 if those bins hold nothing but noise, and more if they hold clutter too.
+
+    Args:
+        samples: y, shape (..., P, F), complex, every sample measured.
+    """
+    profiles = torch.fft.ifft(samples.to(torch.complex128), norm="ortho")
+    power = profiles.abs().square().flatten(0, -2).mean(0)
+    count = samples[..., 0].numel()
+    quiet = float(torch.quantile(power, QUIET_SHARE))
+    return math.sqrt(quiet * count / float(gammaincinv(count, QUIET_SHARE)))
+
+
+def measurement_from(history: PhaseHistory, *, grid: Grid | None = None) -> Measurement:
+    """Return the measurement of a phase history: plane-wave operator on ``grid`` or on :func:`ground_grid`.
+
+    Raises:
+        ValueError: no image can be formed from this collection.
+    """
+    grid = ground_grid(history.collection) if grid is None else grid
+    resolved = ground_resolution(history.collection)
+    sigma = noise_floor(history.samples)
+    power = float(history.samples.abs().double().square().mean())
+    operator = plane_wave_spotlight(history.collection, grid, dtype=history.samples.dtype)
+    frequency = history.collection.frequency_hz[0]
+    elevation = torch.asin(history.collection.look()[0, :, 2]).mean()
+    notes = {
+        "pulses x frequencies": f"{history.samples.shape[-2]} x {history.samples.shape[-1]}",
+        "frequency": f"{float(frequency[0]) / 1e9:.4f} to {float(frequency[-1]) / 1e9:.4f} GHz",
+        "look": f"azimuth {math.degrees(resolved.azimuth_rad):.2f} deg, elevation {math.degrees(float(elevation)):.2f} deg",
+        "resolution": f"{resolved.range_m:.3f} m in ground range, {resolved.azimuth_m:.3f} m in azimuth",
+        "unambiguous extent": f"{resolved.range_extent_m:.1f} m in ground range, {resolved.azimuth_extent_m:.1f} m in azimuth",
+        "noise": f"sigma {sigma:.3e} per sample ({10 * math.log10(sigma**2 / power):.1f} dB of the mean sample power): "
+        "an upper bound, the level of the quietest tenth of the range bins, clutter included",
+    }
+    metadata = Metadata(title=history.title, source=history.source, grid=grid, notes=notes | history.notes)
+    return Measurement(history.samples, operator, GaussianNoise(torch.tensor([sigma])), metadata)

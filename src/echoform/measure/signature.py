@@ -1,0 +1,90 @@
+"""What a file is, told from its first bytes and never from its name."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+from echoform.measure.errors import MeasurementFileError
+
+READABLE = "an echoform HDF5 file or an AFRL Gotcha MATLAB 5 file"
+
+
+class FileKind(Enum):
+    """The kinds of file that hold measurements echoform can read."""
+
+    HDF5 = "an HDF5 file"
+    MATLAB5 = "a MATLAB 5 file"
+
+
+#: first bytes of files that are often given by mistake
+_STRANGERS = (
+    (b"PK\x03\x04", "a zip archive (or .npz, .pt)"),
+    (b"\x93NUMPY", "a NumPy .npy file"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"NITF", "a NITF file"),
+    (b"CPHD/", "a CPHD file"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"MATLAB 7", "a MATLAB 7.3 file"),
+)
+
+
+def identify(path: Path) -> FileKind:
+    """Return the kind of a file.
+
+    Raises:
+        MeasurementFileError: it is missing, a folder, empty, unreadable, or of no kind that echoform reads.
+    """
+    head = _head(path)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return FileKind.HDF5
+    if head.startswith(b"MATLAB 5.0") and head[126:128] in (b"IM", b"MI"):
+        return FileKind.MATLAB5
+    remedy = "convert it with echoform.measure.native.save"
+    if head.startswith(b"MATLAB 7"):
+        remedy = "save it again in MATLAB with the option -v7"
+    elif head.startswith(b"\x80"):
+        remedy = "a pickle can run code and is never opened; ask for the measurement in another format"
+    raise MeasurementFileError(path, got=_describe(head), expected=READABLE, remedy=remedy)
+
+
+def require(path: Path, kind: FileKind) -> None:
+    """Raise MeasurementFileError unless the file is of this kind."""
+    found = identify(path)
+    if found is not kind:
+        raise MeasurementFileError(
+            path, got=found.value, expected=kind.value, remedy="let echoform.measure.reading.read choose the reader"
+        )
+
+
+def _head(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise MeasurementFileError(path, got="a folder", expected=READABLE, remedy="name the file inside it")
+        if not path.exists():
+            raise MeasurementFileError(path, got="no such file", expected=READABLE, remedy="check the path")
+        if not path.is_file():
+            raise MeasurementFileError(
+                path, got="a device or pipe", expected=READABLE, remedy="copy it to a file first"
+            )
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except (OSError, ValueError) as error:
+        raise MeasurementFileError(
+            path, got=f"an unreadable file ({error})", expected=READABLE, remedy="check its name and permissions"
+        ) from error
+    if not head:
+        raise MeasurementFileError(path, got="an empty file", expected=READABLE, remedy="copy or download it again")
+    return head
+
+
+def _describe(head: bytes) -> str:
+    for magic, name in _STRANGERS:
+        if head.startswith(magic):
+            return name
+    if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
+        return "a Python pickle"
+    if all(9 <= b <= 13 or 32 <= b < 127 for b in head):
+        return "a text file"
+    return "bytes of an unknown format"

@@ -1,0 +1,1 @@
+"""Networks that see operators only through their contract."""

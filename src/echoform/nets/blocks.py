@@ -1,0 +1,135 @@
+"""Building blocks of the RAM body: residual blocks whose features pass through the physics.
+
+Layer names follow the published checkpoint, so that its state dict maps one to one. No layer has a bias: with the official
+head the network is equivariant to the scale of image and noise (RAM paper, section 3, "Noise conditioning & biases").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from echoform.nets.channels import from_channels, to_channels
+from echoform.physics.operator import LinearOperator
+
+#: images decoded from the features of every block, and Krylov powers (A^H A)^0, (A^H A)^1 taken of each
+DECODED_IMAGES = 2
+KRYLOV_POWERS = 2
+
+
+@dataclass(frozen=True)
+class Level:
+    """The physics at one scale.
+
+    Attributes:
+        operator: A_s, the sensor on this scale's grid.
+        gram_scale: factor on A_s^H A_s, s^2 for a grid s times coarser, which keeps its norm near one at every scale.
+        embedding: [A_s^H y, s^2 A_s^H A_s A_s^H y] as real channels, (B, 2 C, H, W).
+        complex_image: whether images are complex (two real channels each).
+    """
+
+    operator: LinearOperator
+    gram_scale: float
+    embedding: Tensor
+    complex_image: bool
+
+
+def conv3(inputs: int, outputs: int) -> nn.Conv2d:
+    """Return a 3 x 3 convolution without bias that keeps the size."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+
+
+class Decoder(nn.Module):
+    """Features to images: one 3 x 3 convolution (``zero_conv_skip`` is carried by the checkpoint and unused)."""
+
+    def __init__(self, channels: int, image_channels: int) -> None:
+        super().__init__()
+        self.convin = conv3(channels, image_channels * DECODED_IMAGES)
+        self.zero_conv_skip = nn.Conv2d(channels, image_channels * DECODED_IMAGES, 1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (B, 2 C, H, W), two images side by side in the channel axis."""
+        return self.convin(features)
+
+
+class Encoder(nn.Module):
+    """Images back to features: [3x3 + 1x1], then 3x3, ReLU, 3x3 beside a 1x1 skip."""
+
+    def __init__(self, image_channels: int, channels: int) -> None:
+        super().__init__()
+        inputs = image_channels * KRYLOV_POWERS * (1 + DECODED_IMAGES)
+        self.convin = conv3(inputs, inputs)
+        self.zero_conv_skip = nn.Conv2d(inputs, inputs, 1, bias=False)
+        self.conv10 = conv3(inputs, inputs)
+        self.conv20 = conv3(inputs, channels)
+        self.skipconv0 = nn.Conv2d(inputs, channels, 1, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features (B, channels, H, W); the first 1x1 skip is folded into its 3x3 (same numbers, one pass)."""
+        folded = self.convin.weight + functional.pad(self.zero_conv_skip.weight, (1, 1, 1, 1))
+        x = functional.conv2d(images, folded, padding=1)
+        return self.conv20(functional.relu(self.conv10(x))) + self.skipconv0(x)
+
+
+class KrylovModule(nn.Module):
+    """Krylov subspace module: decode, apply A_s^H A_s, stack beside the measurement's own pair, encode.
+
+    Source: RAM paper, section 3, equation 4 and figure 2.
+    """
+
+    def __init__(self, channels: int, image_channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.image_channels = image_channels
+        self.decoding_conv = nn.ModuleDict({f"tail{i}": Decoder(channels, c) for i, c in enumerate(image_channels)})
+        self.encoding_conv = nn.ModuleDict({f"head{i}": Encoder(c, channels) for i, c in enumerate(image_channels)})
+
+    def forward(self, features: Tensor, level: Level, kind: int) -> Tensor:
+        """Return ReLU(encode([embedding, v_1, G v_1, v_2, G v_2])) with G = s^2 A_s^H A_s, all images in one product."""
+        decoded = self.decoding_conv[f"tail{kind}"](features)
+        images = from_channels(decoded.unflatten(1, (DECODED_IMAGES, -1)), level.complex_image)
+        products = level.gram_scale * level.operator.normal(images.transpose(0, 1)).transpose(0, 1)
+        real = to_channels(products, level.complex_image).to(decoded.dtype)
+        pairs = torch.stack([decoded.unflatten(1, (DECODED_IMAGES, -1)), real], 2).flatten(1, 3)
+        stacked = torch.cat([level.embedding.to(decoded.dtype), pairs], 1)
+        return functional.relu(self.encoding_conv[f"head{kind}"](stacked))
+
+
+class ResidualBlock(nn.Module):
+    """x + conv2(u) + gain * physics(u) with u = ReLU((1 + g) conv1(x) + b); g = b = 0 without noise embedding."""
+
+    def __init__(self, channels: int, image_channels: tuple[int, ...], embedding: int) -> None:
+        super().__init__()
+        self.conv1 = conv3(channels, channels)
+        self.conv2 = conv3(channels, channels)
+        self.gain = nn.Parameter(torch.ones(1))
+        self.PhysicsBlock = KrylovModule(channels, image_channels)
+        self.modulation = nn.Linear(embedding, 2 * channels) if embedding else None
+        if self.modulation is not None:
+            nn.init.zeros_(self.modulation.weight)
+            nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x: Tensor, level: Level, kind: int, noise: Tensor | None) -> Tensor:
+        """Return the block's output, the shape of ``x``; ``noise`` is the embedding of the noise levels, (B, E)."""
+        u = self.conv1(x)
+        if self.modulation is not None and noise is not None:
+            gain, shift = self.modulation(noise)[:, :, None, None].chunk(2, 1)
+            u = u * (1 + gain) + shift
+        u = functional.relu(u)
+        return x + self.conv2(u) + self.gain * self.PhysicsBlock(u, level, kind)
+
+
+class Stage(nn.Module):
+    """Residual blocks at one scale."""
+
+    def __init__(self, channels: int, image_channels: tuple[int, ...], *, blocks: int, embedding: int) -> None:
+        super().__init__()
+        self.enc = nn.ModuleList([ResidualBlock(channels, image_channels, embedding) for _ in range(blocks)])
+
+    def forward(self, x: Tensor, level: Level, kind: int, noise: Tensor | None) -> Tensor:
+        """Return the features after all blocks."""
+        for block in self.enc:
+            x = block(x, level, kind, noise)
+        return x

@@ -1,0 +1,176 @@
+"""RAM, the physics-conditioned reconstruction network, in its official form and in state mode.
+
+One class, three sizes. The official head (noise maps, learned proximal weight; RAM paper, section 3) reconstructs in one
+pass and is equivariant to scale; the state head (echoform.nets.state) reconstructs, denoises and denoises given y.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from echoform.linalg.inner import expand
+from echoform.measure.measurement import Measurement
+from echoform.nets.backbone import Backbone
+from echoform.nets.channels import from_channels, to_channels
+from echoform.nets.sensing import Sensing, normalize
+from echoform.nets.state import INPUT_CHANNELS, Consistency, DiffusionState, NoiseEmbedding, StateInputs, state_inputs
+from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise
+
+COMPLEX = 2
+
+#: smallest noise level and gain the official weights were trained to see
+SIGMA_FLOOR = 5e-3
+GAIN_FLOOR = 1e-4
+
+
+@dataclass(frozen=True)
+class RAMConfig:
+    """Size and head of a RAM.
+
+    Attributes:
+        channels: features at the four scales.
+        blocks: residual blocks per stage.
+        image_channels: kinds of image served, real channels each (1 gray, 2 complex, 3 colour).
+        embedding: length of the noise embedding; 0 chooses the official head, which has none.
+    """
+
+    channels: tuple[int, int, int, int]
+    blocks: int = 4
+    image_channels: tuple[int, ...] = (COMPLEX,)
+    embedding: int = 64
+
+
+OFFICIAL = RAMConfig(channels=(64, 128, 256, 512), image_channels=(1, COMPLEX, 3), embedding=0)
+SMALL = RAMConfig(channels=(32, 64, 128, 256))
+TINY = RAMConfig(channels=(16, 32, 64, 128))
+
+
+class RAM(nn.Module):
+    """Reconstruct Anything Model: R(y, A, noise), and with a state D(x_t, y, A, noise) = E[x | x_t, y, A].
+
+    Args:
+        config: size and head; see OFFICIAL, SMALL, TINY.
+
+    Source: Terris et al. (2025), Reconstruct Anything Model; state mode: STATE.md of this project.
+    """
+
+    def __init__(self, config: RAMConfig) -> None:
+        super().__init__()
+        self.config = config
+        official = config.embedding == 0
+        inputs = tuple(c + 2 if official else INPUT_CHANNELS for c in config.image_channels)
+        self.body = Backbone(
+            config.channels,
+            blocks=config.blocks,
+            image_channels=config.image_channels,
+            input_channels=inputs,
+            embedding=config.embedding,
+        )
+        self.fact_realign = nn.Parameter(torch.ones(1)) if official else None
+        self.noise_embedding = None if official else NoiseEmbedding(config.embedding)
+        self.consistency = None if official else Consistency(config.channels[0], config.embedding)
+        if not official:
+            _start_from_wiener(self.body)
+
+    def forward(
+        self, measurement: Measurement, state: DiffusionState | None = None, *, scale: Tensor | None = None
+    ) -> Tensor:
+        """Return the image (B, C, H, W).
+
+        Args:
+            measurement: B scenes.
+            state: x_t and s_t for a posterior denoiser; None for one-pass reconstruction.
+            scale: RMS of the image, (B,), when known; estimated from the measurement otherwise.
+
+        Raises:
+            ValueError: a state is given to the official head, or the noise is not what the head can take.
+        """
+        if self.fact_realign is not None:
+            if state is not None:
+                raise ValueError("the official head has no state mode: use a configuration with a noise embedding")
+            return self._official(measurement)
+        return self.denoise(self.prepare(measurement, scale=scale), state)
+
+    def prepare(self, measurement: Measurement, *, scale: Tensor | None = None) -> Sensing:
+        """Return the normalised problem, to be reused over the steps of a sampler.
+
+        Raises:
+            ValueError: the noise is not Gaussian with a positive level; for Poisson counts state mode would be an
+                approximation that is not offered yet.
+        """
+        noise = measurement.noise
+        if not isinstance(noise, GaussianNoise) or not bool((noise.sigma > 0).all()):
+            raise ValueError(f"the state head needs GaussianNoise with sigma > 0, got {noise}; give the noise floor")
+        return normalize(measurement, multiple=8, scale=scale)
+
+    def denoise(self, sensing: Sensing, state: DiffusionState | None) -> Tensor:
+        """Return E[x | x_t, y, A] for a prepared problem, in the image's own units, (B, C, H, W)."""
+        height, width = sensing.shape
+        if state is not None:
+            down, right = (n - m for n, m in zip(sensing.backprojection.shape[-2:], sensing.shape, strict=True))
+            x_t = functional.pad(state.x_t / expand(sensing.scale, 3), (0, right, 0, down))
+            state = DiffusionState(x_t, state.sigma_t / sensing.scale)
+        image, _ = self.denoise_normalized(sensing, state)
+        return expand(sensing.scale, 3) * image[..., :height, :width]
+
+    def denoise_normalized(self, sensing: Sensing, state: DiffusionState | None) -> tuple[Tensor, StateInputs]:
+        """Return D in units of the image scale and the inputs it was made from (their variance weights its loss)."""
+        assert self.noise_embedding is not None and self.consistency is not None
+        with torch.no_grad():
+            given = state_inputs(sensing, state)
+            levels = sensing.pyramid(given.levels_gain)
+        kind = self.config.image_channels.index(COMPLEX)
+        noise = self.noise_embedding(given.noise)
+        output, features = self.body(given.channels, levels, kind, noise)
+        image = given.wiener + expand(given.variance.sqrt(), 3) * from_channels(output, True)
+        return self.consistency(image, features, noise, given.variance, sensing, state), given
+
+    def _official(self, measurement: Measurement) -> Tensor:
+        noise = measurement.noise
+        complex_image = measurement.operator.dtype.is_complex
+        peak = _real_view(measurement.y).abs().flatten(1).amax(1)
+        peak = torch.where(peak > 0, peak, torch.full_like(peak, 1e-12))
+        rescale = torch.where(peak > 5 * SIGMA_FLOOR, torch.ones_like(peak), peak)
+        sensing = normalize(replace(measurement, y=measurement.y), multiple=16, least=64, scale=rescale)
+        sigma = sensing.sigma / (2**0.5 if complex_image else 1)
+        gain = noise.gain.to(sigma) / rescale if isinstance(noise, PoissonGaussianNoise) else torch.zeros_like(sigma)
+        sigma, gain = sigma.clamp_min(SIGMA_FLOOR), gain.expand_as(sigma).clamp_min(GAIN_FLOOR)
+        y = measurement.y / expand(rescale, measurement.y.ndim - 1)
+        snr = _real_view(y).abs().flatten(1).mean(1) / (sigma + 1e-4)
+        assert self.fact_realign is not None
+        weight = 1 / (self.fact_realign / (1e-4 + 1 / snr)).clamp_min(1e-8)
+        bp = sensing.backprojection
+        start = sensing.operator.prox_from_backprojection(bp, bp, weight)
+        maps = torch.stack([sigma, gain], 1)[:, :, None, None].expand(-1, -1, *bp.shape[-2:])
+        channels = to_channels(start, complex_image)
+        kind = self.config.image_channels.index(channels.shape[1])
+        levels = sensing.pyramid(torch.ones_like(sigma))
+        output, _ = self.body(torch.cat([channels, maps.to(channels)], 1), levels, kind)
+        height, width = sensing.shape
+        image = from_channels(output, complex_image)[..., :height, :width]
+        return expand(rescale, 3) * image
+
+
+def _real_view(y: Tensor) -> Tensor:
+    return torch.view_as_real(y) if y.is_complex() else y
+
+
+def _start_from_wiener(body: Backbone) -> None:
+    """Make the untrained network the Wiener estimate: the tail starts at zero."""
+    for layer in body.m_tail.values():
+        assert isinstance(layer, nn.Conv2d)
+        nn.init.zeros_(layer.weight)
+
+
+def channels_last(network: RAM) -> RAM:
+    """Return the network with its convolution weights laid out channels-last, the faster layout on CPUs and GPUs."""
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def parameters_count(network: nn.Module) -> int:
+    """Return the number of trainable numbers."""
+    return sum(p.numel() for p in network.parameters())

@@ -1,0 +1,106 @@
+"""The problem as a network sees it: unit-norm sensor, image of unit RMS, and the physics at every scale.
+
+With A' = A / |A| and an image scale c, y = A x + n becomes y' = A' x' + n' with x' = x / c, s' = s_n / (|A| c). The scale is
+fixed once per measurement (never per step of a sampler) and put back at the end, so reconstruction is equivariant to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.inner import expand, squared_norm
+from echoform.linalg.resample import downsample
+from echoform.linalg.spectrum import SpectralDensity
+from echoform.measure.measurement import Measurement
+from echoform.nets.backbone import FACTORS
+from echoform.nets.blocks import Level
+from echoform.nets.channels import to_channels
+from echoform.physics.crop import padded_to_multiple
+from echoform.physics.operator import LinearOperator, ScaledOperator
+
+#: share of the measured power that is credited to the image at least, however low the signal-to-noise ratio
+LEAST_SIGNAL_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Sensing:
+    """One normalised problem, made once per measurement and reused at every step of a sampler.
+
+    Attributes:
+        operator: A', unit norm (or zero).
+        backprojection: A'^H y', (B, C, H, W).
+        sigma: s', (B,).
+        scale: c, (B,): multiply the network's image by it.
+        spectrum: spectral density of A'^H A'.
+        levels: A'_s for the factors 1, 2, 4, 8.
+        shape: (H, W) of the image asked for, before padding.
+    """
+
+    operator: LinearOperator
+    backprojection: Tensor
+    sigma: Tensor
+    scale: Tensor
+    spectrum: SpectralDensity
+    levels: tuple[LinearOperator, ...]
+    shape: tuple[int, int]
+
+    def pyramid(self, factor: Tensor) -> list[Level]:
+        """Return the four levels with the embedding of ``factor`` A'^H y' at each scale; ``factor`` has shape (B,)."""
+        levels = []
+        complex_image = self.backprojection.is_complex()
+        image = expand(factor, 3) * self.backprojection
+        for s, operator in zip(FACTORS, self.levels, strict=True):
+            coarse = downsample(image, s)
+            pair = torch.cat([coarse, s**2 * operator.normal(coarse)], -3)
+            levels.append(Level(operator, float(s**2), to_channels(pair, complex_image), complex_image))
+        return levels
+
+
+@torch.no_grad()
+def normalize(
+    measurement: Measurement, *, multiple: int, least: int = 1, scale: Tensor | None = None, rescale: bool = True
+) -> Sensing:
+    """Return the normalised problem of a measurement.
+
+    The scale is c = sqrt((|y'|^2 - M s'^2) / (n tr(A'^H A') / n)), the RMS of an image whose spectrum is white, unless
+    it is given; at least 5 % of |y'|^2 counts as signal.
+
+    Args:
+        measurement: B scenes.
+        multiple: both sides of the image are padded to a multiple of this.
+        least: and to at least this many pixels.
+        scale: c, (B,), when the image's RMS is known.
+        rescale: False leaves the image in its own units (c = 1).
+
+    Raises:
+        ValueError: no sample was measured and no scale is given, so the image has no unit.
+    """
+    operator = padded_to_multiple(measurement.operator, multiple, least=least)
+    norm = operator.norm()
+    safe = torch.where(norm > 0, norm, torch.ones_like(norm))
+    unit = ScaledOperator(operator, 1 / safe)
+    batch = measurement.y.shape[0]
+    y = measurement.y / expand(safe, measurement.y.ndim - 1)
+    sigma = (measurement.noise.sigma.to(safe) / safe).expand(batch)
+    spectrum = operator.spectrum().scaled(1 / safe.square())
+    if scale is None:
+        scale = _image_rms(y, sigma, unit, spectrum) if rescale else torch.ones_like(sigma)
+    scale = scale.to(sigma)
+    sigma = sigma / scale
+    backprojection = unit.adjoint(y / expand(scale, y.ndim - 1))
+    levels = tuple(unit.coarsen(s) for s in FACTORS)
+    height, width = measurement.operator.domain_shape[1:]
+    return Sensing(unit, backprojection, sigma, scale, spectrum, levels, (height, width))
+
+
+def _image_rms(y: Tensor, sigma: Tensor, operator: LinearOperator, spectrum: SpectralDensity) -> Tensor:
+    power = squared_norm(y, y.ndim - 1)
+    if bool((power <= 0).any()):
+        raise ValueError("a measurement without any signal has no scale: pass the expected RMS of the image as `scale`")
+    noise = operator.samples().to(power) * sigma.square()
+    signal = torch.maximum(power - noise, LEAST_SIGNAL_SHARE * power)
+    pixels = torch.Size(operator.domain_shape).numel()
+    return (signal / (pixels * spectrum.mean(lambda node: node))).sqrt()

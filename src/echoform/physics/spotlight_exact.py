@@ -1,0 +1,240 @@
+"""Spotlight SAR without the plane-wave approximation: spherical wavefronts over every pixel, pulse by pulse.
+
+    y[p, n] = sum_j x_j exp(-i k_c . r_j) exp(-i 4 pi f_n / c d_pj),        d_pj = |q_p - r_j| - |q_p|
+
+k_c is the image's phase reference, that of :mod:`echoform.physics.spotlight_plane_wave`, so both operators' images agree to
+first order in r. The adjoint is backprojection. With frequencies f_n = f_0 + n' df on a uniform grid, n' = n - F // 2, the sum
+over pixels is, pulse by pulse, a one-dimensional non-uniform Fourier sum
+
+    y[p, n] = sum_j (x_j e_pj) exp(-i n' t_pj),      t_pj = 4 pi df d_pj / c,      e_pj = exp(-i k_c . r_j - i 4 pi f_0 d_pj / c)
+
+and the adjoint evaluates the conjugate sum at the same angles, so it is the exact adjoint. A pulse costs O(HW + F log F). Only
+one pulse's distances are held at a time, with gradients too: the backward pass to the image is the other operator, that to the
+antenna computes each pulse again. The normal operator and the coarse version are the defaults: A^H A is not Toeplitz and
+A U_s (Galerkin) is applied as it stands, so norm() and spectrum() cost tens of forward and adjoint passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.nufft import modes_to_points, points_to_modes, wrap
+from echoform.physics.operator import LinearOperator
+from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
+from echoform.scene.grid import Grid
+
+#: largest departure of a frequency from the uniform grid, as a share of the bandwidth
+UNIFORM_TOLERANCE = 1e-6
+
+
+def uniform_grid(frequency_hz: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (f_0, df): the frequency at index F // 2 and the step of uniformly spaced frequencies.
+
+    Args:
+        frequency_hz: shape (B, F), hertz, float64.
+
+    Returns:
+        two tensors of shape (B,), hertz.
+
+    Raises:
+        ValueError: fewer than two frequencies, or one departs from the line through the first and the last by more than
+            1e-6 of the bandwidth.
+    """
+    count = frequency_hz.shape[1]
+    if count < 2:
+        raise ValueError(f"the exact spotlight operator needs at least two frequencies, got {count}")
+    first, last = frequency_hz[:, 0], frequency_hz[:, -1]
+    step = (last - first) / (count - 1)
+    index = torch.arange(count, dtype=frequency_hz.dtype, device=frequency_hz.device)
+    departure = (frequency_hz - first[:, None] - index * step[:, None]).abs().amax(1)
+    bandwidth = (last - first).abs()
+    if not bool((departure <= UNIFORM_TOLERANCE * bandwidth).all()):
+        raise ValueError(
+            f"frequencies are not uniformly spaced: one is {float(departure.max()):.3g} Hz off the grid through the first and "
+            f"the last, the limit is {UNIFORM_TOLERANCE:g} of the bandwidth ({float(bandwidth.min()):.3g} Hz); resample each "
+            "pulse to a uniform grid, or refit frequencies that were stored in single precision"
+        )
+    return first + (count // 2) * step, step
+
+
+def differential_range(antenna_m: Tensor, position_m: Tensor, squared_m2: Tensor) -> Tensor:
+    """Return d = |q - r| - |q| without cancellation, as (|r|^2 - 2 q . r) / (|q - r| + |q|).
+
+    Args:
+        antenna_m: q, shape (3,), metres, float64.
+        position_m: r, shape (M, 3), metres, float64.
+        squared_m2: |r|^2, shape (M,), square metres.
+
+    Returns:
+        shape (M,), metres.
+    """
+    standoff_squared = antenna_m.square().sum()
+    excess = squared_m2 - 2 * (position_m @ antenna_m)
+    return excess / ((standoff_squared + excess).sqrt() + standoff_squared.sqrt())
+
+
+@dataclass(frozen=True)
+class _Sensor:
+    """One sensor of a batch, summed pulse by pulse; lengths in metres, wavenumbers in radians per metre.
+
+    Results are filled in place: small tensors kept between the large ones of two pulses would fragment the heap.
+    """
+
+    antenna_m: Tensor  # q, (P, 3)
+    carrier: Tensor  # k_c, (2,)
+    middle: Tensor  # 4 pi f_0 / c
+    step: Tensor  # 4 pi df / c
+    kept: Tensor  # (P, F)
+    position_m: Tensor  # r, (M, 3)
+
+    def pulses(self) -> list[int]:
+        """Return the pulses of which something was measured."""
+        return torch.nonzero(self.kept.any(-1)).squeeze(-1).tolist()
+
+    def constants(self) -> tuple[Tensor, Tensor]:
+        """Return |r|^2 and k_c . r, each (M,)."""
+        return self.position_m.square().sum(-1), self.position_m[:, :2] @ self.carrier
+
+    def geometry(self, pulse: int, squared_m2: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (e, t) of one pulse, each (M,): phases in float64, folded, then cast."""
+        d = differential_range(self.antenna_m[pulse], self.position_m, squared_m2)
+        phase = wrap(reference + self.middle * d).to(self.kept.dtype)
+        return torch.polar(torch.ones_like(phase), -phase), wrap(self.step * d).to(self.kept.dtype)
+
+    def samples(self, image: Tensor) -> Tensor:
+        """Return the samples (..., P, F) of the pixels (..., M)."""
+        constants = self.constants()
+        spectra = image.new_zeros(*image.shape[:-1], *self.kept.shape)
+        for p in self.pulses():
+            turn, angles = self.geometry(p, *constants)
+            spectra[..., p, :] = self.kept[p] * points_to_modes(image * turn, angles, self.kept.shape[1])
+        return spectra
+
+    def backprojection(self, spectra: Tensor) -> Tensor:
+        """Return the pixels (..., M) of the samples (..., P, F), adjoint of :meth:`samples`."""
+        constants = self.constants()
+        image = spectra.new_zeros(*spectra.shape[:-2], self.position_m.shape[0])
+        for p in self.pulses():
+            turn, angles = self.geometry(p, *constants)
+            image += modes_to_points(self.kept[p] * spectra[..., p, :], angles) * turn.conj()
+        return image
+
+    def gradient(self, image: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradient of Re <spectra, A image> to the antenna (P, 3) and to the carrier (2,).
+
+        With z_j = x_j e_j the value's derivative is Im(z_j conj sum_n s_n exp(i n' t_j)) to the phase of e_j and the same with
+        n' s_n to t_j; then d d_j / d q = (q - r_j) / |q - r_j| - q / |q|.
+        """
+        constants = self.constants()
+        modes = torch.arange(self.kept.shape[1], device=image.device) - self.kept.shape[1] // 2
+        to_antenna, to_carrier = torch.zeros_like(self.antenna_m), torch.zeros_like(self.carrier)
+        for p in self.pulses():
+            turn, angles = self.geometry(p, *constants)
+            heard = self.kept[p] * spectra[..., p, :]
+            sums = modes_to_points(torch.stack([heard, modes * heard]), angles)
+            slopes = (image * turn * sums.conj()).imag.double()
+            by_phase, by_angle = slopes.reshape(2, -1, slopes.shape[-1]).sum(1)
+            to_carrier += by_phase @ self.position_m[:, :2]
+            offset = self.antenna_m[p] - self.position_m
+            look = offset / offset.norm(dim=-1, keepdim=True) - self.antenna_m[p] / self.antenna_m[p].norm()
+            to_antenna[p] = (self.middle * by_phase + self.step * by_angle) @ look
+        return to_antenna, to_carrier
+
+
+class _Sum(torch.autograd.Function):
+    """A or A^H of one sensor as one node of the graph: the backward pass is the other of the two, nothing is stored."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, value: Tensor, antenna_m: Tensor, carrier: Tensor, sensor: _Sensor, backwards: bool
+    ) -> Tensor:
+        ctx.save_for_backward(value, antenna_m, carrier)
+        ctx.sensor, ctx.backwards = sensor, backwards
+        return sensor.backprojection(value) if backwards else sensor.samples(value)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, Tensor | None, Tensor | None, None, None]:
+        value, antenna_m, carrier = ctx.saved_tensors
+        to_value, to_antenna, to_carrier = None, None, None
+        if ctx.needs_input_grad[0]:
+            to_value = _Sum.apply(grads[0], antenna_m, carrier, ctx.sensor, not ctx.backwards)
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            if torch.is_grad_enabled():
+                raise RuntimeError("second derivatives to the antenna positions are not available: drop create_graph")
+            image, spectra = (grads[0], value) if ctx.backwards else (value, grads[0])
+            to_antenna, to_carrier = ctx.sensor.gradient(image, spectra)
+        return to_value, to_antenna, to_carrier, None, None
+
+
+class ExactSpotlight(LinearOperator):
+    """The exact time-domain spotlight operator of a collection on a ground-plane grid.
+
+    Gradients reach the image, and the antenna positions when ``collection.antenna_m`` requires them (k_c moves with them).
+
+    Args:
+        collection: antenna positions, uniformly spaced frequencies, and the mask of measured samples.
+        grid: image grid.
+        dtype: complex64 or complex128.
+
+    Raises:
+        ValueError: the frequencies are not uniformly spaced.
+
+    Source: Jakowatz et al., Spotlight-Mode Synthetic Aperture Radar (1996), chapter 2 (the signal model).
+    """
+
+    antenna_m: Tensor
+    carrier: Tensor
+    middle_hz: Tensor
+    step_hz: Tensor
+    kept: Tensor
+    position_m: Tensor
+
+    def __init__(self, collection: SpotlightCollection, grid: Grid, *, dtype: torch.dtype = torch.complex64) -> None:
+        super().__init__((1, *grid.shape), (1, *collection.kept.shape[1:]))
+        self._dtype = dtype
+        middle, step = uniform_grid(collection.frequency_hz.double())
+        self.register_buffer("antenna_m", collection.antenna_m.double())
+        self.register_buffer("carrier", collection.carrier().double())
+        self.register_buffer("middle_hz", middle)
+        self.register_buffer("step_hz", step)
+        self.register_buffer("kept", collection.kept.to(dtype.to_real()))
+        self.register_buffer("position_m", grid.positions_m().to(self.antenna_m.device).flatten(0, 1)[None])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype given at construction."""
+        return self._dtype
+
+    def support(self) -> Tensor:
+        """Return the measured entries, (B or 1, 1, pulses, frequencies)."""
+        return (self.kept != 0).to(self.kept.dtype)[:, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the samples, (..., B, 1, pulses, frequencies), zero where nothing is measured."""
+        parts = [self._sum(x[..., b, 0, :, :].flatten(-2), b, backwards=False) for b in range(x.shape[-4])]
+        return torch.stack(parts, -3).unsqueeze(-3)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return the backprojection, (..., B, 1, H, W)."""
+        parts = [self._sum(y[..., b, 0, :, :], b, backwards=True) for b in range(y.shape[-4])]
+        return torch.stack(parts, -2).unflatten(-1, self.domain_shape)
+
+    def _sum(self, value: Tensor, sample: int, *, backwards: bool) -> Tensor:
+        def of(buffer: Tensor) -> Tensor:
+            return buffer[sample % buffer.shape[0]]
+
+        wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S
+        antenna, carrier = of(self.antenna_m), of(self.carrier)
+        sensor = _Sensor(
+            antenna_m=antenna.detach(),
+            carrier=carrier.detach(),
+            middle=wavenumber * of(self.middle_hz),
+            step=wavenumber * of(self.step_hz),
+            kept=of(self.kept),
+            position_m=self.position_m[0],
+        )
+        return _Sum.apply(value, antenna, carrier, sensor, backwards)  # pyright: ignore[reportReturnType]

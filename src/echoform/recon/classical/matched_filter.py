@@ -1,0 +1,55 @@
+"""The matched filter: backprojection, scaled to the units of the image."""
+
+from __future__ import annotations
+
+import torch
+
+from echoform.linalg.inner import expand
+from echoform.measure.measurement import Measurement
+from echoform.recon.classical.window import Window, separable
+from echoform.recon.discrepancy import relative_residual
+from echoform.recon.reconstructor import Estimate, Reconstructor
+
+
+class MatchedFilter(Reconstructor):
+    """Backprojection, with an optional window against side lobes.
+
+        x = A^H (w o y) / m,    m = tr(A^H A) / n,    w of mean one over the measured entries
+
+    Dividing by the mean eigenvalue m of A^H A makes the peak of a point target its amplitude (exactly so when A^H A has
+    a constant diagonal, as Fourier sums do), so that x is in the units of the scene.
+
+    Args:
+        window: separable weighting over the last two axes of the measurement (pulses and frequencies of a radar, the two
+            frequency axes of a Fourier mask), or None.
+    """
+
+    def __init__(self, window: Window | None = None) -> None:
+        super().__init__()
+        self.window = window
+
+    def forward(self, measurement: Measurement, *, generator: torch.Generator | None = None) -> Estimate:
+        """Return the scaled backprojection; facts: ``scale`` (m) and ``residual`` (|A x - y|^2 / |y|^2).
+
+        Raises:
+            ValueError: the operator is zero, or a window is asked of a measurement without two sample axes.
+        """
+        operator, y = measurement.operator, measurement.y
+        mean = operator.spectrum().mean(lambda eigenvalues: eigenvalues)
+        if bool((mean <= 0).any()):
+            raise ValueError("the operator is zero for at least one sensor: there is nothing to backproject")
+        if self.window is not None:
+            y = y * self._weights(self.window, measurement).to(y.real.dtype)
+        image = operator.adjoint(y) / expand(mean, 3)
+        return Estimate(image, facts={"scale": float(mean.median()), "residual": relative_residual(measurement, image)})
+
+    def _weights(self, window: Window, measurement: Measurement) -> torch.Tensor:
+        shape = measurement.operator.range_shape
+        if len(shape) < 3:
+            raise ValueError(
+                f"a window needs samples on two axes, this operator's range is {shape}; give sample_shape two axes"
+            )
+        marks = measurement.operator.support()
+        if marks is None:
+            marks = torch.ones(1, *shape, device=measurement.y.device)
+        return separable(window, marks.expand(marks.shape[0], *shape))

@@ -1,0 +1,1 @@
+"""Posterior sampling: noise schedules and samplers over any denoiser, and denoisers known in closed form."""

@@ -1,0 +1,71 @@
+"""Samplers: short functions that turn a denoiser D(x, s) and a schedule into a sample.
+
+In the data-prediction form the probability-flow ODE is dx / d log s = x - D(x, s).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from echoform.physics.noise import standard_normal
+
+#: D(x, s): x is (B, C, H, W), s a tensor of shape (1,)
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+
+
+def dpm_2m(denoiser: Denoiser, start: Tensor, schedule: Tensor) -> Tensor:
+    """Return the end of the deterministic second-order multistep trajectory; one evaluation per level.
+
+        x' = (s'/s) x + (1 - s'/s) [(1 + 1/(2r)) D_i - D_{i-1} / (2r)],    r = h_{i-1} / h_i,  h = log-noise step
+
+    The first and the last step are first order.
+
+    Args:
+        denoiser: D.
+        start: x at the first level, CN(0, s_0^2) about anything small against s_0.
+        schedule: levels, decreasing; after the last the image is D itself.
+
+    Source: Lu et al. (2022), DPM-Solver++, algorithm 2.
+    """
+    x, previous, previous_step = start, None, 0.0
+    for i, sigma in enumerate(schedule.tolist()):
+        estimate = denoiser(x, torch.tensor([sigma], dtype=start.real.dtype, device=start.device))
+        if i == len(schedule) - 1:
+            return estimate
+        following = float(schedule[i + 1])
+        step = float(torch.log(schedule[i] / schedule[i + 1]))
+        direction = estimate
+        if previous is not None:
+            lean = step / (2 * previous_step)
+            direction = (1 + lean) * estimate - lean * previous
+        x = following / sigma * x + (1 - following / sigma) * direction
+        previous, previous_step = estimate, step
+    return x
+
+
+def ancestral(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the end of the stochastic trajectory that draws x_{s'} from its exact Gaussian bridge between x_s and D.
+
+        x' = D + (s'/s)^2 (x - D) + s' sqrt(1 - (s'/s)^2) e
+
+    Args:
+        denoiser: D.
+        start: x at the first level.
+        schedule: levels, decreasing.
+        generator: source of e.
+
+    Source: Ho et al. (2020), equation 7, in the variance-exploding form.
+    """
+    x = start
+    for i, sigma in enumerate(schedule.tolist()):
+        estimate = denoiser(x, torch.tensor([sigma], dtype=start.real.dtype, device=start.device))
+        if i == len(schedule) - 1:
+            return estimate
+        following = float(schedule[i + 1])
+        ratio = (following / sigma) ** 2
+        noise = standard_normal(x, generator)
+        x = estimate + ratio * (x - estimate) + following * (1 - ratio) ** 0.5 * noise
+    return x

@@ -1,0 +1,1 @@
+"""Training: sensing problems without end, losses, and a loop that resumes exactly."""

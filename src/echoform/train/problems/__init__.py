@@ -1,0 +1,1 @@
+"""Families of sensing problems, one per file."""
