@@ -105,7 +105,7 @@ def sampled_probabilities(
         start = schedule[0] * standard_normal(torch.zeros(shape, dtype=torch.complex64), generator)
         run = partial(ancestral, generator=generator) if stochastic else dpm_2m
         sample = run(denoiser, start.to(torch.complex64), schedule)
-        total += PRIOR.posterior(everywhere, sample, torch.full((1,), 0.05), None, None).probabilities
+        total += PRIOR.posterior(everywhere, everywhere(sample), torch.full((1,), 0.05), None, None).probabilities
     return total / draws
 
 

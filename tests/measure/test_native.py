@@ -101,7 +101,7 @@ def test_file_is_plain_hdf5(tmp_path) -> None:
     before = measure_cases.measurement(OPERATORS["scaled, complex"])
     save(before, tmp_path / "m.h5")
     with h5py.File(tmp_path / "m.h5") as file:
-        assert file.attrs["format"] == "echoform-measurement"
+        assert file.attrs["format"] == b"echoform-measurement"
         assert file.attrs["version"] == 1
         assert (file["y"][()] == before.y.numpy()).all()
         assert file["operator/class"][()] == b"ScaledOperator"

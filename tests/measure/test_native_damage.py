@@ -216,10 +216,12 @@ def test_wrong_text(path, name, value, message) -> None:
 @pytest.mark.parametrize(
     ("attribute", "value", "message"),
     [
-        ("version", 2, "version '2', expected version 1"),
-        ("version", None, "version 'None'"),
+        ("version", 2, "version 2, expected version 1"),
+        ("version", None, "no whole number as version, expected version 1"),
         ("version", np.arange(3), "expected version 1"),
-        ("format", "another", "format 'another'"),
+        ("version", 1.0, "expected version 1"),
+        ("format", np.bytes_(b"another"), "format 'another'"),
+        ("format", "echoform-measurement", "without the attribute format"),
         ("format", 7, "expected the attribute format"),
         ("format", np.zeros((2, 2)), "expected the attribute format"),
         ("format", None, "without the attribute format"),
@@ -303,6 +305,21 @@ def test_wide_trees_end(path) -> None:
             leaf = node
         file["operator"] = leaf
     refused(path)
+
+
+def test_old_structures_without_checksums_are_refused(tmp_path) -> None:
+    with h5py.File(tmp_path / "m.h5", "w", libver="earliest") as file:
+        file.attrs["format"] = np.bytes_(b"echoform-measurement")
+    assert "superblock version 0, expected version 2 or later" in refused(tmp_path / "m.h5")
+
+
+def test_flipped_samples_are_noticed(path) -> None:
+    with h5py.File(path) as file:
+        place = file["y"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[place + 20] ^= 1
+    path.write_bytes(content)
+    assert "damaged content" in refused(path)
 
 
 def test_compressed_copies_are_read(path) -> None:

@@ -87,7 +87,7 @@ def carry_out(
     Args:
         measurement: what was read or simulated.
         methods: names in :data:`METHODS`; a method that does not fit is left out with a warning while another remains.
-        options: seed and depth of the pictures.
+        options: seed, depth of the pictures, target to enlarge.
         configuration: resolved options, for the record.
         weight: regularisation weight given by the user.
         keep_pulses: share of the pulses the methods see, or None for all.
@@ -100,6 +100,7 @@ def carry_out(
     if not 0 < options.dynamic_range_db < float("inf"):
         raise UsageError(f"--dynamic-range-db must be a positive number, got {options.dynamic_range_db}")
     warnings = _warnings(measurement)
+    named = _named_target(measurement, options.target_m)
     seen, held_out = measurement, None
     if keep_pulses is not None:
         try:
@@ -110,7 +111,7 @@ def carry_out(
     done, failures = _estimates(seen, methods, seed=options.seed, weight=weight)
     if not done:
         raise UsageError("; ".join(failures))
-    target = enlarged_target(seen, done[0][1].mean)
+    target = enlarged_target(seen, done[0][1].mean) if named is None else named
     results = tuple(
         MethodResult(
             name,
@@ -131,6 +132,17 @@ def carry_out(
         dynamic_range_db=options.dynamic_range_db,
         held_out=held_out,
     )
+
+
+def _named_target(measurement: Measurement, target_m: tuple[float, float] | None) -> tuple[int, int] | None:
+    if target_m is None:
+        return None
+    if measurement.metadata.grid is None:
+        raise UsageError("--target-m needs an image with axes in metres, and this measurement has none")
+    try:
+        return measurement.metadata.grid.nearest(*target_m)
+    except ValueError as error:
+        raise UsageError(f"--target-m: {error}") from error
 
 
 def _warnings(measurement: Measurement) -> list[str]:
@@ -188,9 +200,11 @@ def _estimates(
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Yield a progress bar on the error stream, gone when the work is done."""
+    """Yield a progress bar on the error stream if that is a terminal, gone when the work is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=hidden) as bar:
         yield bar
 
 

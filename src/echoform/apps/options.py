@@ -17,6 +17,7 @@ else:
     MethodName = tyro.extras.literal_type_from_choices(list(METHODS))
 
 OptionalNumber = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+OptionalPosition = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="X Y")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 InputFile = Positional[Annotated[Path, tyro.conf.arg(metavar="FILE")]]
 
@@ -33,6 +34,9 @@ class RunOptions:
 
     dynamic_range_db: float = 50.0
     """Depth of the pictures below their peak, decibels."""
+
+    target_m: OptionalPosition = None
+    """Ground position of the point target to enlarge and measure, metres; the strongest pixel when absent."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ def inner(a: Tensor, b: Tensor, ndim: int) -> Tensor:
 
 def squared_norm(a: Tensor, ndim: int) -> Tensor:
     """Return |a|^2 summed over the last ``ndim`` axes, real, shape ``a.shape[:-ndim]``."""
-    real = torch.view_as_real(a).flatten(-ndim - 1) if a.is_complex() else a.flatten(-ndim)
+    real = torch.view_as_real(a.resolve_conj()).flatten(-ndim - 1) if a.is_complex() else a.flatten(-ndim)
     return real.square().sum(-1)
 
 

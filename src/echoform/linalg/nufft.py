@@ -45,7 +45,7 @@ def _plain(values: Tensor) -> Tensor:
 def _plain_gradient(result: Tensor) -> Tensor:
     """Make the gradient that arrives at ``result`` plain too."""
     if result.requires_grad:
-        result.register_hook(_plain)
+        result.register_hook(lambda gradient: None if gradient is None else _plain(gradient))
     return result
 
 

@@ -70,7 +70,7 @@ def _down_matrix(size: int, factor: int, dtype: torch.dtype, device: torch.devic
 
 def _separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     if x.is_complex():
-        real = torch.view_as_real(x)
+        real = torch.view_as_real(x.resolve_conj())
         real = torch.matmul(columns, real)
         shape = real.shape
         real = torch.matmul(rows, real.flatten(-2)).reshape(*shape[:-3], rows.shape[0], *shape[-2:])

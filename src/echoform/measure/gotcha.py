@@ -17,6 +17,7 @@ Source: Casteel et al. (2007), Proc. SPIE 6568, 65680D; Gorham and Moore (2010),
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,8 @@ from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 FREQUENCY_ULPS = 2.0
 #: largest distance of an antenna, metres; beyond it a field is damaged
 FARTHEST_M = 1e9
+#: highest frequency, hertz
+HIGHEST_HZ = 1e13
 DOWNLOAD = "copy or download the file again"
 
 
@@ -67,18 +70,13 @@ def read_phase_history(path: Path) -> PhaseHistory:
     if not np.any(fp):
         raise _wrong(path, "fp", "with nothing but zeros", "measured samples")
     frequency_hz = _uniform(path, _vector(path, data, "freq", frequencies))
-    stored_m = [_length(path, data, name, pulses) for name in ("x", "y", "z", "r0")]
-    antenna_m = np.stack(stored_m[:3], -1).astype(np.float64)
-    reference_m = stored_m[3].astype(np.float64)
-    range_m = np.linalg.norm(antenna_m, axis=-1)
-    if range_m.min() <= 0 or reference_m.min() <= 0:
-        raise _wrong(path, "r0", "at or behind the scene centre", "an antenna away from the scene centre")
+    antenna_m, residual_m, rounding_m = _antenna(path, data, pulses, frequency_hz)
     samples = np.ascontiguousarray(fp.T, dtype=np.complex64 if fp.dtype.itemsize == 8 else np.complex128)
-    residual_m = reference_m - range_m
-    note = f"r0 equals |q| to the rounding of the file (largest difference {1e3 * np.abs(residual_m).max():.2f} mm)"
-    if np.any(np.abs(residual_m) > _rounding_m(stored_m)):
+    largest = f"largest difference {1e3 * np.abs(residual_m).max():.2f} mm"
+    note = f"r0 equals |q| to the rounding of the file ({largest})"
+    if np.any(np.abs(residual_m) > rounding_m):
         samples = to_range_reference(samples, frequency_hz, residual_m)
-        note = f"phase moved from r0 to |q| (largest difference {1e3 * np.abs(residual_m).max():.2f} mm)"
+        note = f"phase moved from r0 to |q| ({largest})"
     collection = SpotlightCollection(
         torch.from_numpy(antenna_m)[None],
         torch.from_numpy(frequency_hz)[None],
@@ -105,16 +103,30 @@ def to_range_reference(samples: np.ndarray, frequency_hz: np.ndarray, residual_m
     return (samples * np.exp(-1j * phase)).astype(samples.dtype)
 
 
-def _rounding_m(stored_m: list[np.ndarray]) -> np.ndarray:
-    """Return how far r0 and |q| may differ, per pulse, because x, y, z and r0 were rounded when they were stored."""
-    half_ulp = [0.5 * np.spacing(np.abs(v)).astype(np.float64) for v in stored_m]
-    x, y, z, reference = (np.abs(v.astype(np.float64)) for v in stored_m)
-    return (x * half_ulp[0] + y * half_ulp[1] + z * half_ulp[2]) / reference + half_ulp[3]
+def _antenna(
+    path: Path, data: Mapping[str, np.ndarray | None], pulses: int, frequency_hz: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return q (P, 3), r0 - |q| (P,) and how large the latter may be by the rounding of stored numbers (P,), all in metres."""
+    stored = [_length(path, data, name, pulses) for name in ("x", "y", "z", "r0")]
+    half_ulp = [0.5 * np.spacing(np.abs(v)).astype(np.float64) for v in stored]
+    antenna_m, reference_m = np.stack(stored[:3], -1).astype(np.float64), stored[3].astype(np.float64)
+    range_m = np.linalg.norm(antenna_m, axis=-1)
+    if range_m.min() <= 0 or reference_m.min() <= 0:
+        raise _wrong(path, "r0", "at or behind the scene centre", "an antenna away from the scene centre")
+    residual_m = reference_m - range_m
+    repeat_m = SPEED_OF_LIGHT_M_S / (2 * (frequency_hz[1] - frequency_hz[0]))
+    if np.abs(residual_m).max() > repeat_m / 2:
+        got = f"up to {np.abs(residual_m).max():.4g} m from the antenna's distance to the origin"
+        raise _wrong(path, "r0", got, f"at most {repeat_m / 2:.4g} m, half the range at which echoes repeat")
+    from_position = (np.abs(antenna_m) / range_m[:, None] * np.stack(half_ulp[:3], -1)).sum(-1)
+    return antenna_m, residual_m, from_position + half_ulp[3]
 
 
 def _uniform(path: Path, stored: np.ndarray) -> np.ndarray:
     """Return the uniform float64 grid that fits the stored frequencies best, by least squares."""
     values = stored.astype(np.float64)
+    if np.abs(values).max() > HIGHEST_HZ:
+        raise _wrong(path, "freq", f"up to {np.abs(values).max():g} Hz", f"at most {HIGHEST_HZ:g} Hz")
     index = np.arange(values.size) - (values.size - 1) / 2
     step = float(index @ values / (index @ index))
     fitted = values.mean() + step * index
@@ -126,28 +138,27 @@ def _uniform(path: Path, stored: np.ndarray) -> np.ndarray:
     return fitted
 
 
-def _length(path: Path, data: np.void, name: str, count: int) -> np.ndarray:
+def _length(path: Path, data: Mapping[str, np.ndarray | None], name: str, count: int) -> np.ndarray:
     values = _vector(path, data, name, count)
     if np.abs(values).max() > FARTHEST_M:
         raise _wrong(path, name, f"up to {np.abs(values).max():g} m", f"at most {FARTHEST_M:g} m")
     return values
 
 
-def _vector(path: Path, data: np.void, name: str, count: int) -> np.ndarray:
+def _vector(path: Path, data: Mapping[str, np.ndarray | None], name: str, count: int) -> np.ndarray:
     values = _field(path, data, name, complex_values=False)
     if values.size != count or values.ndim != 2 or min(values.shape) != 1:
         raise _wrong(path, name, f"of shape {values.shape}", f"{count} numbers, as fp has")
     return values.reshape(-1)
 
 
-def _field(path: Path, data: np.void, name: str, *, complex_values: bool) -> np.ndarray:
-    if data.dtype.names is None or name not in data.dtype.names:
+def _field(path: Path, data: Mapping[str, np.ndarray | None], name: str, *, complex_values: bool) -> np.ndarray:
+    if name not in data:
         raise _wrong(path, name, "missing", f"a field '{name}'")
     values = data[name]
-    kind = "c" if complex_values else "f"
-    if not isinstance(values, np.ndarray) or values.dtype.kind != kind:
-        expected = "complex numbers" if complex_values else "real floating-point numbers"
-        raise _wrong(path, name, f"of dtype {getattr(values, 'dtype', type(values).__name__)}", expected)
+    if values is None or values.dtype.kind != ("c" if complex_values else "f"):
+        got = "that is no array of numbers" if values is None else f"of dtype {values.dtype}"
+        raise _wrong(path, name, got, "complex numbers" if complex_values else "real floating-point numbers")
     if not np.isfinite(values).all():
         raise _wrong(path, name, "with NaN or Inf", "finite numbers")
     return values

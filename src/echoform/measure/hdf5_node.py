@@ -61,10 +61,12 @@ class GroupWriter:
         self._group.create_dataset(name, data=np.bytes_(data), dtype=h5py.string_dtype("utf-8", len(data)))
 
     def tensor(self, name: str, value: Tensor) -> None:
-        """Write a tensor of floats or complex numbers; raises TypeError for another dtype."""
+        """Write a tensor of floats or complex numbers with a checksum; raises TypeError for another dtype."""
         if value.dtype not in NUMBERS:
             raise TypeError(f"{name} has dtype {value.dtype}, only {_names(NUMBERS)} can be stored")
-        self._group.create_dataset(name, data=value.detach().cpu().resolve_conj().resolve_neg().numpy())
+        data = value.detach().cpu().resolve_conj().resolve_neg().numpy()
+        checked = data.size > 0 and data.ndim > 0
+        self._group.create_dataset(name, data=data, chunks=checked or None, fletcher32=checked)
 
     def integers(self, name: str, values: Sequence[int]) -> None:
         """Write a list of whole numbers."""

@@ -6,6 +6,7 @@
     /noise              class, sigma, gain
     /metadata           text (JSON: title, source, notes), and where known shape, spacing_m of the grid and truth
 
+HDF5's structures and every array carry checksums, so that damage is noticed.
 Nothing is pickled or evaluated, and classes are found in a table, never by a name to import.
 """
 
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,6 +37,10 @@ from echoform.scene.grid import Grid
 
 FORMAT = "echoform-measurement"
 VERSION = 1
+#: lowest and highest HDF5 release whose structures are used: from 1.10 on all of them carry checksums
+HDF5_RELEASE = ("v110", "v110")
+#: byte of the file that holds the version of its superblock, and the first version with a checksum
+SUPERBLOCK_BYTE, SUPERBLOCK_VERSION = 8, 2
 
 #: operators whose samples have their own dtype, whatever the image
 _TYPED = (FourierMask, NonuniformFourier, ExactSpotlight)
@@ -52,8 +58,8 @@ def save(measurement: Measurement, path: Path) -> None:
     problem = _misfit(measurement.y, measurement.operator, measurement.noise)
     if problem is not None:
         raise ValueError(f"the measurement cannot be saved: {problem}")
-    with atomic_path(path) as part, h5py.File(part, "w") as file:
-        file.attrs["format"] = FORMAT
+    with atomic_path(path) as part, h5py.File(part, "w", libver=HDF5_RELEASE) as file:
+        file.attrs["format"] = np.bytes_(FORMAT)
         file.attrs["version"] = VERSION
         root = GroupWriter(file)
         root.tensor("y", measurement.y)
@@ -69,6 +75,7 @@ def load(path: Path) -> Measurement:
         MeasurementFileError: the file is not one, is damaged, of a later version, or holds what cannot be right.
     """
     require(path, FileKind.HDF5)
+    _check_superblock(path)
     with _only_file_errors(path), h5py.File(path, "r") as file:
         _check_header(path, file)
         root = GroupReader(path, file)
@@ -93,23 +100,49 @@ def _only_file_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_header(path: Path, file: h5py.File) -> None:
-    found = file.attrs.get("format")
-    if not isinstance(found, str) or found != FORMAT:
+def _check_superblock(path: Path) -> None:
+    """Refuse structures without checksums: on damaged ones the HDF5 library can loop without end."""
+    with path.open("rb") as stream:
+        version = (stream.read(SUPERBLOCK_BYTE + 1)[SUPERBLOCK_BYTE:] or b"\0")[0]
+    if version < SUPERBLOCK_VERSION:
         raise MeasurementFileError(
             path,
-            got="an HDF5 file without the attribute format" if found is None else f"format {quote(str(found))}",
+            got=f"an HDF5 file with superblock version {version}",
+            expected=f"version {SUPERBLOCK_VERSION} or later, which has checksums",
+            remedy="only files written by echoform.measure.native.save can be read",
+        )
+
+
+def _check_header(path: Path, file: h5py.File) -> None:
+    name, version = _attribute(file, "format", "S"), _attribute(file, "version", "i")
+    if name != FORMAT:
+        raise MeasurementFileError(
+            path,
+            got="an HDF5 file without the attribute format" if name is None else f"format {quote(name)}",
             expected=f"the attribute format = '{FORMAT}'",
             remedy="only files written by echoform.measure.native.save can be read",
         )
-    version = file.attrs.get("version")
-    if version is None or str(version) != str(VERSION):
+    if version != str(VERSION):
         raise MeasurementFileError(
             path,
-            got=f"version {quote(str(version))}",
+            got="no whole number as version" if version is None else f"version {version}",
             expected=f"version {VERSION}",
             remedy="update echoform, or save the file again with this version",
         )
+
+
+def _attribute(file: h5py.File, name: str, kind: str) -> str | None:
+    """Return a scalar attribute of the given NumPy kind as text; None for anything else.
+
+    Text of variable length is not read: it lies in a heap without checksum, on which the HDF5 library can loop without end.
+    """
+    if name not in file.attrs:
+        return None
+    attribute = file.attrs.get_id(name)
+    if attribute.shape != () or attribute.dtype.kind != kind:
+        return None
+    value = file.attrs[name]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _misfit(y: Tensor, operator: LinearOperator, noise: Noise) -> str | None:

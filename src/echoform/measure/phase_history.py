@@ -22,7 +22,7 @@ SIDE_MULTIPLE = 16
 #: share of the range bins taken to be the quietest
 QUIET_SHARE = 0.1
 #: largest grid chosen by default, pixels
-MAX_PIXELS = 2**26
+MAX_PIXELS = 2**24
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def ground_grid(collection: SpotlightCollection) -> Grid:
     unambiguous range and azimuth extents, along and across the mean look.
 
     Raises:
-        ValueError: no image can be formed, or the grid would have more than 2^26 pixels.
+        ValueError: no image can be formed, or the grid would have more than 2^24 pixels.
     """
     resolved = ground_resolution(collection)
     k = collection.wavenumber()[0].flatten(0, 1)

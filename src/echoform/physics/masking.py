@@ -121,7 +121,9 @@ def restrict(operator: LinearOperator, kept: Tensor) -> LinearOperator:
         case StackedOperator():
             return _restricted_stack(operator, marks)
         case _:
-            return SampleMask(marks.to(operator.dtype.to_real())) @ operator
+            # The mask takes over what A itself leaves out: a product knows only its outer factor's support.
+            held = operator.support()
+            return SampleMask((marks if held is None else marks * held).to(operator.dtype.to_real())) @ operator
 
 
 def _alike(marks: Tensor) -> bool:

@@ -33,6 +33,17 @@ class Grid:
         y, x = torch.meshgrid(rows, columns, indexing="ij")
         return torch.stack([x, y, torch.zeros_like(x)], -1)
 
+    def nearest(self, x_m: float, y_m: float) -> tuple[int, int]:
+        """Return (row, column) of the pixel nearest to a ground position; raises ValueError when that is off the grid."""
+        (height, width), (dy, dx) = self.shape, self.spacing_m
+        row, column = round(y_m / dy) + height // 2, round(x_m / dx) + width // 2
+        if not (0 <= row < height and 0 <= column < width):
+            left, right, bottom, top = self.extent_m()
+            raise ValueError(
+                f"({x_m:g}, {y_m:g}) m lies outside the image, x {left:.1f} to {right:.1f} m, y {bottom:.1f} to {top:.1f} m"
+            )
+        return row, column
+
     def extent_m(self) -> tuple[float, float, float, float]:
         """Return (left, right, bottom, top) of the pixel edges, metres, as plotting libraries want it."""
         rows, columns = self.axes_m()

@@ -1,0 +1,98 @@
+"""Conjugate gradients against a dense solve."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from contracts import distance, randn
+from echoform.linalg.cg import cg
+
+SIZE = 24
+
+
+def systems(batch: int = 3) -> tuple[Tensor, Tensor]:
+    factor = randn((batch, SIZE, SIZE), 1)
+    matrix = factor.mH @ factor + torch.diag_embed(torch.full((batch, SIZE), 2.0, dtype=torch.float64)).to(factor.dtype)
+    return matrix, randn((batch, 4, 6), 2)
+
+
+def apply(matrix: Tensor):
+    return lambda x: (matrix @ x.flatten(-2)[..., None])[..., 0].reshape(x.shape)
+
+
+def test_dense_solve() -> None:
+    matrix, rhs = systems()
+    result = cg(apply(matrix), rhs, ndim=2, tolerance=1e-12, max_iterations=200)
+    expected = torch.linalg.solve(matrix, rhs.flatten(1)[..., None]).reshape(rhs.shape)
+    assert distance(result.solution, expected) < 1e-9
+    assert float(result.residuals[-1].max()) <= 1e-12
+
+
+def test_start_at_the_solution_takes_no_step() -> None:
+    matrix, rhs = systems()
+    solution = torch.linalg.solve(matrix, rhs.flatten(1)[..., None]).reshape(rhs.shape)
+    result = cg(apply(matrix), rhs, ndim=2, start=solution, tolerance=1e-8)
+    assert result.iterations == 0
+    assert torch.equal(result.solution, solution)
+    assert result.residuals.shape == (1, 3)
+
+
+def test_a_converged_sample_stands_still_while_others_go_on() -> None:
+    """One sample starts solved, one has the right-hand side zero, one has everything to do."""
+    matrix, rhs = systems()
+    rhs[1] = 0
+    start = torch.zeros_like(rhs)
+    start[0] = torch.linalg.solve(matrix[0], rhs[0].flatten()[:, None]).reshape(rhs[0].shape)
+    result = cg(apply(matrix), rhs, ndim=2, start=start, tolerance=1e-10, max_iterations=200)
+    assert torch.equal(result.solution[0], start[0])
+    assert float(result.solution[1].abs().max()) == 0.0
+    expected = torch.linalg.solve(matrix[2], rhs[2].flatten()[:, None]).reshape(rhs[2].shape)
+    assert distance(result.solution[2], expected) < 1e-8
+    assert bool(torch.isfinite(result.residuals).all())
+
+
+def test_batch_is_a_loop() -> None:
+    matrix, rhs = systems()
+    together = cg(apply(matrix), rhs, ndim=2, tolerance=1e-9, max_iterations=200)
+    for i in range(3):
+        alone = cg(apply(matrix[i : i + 1]), rhs[i : i + 1], ndim=2, tolerance=1e-9, max_iterations=200)
+        assert distance(together.solution[i : i + 1], alone.solution) < 1e-10
+        assert torch.allclose(together.residuals[:8, i], alone.residuals[:8, 0], rtol=1e-9)
+
+
+def test_history_holds_the_true_residuals() -> None:
+    matrix, rhs = systems()
+    for steps in (0, 1, 5):
+        result = cg(apply(matrix), rhs, ndim=2, tolerance=0.0, max_iterations=steps)
+        residual = rhs - apply(matrix)(result.solution)
+        true = residual.flatten(1).norm(dim=1) / rhs.flatten(1).norm(dim=1)
+        assert result.iterations == steps
+        assert result.residuals.shape == (steps + 1, 3)
+        assert torch.allclose(result.residuals[-1], true, rtol=1e-8)
+    assert torch.allclose(result.residuals[0], torch.ones(3, dtype=torch.float64))
+
+
+def test_steps_never_exceed_the_distinct_eigenvalues() -> None:
+    """In exact arithmetic CG ends after as many steps as there are distinct eigenvalues."""
+    values = torch.tensor([1.0, 3.0, 10.0], dtype=torch.float64).repeat(8)
+    result = cg(lambda x: values * x, randn((2, SIZE), 3), ndim=1, tolerance=1e-10, max_iterations=50)
+    assert result.iterations == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+def test_single_precision_and_real(dtype: torch.dtype) -> None:
+    values = torch.linspace(1, 4, SIZE)
+    rhs = randn((2, SIZE), 4, dtype)
+    result = cg(lambda x: values * x, rhs, ndim=1, tolerance=1e-5)
+    assert result.solution.dtype == dtype
+    assert distance(result.solution, rhs / values) < 3e-5
+
+
+def test_gradient_of_the_solution() -> None:
+    values = torch.linspace(1, 4, 6, dtype=torch.float64)
+    rhs = randn((1, 6), 5).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda b: cg(lambda x: values * x, b, ndim=1, tolerance=0.0, max_iterations=4).solution, (rhs,)
+    )

@@ -1,0 +1,97 @@
+"""Largest eigenvalue and spectral density against the eigenvalues of a matrix."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from contracts import randn
+from echoform.linalg.spectrum import SpectralDensity, lanczos_density, largest_eigenvalue
+
+SIZE = 60
+
+
+def matrices() -> Tensor:
+    factor = randn((2, 40, SIZE), 1) * torch.tensor([1.0, 3.0], dtype=torch.float64)[:, None, None]
+    return factor.mH @ factor / SIZE
+
+
+def apply(matrix: Tensor):
+    return lambda x: (matrix @ x[..., None])[..., 0]
+
+
+def test_largest_eigenvalue_per_sample() -> None:
+    matrix = matrices()
+    expected = torch.linalg.eigvalsh(matrix)[:, -1]
+    estimate = largest_eigenvalue(apply(matrix), randn((2, SIZE), 2), ndim=1, tolerance=1e-6, max_iterations=2000)
+    assert torch.allclose(estimate, expected, rtol=1e-3)
+    assert bool((estimate <= expected * (1 + 1e-9)).all()), "power iteration never exceeds the largest eigenvalue"
+
+
+def test_largest_eigenvalue_of_zero_is_zero() -> None:
+    assert float(largest_eigenvalue(lambda x: 0 * x, randn((1, 8), 3), ndim=1)) == 0.0
+
+
+def test_as_many_nodes_as_eigenvalues_is_exact_for_the_probe() -> None:
+    """With a full Krylov space the nodes are the eigenvalues and the weights the probe's squared components."""
+    factor = randn((1, 12, 8), 4)
+    matrix = factor.mH @ factor
+    start = randn((1, 8), 5)
+    density = lanczos_density(apply(matrix), start, ndim=1, steps=8)
+    values, vectors = torch.linalg.eigh(matrix[0])
+    weights = (vectors.mH @ start[0]).abs().square() / start.abs().square().sum()
+    assert torch.allclose(density.nodes[0], values, rtol=1e-9)
+    assert torch.allclose(density.weights[0], weights, rtol=1e-7)
+
+
+def test_quadrature_is_exact_for_low_moments() -> None:
+    """K nodes integrate polynomials up to degree 2K - 1 exactly: v^H N^k v / v^H v."""
+    matrix, start = matrices(), randn((2, SIZE), 6)
+    density = lanczos_density(apply(matrix), start, ndim=1, steps=4)
+    power = start
+    for degree in range(8):
+        expected = (start.conj() * power).sum(-1).real / start.abs().square().sum(-1)
+        assert torch.allclose(density.mean(lambda node, k=degree: node**k), expected, rtol=1e-9), degree
+        power = apply(matrix)(power)
+
+
+def test_average_over_probes_is_the_trace() -> None:
+    """The density is unbiased: its average over probes reaches tr f(N) / n within its standard error."""
+    matrix = matrices()
+    values = torch.linalg.eigvalsh(matrix)
+    probes = 300
+    for function in (lambda v: v, lambda v: 1 / (v + 0.1)):
+        expected = function(values).mean(1)
+        draws = [
+            lanczos_density(apply(matrix), randn((2, SIZE), 100 + i), ndim=1, steps=20).mean(function)
+            for i in range(probes)
+        ]
+        drawn = torch.stack(draws)
+        error = drawn.std(0) / probes**0.5
+        assert bool(((drawn.mean(0) - expected).abs() < 4 * error + 1e-3 * expected).all())
+
+
+def test_an_invariant_start_ends_early_without_false_nodes() -> None:
+    """A probe inside a two-dimensional invariant space sees two eigenvalues, however many steps are asked for."""
+    values = torch.tensor([1.0, 5.0, 9.0, 9.0], dtype=torch.float64)
+    start = torch.tensor([[0.6, 0.0, 0.0, 0.8]], dtype=torch.complex128)
+    density = lanczos_density(lambda x: values * x, start, ndim=1, steps=4)
+    assert torch.allclose(density.mean(lambda v: v), torch.tensor([0.36 * 1 + 0.64 * 9], dtype=torch.float64))
+    assert torch.allclose(
+        density.mean(lambda v: 1 / (v + 1)), torch.tensor([0.36 / 2 + 0.64 / 10], dtype=torch.float64)
+    )
+    assert torch.allclose(density.weights.sum(), torch.ones((), dtype=torch.float64))
+
+
+def test_one_node_is_the_rayleigh_quotient() -> None:
+    matrix, start = matrices(), randn((2, SIZE), 7)
+    density = lanczos_density(apply(matrix), start, ndim=1, steps=1)
+    expected = (start.conj() * apply(matrix)(start)).sum(-1).real / start.abs().square().sum(-1)
+    assert density.nodes.shape == (2, 1)
+    assert torch.allclose(density.nodes[:, 0], expected)
+
+
+def test_scaled_density() -> None:
+    density = SpectralDensity(torch.tensor([[0.0, 2.0]]), torch.tensor([[0.25, 0.75]]))
+    scaled = density.scaled(torch.tensor([2.0, 10.0]))
+    assert torch.allclose(scaled.mean(lambda v: v), torch.tensor([3.0, 15.0]))
