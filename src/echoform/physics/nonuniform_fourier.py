@@ -62,7 +62,9 @@ class NonuniformFourier(LinearOperator):
         rows = max(points.shape[0], weights.shape[0])
         self.register_buffer("points", wrap(points.double()).expand(rows, -1, -1))
         self.register_buffer("weights", weights.to(torch.complex128).expand(rows, -1))
-        self.register_buffer("kept", torch.nonzero((self.weights != 0).any(0)).squeeze(-1)[None])
+        kept = torch.nonzero((self.weights != 0).any(0)).squeeze(-1)[None]
+        # One sample of weight zero stands in where none is measured: the library takes no empty sum.
+        self.register_buffer("kept", kept if kept.numel() else kept.new_zeros(1, 1))
         eps = 1e-13 if dtype == torch.complex128 else 1e-7
         power = self.weights[:, self.kept[0]].abs().square()
         spectra = [
