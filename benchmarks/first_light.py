@@ -18,11 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from record import save
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from train_tiny import CHIPS, RECIPE
 
 from echoform.assess.metrics import nmse_db
 from echoform.measure.measurement import Measurement
@@ -37,6 +35,8 @@ from echoform.recon.reconstructor import Reconstructor
 from echoform.train.loop import TrainingState
 from echoform.train.problems.mixture import with_noise
 from echoform.train.problems.scenes import Chips, SceneKind, draw_scene
+from record import save
+from train_tiny import CHIPS, RECIPE
 
 SIDE = 64
 SEED = 777_001
@@ -119,7 +119,9 @@ def main() -> None:
         state.load(options.checkpoint)
         network = state.average.eval()
     generator = torch.Generator().manual_seed(SEED)
-    table = Table("stratum", "samples", "matched", "Tikhonov*", "l1*", "RAM tiny", "gain over l1*", "gain over Tikhonov*")
+    table = Table(
+        "stratum", "samples", "matched", "Tikhonov*", "l1*", "RAM tiny", "gain over l1*", "gain over Tikhonov*"
+    )
     results = []
     for name, x in strata(options.images, generator).items():
         for share in SHARES:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from record import save
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +24,7 @@ from echoform.measure.measurement import Measurement
 from echoform.measure.phase_history import ground_resolution
 from echoform.measure.splitting import drop_pulses
 from echoform.report.figures import Panel, magnitude_png
+from record import save
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "sar_phase_gotcha"
 FILES = ("data_3dsar_pass1_az001_HH.mat", "data_3dsar_pass1_az002_HH.mat")
@@ -75,7 +75,9 @@ def main() -> None:
         resolved = ground_resolution(read_phase_history(DATA / file).collection)
         runs = [judge(m, seed) for seed in range(CHOICES)]
         errors = {n: np.array([r[0][n]["prediction_error_db"] for r in runs]) for n in METHODS}
-        table = Table("method", "prediction error, dB", "entropy", "trihedral PSLR x / y, dB", "width x / y, m", "s", title=file)
+        table = Table(
+            "method", "prediction error, dB", "entropy", "trihedral PSLR x / y, dB", "width x / y, m", "s", title=file
+        )
         for name in METHODS:
             f = runs[0][0][name]
             table.add_row(

@@ -1,6 +1,6 @@
 """Spotlight SAR operators: are they right, how far do they differ, what do they cost?
 
-    python benchmarks/sar_operator.py
+    python benchmarks/sar_operator.py [--threads N]
 
 1. Accuracy: each operator against its defining sum, written out in double precision.
 2. Plane wave against exact, one scatterer at a time. A scatterer at r is put where the polar format puts it: the r' with the
@@ -12,11 +12,14 @@
 
    so over a uniform aperture D and band B about f_c the phase 4 pi f e / c has the mean square
    (4 pi / c)^2 (f_c^2 + B^2 / 12) (e2^2 D^4 / 320 + e3^2 D^6 / 16128), which is the NMSE while it is small.
-3. Times of the plane-wave operator beside pytorch-finufft called alone on the same points; time and memory of the exact one.
+3. Times of the plane-wave operator beside pytorch-finufft called alone on the same points and threads; time and memory of the
+   exact operator. With other load on the machine compare at --threads 1: a thread that waits for one that is not scheduled
+   spins, and times grow tenfold.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import multiprocessing
 import os
@@ -56,13 +59,16 @@ class Arc:
     bandwidth_hz: float
 
     def angles(self, pulses: int) -> Tensor:
+        """Return the azimuths of the pulses, the middles of equal cells, radians."""
         return math.radians(self.aperture_deg) * ((torch.arange(pulses, dtype=torch.float64) + 0.5) / pulses - 0.5)
 
     def look(self, angle: Tensor) -> Tensor:
+        """Return the unit vectors to the antenna, (P, 3)."""
         c, s = math.cos(math.radians(self.grazing_deg)), math.sin(math.radians(self.grazing_deg))
         return torch.stack([c * torch.cos(angle), c * torch.sin(angle), torch.full_like(angle, s)], -1)
 
     def collect(self, pulses: int, frequencies: int) -> SpotlightCollection:
+        """Return the collection with all samples kept."""
         cells = (torch.arange(frequencies, dtype=torch.float64) + 0.5) / frequencies - 0.5
         return SpotlightCollection(
             self.radius_m * self.look(self.angles(pulses))[None],
@@ -71,7 +77,7 @@ class Arc:
         )
 
     def focus_limit_m(self) -> float:
-        """2 rho_a sqrt(R / lambda), the scene radius at which the plane wave defocuses."""
+        """Return 2 rho_a sqrt(R / lambda), the scene radius at which the plane wave defocuses."""
         wavelength = SPEED_OF_LIGHT_M_S / self.carrier_hz
         return wavelength / math.radians(self.aperture_deg) * math.sqrt(self.radius_m / wavelength)
 
@@ -249,13 +255,13 @@ def measure_plane_wave_times(side: int, pulses: int, frequencies: int) -> dict[s
     operator = plane_wave_spotlight(collection, grid)
     build = 1e3 * (time.perf_counter() - start)
     x, y = noise((1, 1, side, side), torch.complex64), noise((1, 1, pulses, frequencies), torch.complex64)
-    points = operator.points[0].float().contiguous()
+    points, team = operator.points[0].float().contiguous(), torch.get_num_threads()
     functions: dict[str, Callable[[], Any]] = {
         "forward": lambda: operator(x),
-        "finufft type 2 alone": lambda: finufft_type2(points, x, eps=1e-6, isign=1, modeord=0),
+        "finufft type 2 alone": lambda: finufft_type2(points, x, eps=1e-6, isign=1, modeord=0, nthreads=team),
         "adjoint": lambda: operator.adjoint(y),
         "finufft type 1 alone": lambda: finufft_type1(
-            points, y.flatten(2), (side, side), eps=1e-6, isign=-1, modeord=0
+            points, y.flatten(2), (side, side), eps=1e-6, isign=-1, modeord=0, nthreads=team
         ),
         "adjoint(forward)": lambda: operator.adjoint(operator(x)),
         "normal (Toeplitz)": lambda: operator.normal(x),
@@ -269,7 +275,13 @@ def measure_plane_wave_times(side: int, pulses: int, frequencies: int) -> dict[s
         "adjoint / finufft": found["adjoint"] / found["finufft type 1 alone"],
         "adjoint(forward) / normal": found["adjoint(forward)"] / found["normal (Toeplitz)"],
     }
-    title = f"Plane wave, {side} x {side} pixels, {pulses * frequencies} samples, complex64 (built in {build:.0f} ms)"
+    for factor in (2, 4, 8):
+        ratios[f"normal / normal {factor} times coarser"] = (
+            found["normal (Toeplitz)"] / found[f"normal, {factor} times coarser"]
+        )
+    title = (
+        f"Plane wave, {side} x {side} pixels, {pulses * frequencies} samples, {team} threads (built in {build:.0f} ms)"
+    )
     lines = [[name, f"{value:.2f}"] for name, value in found.items()]
     table(title, ["", "median ms or ratio"], lines + [[name, f"{value:.2f} x"] for name, value in ratios.items()])
     return {"build_ms": build, "median_ms": found, "ratios": ratios}
@@ -300,7 +312,7 @@ def exact_cost(what: str, threads: int) -> dict[str, float]:
     )  # loads the libraries before the count starts
     warm.adjoint(warm(torch.zeros(1, 1, 8, 8, dtype=torch.complex64)))
     before, taken = status_mib("VmRSS"), []
-    for _ in range(1 if what.startswith("gradient") else 5):
+    for _ in range(1 if what.startswith("gradient") else 3):
         start = time.perf_counter()
         functions[what]()
         taken.append(time.perf_counter() - start)
@@ -313,12 +325,15 @@ def measure_exact_cost() -> dict[str, Any]:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             found[what] = pool.apply(exact_cost, (what, torch.get_num_threads()))
     lines = [[what, f"{f['median_s']:.2f}", str(f["runs"]), f"{f['extra_peak_mib']:.0f}"] for what, f in found.items()]
-    title = "Exact, 512 x 512 pixels, 50000 samples, complex64"
+    title = f"Exact, 512 x 512 pixels, 50000 samples, {torch.get_num_threads()} threads"
     table(title, ["", "median s", "runs", "extra peak memory MiB"], lines)
     return found
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    torch.set_num_threads(parser.parse_args().threads)
     started, load = time.perf_counter(), os.getloadavg()[0]
     results = {
         "accuracy_nmse_db": measure_accuracy(),

@@ -119,7 +119,8 @@ class RAM(nn.Module):
 
     def denoise_normalized(self, sensing: Sensing, state: DiffusionState | None) -> tuple[Tensor, StateInputs]:
         """Return D in units of the image scale and the inputs it was made from (their variance weights its loss)."""
-        assert self.noise_embedding is not None and self.consistency is not None
+        assert self.noise_embedding is not None
+        assert self.consistency is not None
         with torch.no_grad():
             given = state_inputs(sensing, state)
             levels = sensing.pyramid(given.levels_gain)

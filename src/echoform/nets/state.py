@@ -4,13 +4,14 @@ y = A x + n, n ~ CN(0, s_n^2), and x_t = x + s_t e depend on x only through
 
     b = A^H y / s_n^2 + x_t / s_t^2    and    P = A^H A / s_n^2 + I / s_t^2,
 
-and mu = P^-1 b is the same information. In units where the image has RMS one, the output is
+and mu = P^-1 b is the same information. In units where the image has RMS one, the body's output F gives
 
     z = (P + I)^-1 b + sqrt(v) F(inputs),        v = tr (P + I)^-1 / n,
 
-followed by one weighting against the data (:class:`Consistency`). The first term is the Wiener estimate: EDM's preconditioning c_skip mu + c_out F with c_skip = (I + P^-1)^-1 applied to
-every mode of the sensor at its own noise rather than at the mean one; for A = 0 the two coincide (c_skip = 1 / (1 + s_t^2),
-c_out^2 = s_t^2 / (1 + s_t^2); Karras et al. 2022, table 1). Without a state s_t is infinite and the same formulas hold.
+followed by one weighting against the data (:class:`Consistency`). The first term is the Wiener estimate: EDM's
+preconditioning c_skip mu + c_out F with c_skip = (I + P^-1)^-1 applied to every mode of the sensor at its own noise rather
+than at the mean one; for A = 0 the two coincide (c_skip = 1 / (1 + s_t^2), c_out^2 = s_t^2 / (1 + s_t^2); Karras et al.
+2022, table 1). Without a state s_t is infinite and the same formulas hold.
 """
 
 from __future__ import annotations
@@ -141,7 +142,13 @@ class Consistency(nn.Module):
         nn.init.constant_(self.log_error.bias, -3.0)
 
     def forward(
-        self, image: Tensor, features: Tensor, noise: Tensor, variance: Tensor, sensing: Sensing, state: DiffusionState | None
+        self,
+        image: Tensor,
+        features: Tensor,
+        noise: Tensor,
+        variance: Tensor,
+        sensing: Sensing,
+        state: DiffusionState | None,
     ) -> Tensor:
         """Return D, (B, C, H, W), from z, the body's features, the noise embedding and v, in units of the image scale."""
         pooled = features.float().abs().mean((2, 3))

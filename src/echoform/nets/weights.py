@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
-import torch
 import yaml
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
