@@ -68,6 +68,18 @@ def _down_matrix(size: int, factor: int, dtype: torch.dtype, device: torch.devic
     return torch.from_numpy(matrix).to(device=device, dtype=dtype)
 
 
+def upsampling_matrix(size: int, factor: int, *, device: torch.device | None = None) -> Tensor:
+    """Return the 1-D matrix of U, shape (size, size / factor), float64: U x is rows @ x @ columns^T.
+
+    Raises:
+        ValueError: ``size`` is no multiple of ``factor``.
+    """
+    device = torch.device("cpu") if device is None else device
+    if factor == 1:
+        return torch.eye(size, dtype=torch.float64, device=device)
+    return _down_matrix(size, factor, torch.float64, device).mT
+
+
 def _separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     if x.is_complex():
         real = torch.view_as_real(x.resolve_conj())

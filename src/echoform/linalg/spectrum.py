@@ -29,6 +29,12 @@ class SpectralDensity:
         """Return tr f(N) / n per sample, shape (batch,); ``function`` acts elementwise on the nodes (batch, K)."""
         return (self.weights * function(self.nodes)).sum(-1)
 
+    def with_mean(self, mean: Tensor) -> SpectralDensity:
+        """Return the density with its nodes scaled so that tr(N) / n is ``mean`` (batch,), where it is known exactly."""
+        estimate = self.mean(lambda node: node)
+        exact = mean.to(estimate.dtype)
+        return self.scaled(torch.where(estimate > 0, exact / estimate, torch.ones_like(estimate)))
+
     def scaled(self, factor: Tensor) -> SpectralDensity:
         """Return the density of ``factor * N`` for a per-sample factor of shape (batch,) or (1,)."""
         nodes = self.nodes * factor[:, None]

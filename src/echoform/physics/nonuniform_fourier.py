@@ -89,8 +89,8 @@ class NonuniformFourier(LinearOperator):
     def forward(self, x: Tensor) -> Tensor:
         """Return the samples, (..., B, C, *sample_shape)."""
         outputs = []
-        for b in range(x.shape[-4]):
-            points, weights = self._sensor(b % self.batch)
+        for b, sensor in enumerate(self.sensor_indices(x.shape[-4])):
+            points, weights = self._sensor(sensor)
             values = weights * image_to_samples(x[..., b, :, :, :], points)
             full = torch.zeros(*values.shape[:-1], self.weights.shape[1], dtype=values.dtype, device=values.device)
             outputs.append(full.index_copy(-1, self.kept[0], values))
@@ -100,8 +100,8 @@ class NonuniformFourier(LinearOperator):
         """Return the conjugate sum, (..., B, C, H, W)."""
         flat = y.flatten(-len(self.range_shape) + 1)
         outputs = []
-        for b in range(flat.shape[-3]):
-            points, weights = self._sensor(b % self.batch)
+        for b, sensor in enumerate(self.sensor_indices(flat.shape[-3])):
+            points, weights = self._sensor(sensor)
             values = weights.conj() * flat[..., b, :, :][..., self.kept[0]]
             outputs.append(samples_to_image(values, points, self.domain_shape[1:]))
         return torch.stack(outputs, -4)
@@ -112,10 +112,7 @@ class NonuniformFourier(LinearOperator):
 
     def spectrum(self) -> SpectralDensity:
         """Return the Lanczos density with its mean put right: tr(A^H A) / n = sum |w|^2 is known exactly."""
-        density = super().spectrum()
-        trace = self.weights.abs().square().sum(1).to(density.nodes.dtype)
-        mean = density.mean(lambda node: node)
-        return density.scaled(torch.where(mean > 0, trace / mean, torch.ones_like(mean)))
+        return super().spectrum().with_mean(self.weights.abs().square().sum(1))
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the same sum on the coarse grid, samples weighted by H_s(k) (see the module's text for the bound)."""

@@ -57,6 +57,14 @@ class LinearOperator(nn.Module, ABC):
         """Number of different sensors held: the batch length of the parameters, 1 when shared by all samples."""
         return max((b.shape[0] for b in self.buffers()), default=1)
 
+    def sensor_indices(self, samples: int) -> list[int]:
+        """Return which sensor measures each of ``samples`` scenes; raises ValueError unless there is one, or one each."""
+        if self.batch not in (1, samples):
+            raise ValueError(
+                f"got a batch of {samples} for {self.batch} sensors; give one per sensor, or one sensor for all"
+            )
+        return [0] * samples if self.batch == 1 else list(range(samples))
+
     def support(self) -> Tensor | None:
         """Return a 0/1 tensor that broadcasts over (B, *range_shape), or None when every entry is a sample.
 

@@ -216,27 +216,22 @@ class ExactSpotlight(LinearOperator):
 
     def spectrum(self) -> SpectralDensity:
         """Return the Lanczos density with its mean put right: every |A_mj| is 1 or 0, so tr(A^H A) / n = sum of kept."""
-        density = super().spectrum()
-        trace = self.kept.square().sum((1, 2)).to(density.nodes.dtype)
-        mean = density.mean(lambda node: node)
-        return density.scaled(torch.where(mean > 0, trace / mean, torch.ones_like(mean)))
+        return super().spectrum().with_mean(self.kept.square().sum((1, 2)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the samples, (..., B, 1, pulses, frequencies), zero where nothing is measured."""
-        parts = [self._sum(x[..., b, 0, :, :].flatten(-2), b, backwards=False) for b in self._sensors(x.shape[-4])]
+        parts = [
+            self._sum(x[..., b, 0, :, :].flatten(-2), b, backwards=False)
+            for b, _ in enumerate(self.sensor_indices(x.shape[-4]))
+        ]
         return torch.stack(parts, -3).unsqueeze(-3)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the backprojection, (..., B, 1, H, W)."""
-        parts = [self._sum(y[..., b, 0, :, :], b, backwards=True) for b in self._sensors(y.shape[-4])]
+        parts = [
+            self._sum(y[..., b, 0, :, :], b, backwards=True) for b, _ in enumerate(self.sensor_indices(y.shape[-4]))
+        ]
         return torch.stack(parts, -2).unflatten(-1, self.domain_shape)
-
-    def _sensors(self, samples: int) -> range:
-        if self.batch not in (1, samples):
-            raise ValueError(
-                f"got a batch of {samples} for {self.batch} sensors; give one per sensor, or one sensor for all"
-            )
-        return range(samples)
 
     def _sum(self, value: Tensor, sample: int, *, backwards: bool) -> Tensor:
         def of(buffer: Tensor) -> Tensor:

@@ -1,0 +1,323 @@
+"""Multistatic microwave imaging under the first Born approximation, time convention exp(+j w t).
+
+    y[f, r, t] = m[f, r, t] w_f sum_j G_r[f, r, j] x_j G_t[f, t, j],        w_f = k_f^2 a,     k_f = 2 pi f sqrt(eps_b) / c
+
+x is the contrast eps / eps_b - 1 on the pixels, G_r and G_t the background's Green functions (:mod:`echoform.physics.green`)
+from pixel to receiver and from transmitter to pixel, a the area of a cell and m the 0/1 mask of heard pairs; y is the
+scattered field of unit sources. With point radiators the pixels are a sheet: x is contrast times thickness (metres). Born
+holds while the phase k |sqrt(eps / eps_b) - 1| times the object's size stays well under pi. The adjoint is
+sum_f conj(w_f) diag(G_r^H (m Y) conj(G_t)).
+
+Normal operator. Where the mask is a product of working receivers and working transmitters,
+
+    A^H A = sum_f |w_f|^2 (G_r^H G_r) o (G_t^H G_t)        (elementwise, no transpose),
+
+an n x n matrix, held when it fits ``normal_memory_bytes`` and its product costs less than the two passes. Otherwise
+A^H A is the two passes, frequency by frequency: beyond the Green functions, memory is min(R, T) images per image.
+
+Coarse version. Where the matrix is held: exactly Galerkin, U^T (A^H A) U as a matrix, 1 / s^4 of the cost; forward and
+adjoint act on the fine grid. Otherwise, where a coarse pixel is small to the wave, s d 2 (|k| + 1 / R_min) <= 1.1 rad with
+R_min the smallest distance from an antenna to a pixel, the sum is written down again on the coarse pixels with the fine
+cell's area (the columns of U sum to one): 1 / s^2 of the cost, and within 2 % of A U_s away from the border, because the
+product G_r G_t x passes U_s with the response |H - 1| <= 0.7 % per axis there. Else Galerkin on the fine grid.
+
+Source: Devaney, Mathematical Foundations of Imaging (2012), sections 6.7 and 8.1; Born and Wolf (1999), section 13.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.resample import COARSE_ORIGIN, downsample, upsample
+from echoform.linalg.spectrum import SpectralDensity
+from echoform.physics.green import Radiator, wavenumber
+from echoform.physics.operator import GalerkinOperator, LinearOperator
+from echoform.scene.grid import Grid
+from echoform.scene.rig import MultistaticRig
+
+#: default bound on the matrix of the normal operator
+NORMAL_MEMORY_BYTES = 256 * 2**20
+#: largest phase of G_r G_t across a coarse pixel at which the sum is written down again, radians
+COARSE_PHASE_RAD = 1.1
+#: time per entry of a matrix-vector product over that per multiply-add of a matrix product (measured, 1 to 4)
+STREAMING_COST = 4.0
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The pixels as cells of the integral: their grid, its displacement and the area each stands for.
+
+    Attributes:
+        grid: pixel grid about its own centre.
+        offset_m: (y, x) of that centre, metres.
+        area_m2: area of a cell; that of a fine cell in a coarse version.
+    """
+
+    grid: Grid
+    offset_m: tuple[float, float]
+    area_m2: float
+
+    def positions_m(self) -> Tensor:
+        """Return (x, y, 0) of the cells, (n, 3), metres, float64."""
+        y, x = self.offset_m
+        return (self.grid.positions_m() + torch.tensor([x, y, 0.0], dtype=torch.float64)).flatten(0, 1)
+
+    def coarser(self, factor: int) -> Cells:
+        """Return the cells ``factor`` times larger at the places where U_s puts them, with the area kept."""
+        (height, width), (dy, dx) = self.grid.shape, self.grid.spacing_m
+        coarse = Grid((height // factor, width // factor), (factor * dy, factor * dx))
+        shift = [
+            o + (factor * (c // 2) + COARSE_ORIGIN - n // 2) * d
+            for o, c, n, d in zip(self.offset_m, coarse.shape, (height, width), (dy, dx), strict=True)
+        ]
+        return Cells(coarse, (shift[0], shift[1]), self.area_m2)
+
+
+def cells_of(grid: Grid) -> Cells:
+    """Return the cells of a grid: no displacement, area dy dx."""
+    return Cells(grid, (0.0, 0.0), grid.spacing_m[0] * grid.spacing_m[1])
+
+
+def scattered(x: Tensor, many: Tensor, few: Tensor) -> Tensor:
+    """Return sum_j few[q, j] x_j many[m, j], (B, L, Q, M), of pixels (B, L, n) and fields (B, M, n), (B, Q, n)."""
+    spread = (x[:, :, None] * few[:, None]).flatten(1, 2)
+    return (spread @ many.mT).unflatten(1, (x.shape[1], few.shape[1]))
+
+
+def gathered(y: Tensor, many: Tensor, few: Tensor) -> Tensor:
+    """Return sum_qm conj(few[q, j] many[m, j]) y[q, m], (B, L, n), of samples (B, L, Q, M), adjoint of :func:`scattered`."""
+    fields = (y.flatten(1, 2) @ many.conj()).unflatten(1, y.shape[1:3])
+    return (fields * few.conj()[:, None]).sum(2)
+
+
+def hadamard_normal(receive: Tensor, transmit: Tensor, power: Tensor) -> Tensor:
+    """Return sum_f power_f (G_r^H G_r) o (G_t^H G_t), (B, n, n), of fields (B, F, R, n), (B, F, T, n) and power (B, F)."""
+    rows = max(receive.shape[0], transmit.shape[0], power.shape[0])
+    total = receive.new_zeros(rows, receive.shape[-1], receive.shape[-1])
+    for f in range(receive.shape[1]):
+        heard, lit = receive[:, f], transmit[:, f]
+        total = total + power[:, f, None, None] * (heard.mH @ heard) * (lit.mH @ lit)
+    return total
+
+
+class BornScattering(LinearOperator):
+    """The Born operator of a rig on cells of the plane z = 0; the range is (1, F, R, T).
+
+    The Green functions are held, F (R + T) n complex numbers per sensor. Gradients reach image and antenna positions.
+
+    Args:
+        rig: antennas, frequencies and heard pairs.
+        cells: pixels; :func:`cells_of` gives those of a grid.
+        radiator: 2-D lines or 3-D points.
+        permittivity: eps_b, relative, shape (B or 1,), float64 or complex128 with Im eps_b <= 0; vacuum when absent.
+        incident: measured or simulated incident fields in place of G_t, shape (B or 1, F, T, n), complex; pixels row-major.
+        factor: U_s is applied first, so that the domain is this many times coarser than the cells.
+        normal_memory_bytes: bound on the matrix of the normal operator; zero never builds it.
+        dtype: complex64 or complex128.
+
+    Raises:
+        ValueError: shapes disagree, an antenna stands on a cell, or a line source off the plane z = 0; eps_b has gain.
+    """
+
+    transmitter_m: Tensor
+    receiver_m: Tensor
+    frequency_hz: Tensor
+    permittivity: Tensor
+    heard: Tensor
+    weights: Tensor
+    receive: Tensor
+    transmit: Tensor
+    incident: Tensor | None
+    matrix: Tensor | None
+
+    def __init__(
+        self,
+        rig: MultistaticRig,
+        cells: Cells,
+        *,
+        radiator: Radiator,
+        permittivity: Tensor | None = None,
+        incident: Tensor | None = None,
+        factor: int = 1,
+        normal_memory_bytes: int = NORMAL_MEMORY_BYTES,
+        dtype: torch.dtype = torch.complex64,
+    ) -> None:
+        (height, width), pairs = cells.grid.shape, rig.heard.shape[2:]
+        if height % factor or width % factor:
+            raise ValueError(f"cells {cells.grid.shape} cannot be coarsened by {factor}: pad both to a multiple of it")
+        super().__init__((1, height // factor, width // factor), (1, rig.frequency_hz.shape[1], *pairs))
+        self._dtype = dtype
+        self.cells, self.radiator, self.factor = cells, radiator, factor
+        self.normal_memory_bytes = normal_memory_bytes
+        device = rig.receiver_m.device
+        eps = torch.ones(1, dtype=torch.complex128) if permittivity is None else permittivity.to(torch.complex128)
+        if eps.ndim != 1 or not bool(((eps.imag <= 0) & (eps.real > 0)).all()):
+            raise ValueError(
+                f"permittivity must be (batch,) with Re > 0 and, for exp(+j w t), Im <= 0, got {eps.tolist()}"
+            )
+        self.register_buffer("transmitter_m", rig.transmitter_m.double())
+        self.register_buffer("receiver_m", rig.receiver_m.double())
+        self.register_buffer("frequency_hz", rig.frequency_hz.double())
+        self.register_buffer("permittivity", eps.to(device))
+        self.register_buffer("heard", rig.heard.to(dtype.to_real()))
+        k = wavenumber(self.frequency_hz, self.permittivity)
+        self.register_buffer("weights", (k.square() * cells.area_m2).to(dtype))
+        self.register_buffer("receive", self._field(self.receiver_m, k).to(dtype))
+        if incident is None:
+            self.register_buffer("transmit", self._field(self.transmitter_m, k).to(dtype))
+        else:
+            self.register_buffer("transmit", incident.to(dtype))
+        self.measured_incident = incident is not None
+        expected = (rig.frequency_hz.shape[1], pairs[1], height * width)
+        if self.transmit.shape[1:] != expected:
+            raise ValueError(f"incident must be (batch, {expected}), got {tuple(self.transmit.shape)}")
+        self.register_buffer("matrix", self._matrix())
+
+    def _field(self, antenna_m: Tensor, k: Tensor) -> Tensor:
+        """Return the Green functions between antennas (B, A, 3) and cells, (B, F, A, n)."""
+        if self.radiator is Radiator.LINE and bool((antenna_m[..., 2] != 0).any()):
+            raise ValueError("line radiators stand in the plane z = 0; use points for antennas above it")
+        position = self.cells.positions_m().to(antenna_m.device)
+        distance = (antenna_m[:, :, None] - position).norm(dim=-1)
+        if float(distance.detach().min()) < 0.5 * max(self.cells.grid.spacing_m):
+            raise ValueError("an antenna stands on a pixel, where the Green function is singular; use a smaller grid")
+        return self.radiator.green(distance[:, None], k[:, :, None, None])
+
+    def _matrix(self) -> Tensor | None:
+        """Return the matrix of the normal operator on the domain, or None where the two passes are the cheaper."""
+        receivers, transmitters = self.heard.amax(3, keepdim=True), self.heard.amax(2, keepdim=True)
+        if not torch.equal(self.heard, receivers * transmitters):
+            return None
+        pixels, rows = self.transmit.shape[-1], self.batch
+        frequencies, r, t = self.range_shape[1:]
+        held = rows * pixels**2 * self.dtype.itemsize
+        passes = 2 * frequencies * (r * t + STREAMING_COST * (r + t))
+        if held > self.normal_memory_bytes or STREAMING_COST * pixels >= passes:
+            return None
+        power = self.weights.abs().square()
+        matrix = hadamard_normal(receivers * self.receive, transmitters.mT * self.transmit, power)
+        if self.factor == 1:
+            return matrix
+        half = self._coarse_rows(matrix)
+        return self._coarse_rows(half.mH).mH
+
+    def _coarse_rows(self, matrix: Tensor) -> Tensor:
+        """Return M U, (B, m, n / s^2), of (B, m, n)."""
+        return downsample(matrix.unflatten(-1, self.cells.grid.shape), self.factor).flatten(-2)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype given at construction."""
+        return self._dtype
+
+    def support(self) -> Tensor:
+        """Return the heard pairs, (B or 1, 1, F or 1, R, T)."""
+        return self.heard[:, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scattered fields, (..., B, 1, F, R, T), zero where a pair is not heard."""
+        pixels, lead = self._folded(upsample(x, self.factor).flatten(-3), 1)
+        many, few, turned = self._sides()
+        parts = [scattered(pixels, many[:, f], few[:, f]) for f in range(many.shape[1])]
+        fields = torch.stack(parts, 2)
+        fields = self._unfolded(fields.mT if turned else fields, lead)
+        return (fields * self._gain()).unsqueeze(-4)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return the backprojection, (..., B, 1, H, W)."""
+        samples, lead = self._folded(y.squeeze(-4) * self._gain().conj(), 3)
+        many, few, turned = self._sides()
+        samples = samples.mT if turned else samples
+        total = gathered(samples[:, :, 0], many[:, 0], few[:, 0])
+        for f in range(1, many.shape[1]):
+            total = total + gathered(samples[:, :, f], many[:, f], few[:, f])
+        image = self._unfolded(total, lead).unflatten(-1, (1, *self.cells.grid.shape))
+        return downsample(image, self.factor)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return A^H A x, by its matrix where that is held."""
+        if self.matrix is None:
+            return self.adjoint(self.forward(x))
+        pixels, lead = self._folded(x.flatten(-3), 1)
+        return self._unfolded(pixels @ self.matrix.mT, lead).unflatten(-1, self.domain_shape)
+
+    def spectrum(self) -> SpectralDensity:
+        """Return the Lanczos density with its mean put right where tr(A^H A) is known (on the cells themselves)."""
+        density = super().spectrum()
+        if self.factor != 1:
+            return density
+        received, lit = self.receive.abs().square(), self.transmit.abs().square()
+        pairs = (self.heard * (received @ lit.mT)).sum((2, 3))
+        trace = (self.weights.abs().square() * pairs).sum(1).to(density.nodes.dtype)
+        mean = density.mean(lambda node: node)
+        share = trace / received.shape[-1] / torch.where(mean > 0, mean, torch.ones_like(mean))
+        return density.scaled(torch.where(mean > 0, share, torch.ones_like(mean)))
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the coarse version (see the module's text for which of the three it is, and the bound)."""
+        if factor == 1:
+            return self
+        _, height, width = self.domain_shape
+        if height % factor or width % factor:
+            raise ValueError(
+                f"domain {self.domain_shape} cannot be coarsened by {factor}: pad both sides to a multiple of it"
+            )
+        if self.factor == 1 and self.matrix is not None:
+            return self._again(self.cells, factor)
+        if self.factor == 1 and self._resolves(factor):
+            return self._again(self.cells.coarser(factor), 1)
+        return GalerkinOperator(self, factor)
+
+    def rig(self) -> MultistaticRig:
+        """Return the rig given at construction."""
+        return MultistaticRig(self.transmitter_m, self.receiver_m, self.frequency_hz, self.heard)
+
+    def _again(self, cells: Cells, factor: int) -> BornScattering:
+        return BornScattering(
+            self.rig(),
+            cells,
+            radiator=self.radiator,
+            permittivity=self.permittivity,
+            incident=self.transmit if self.measured_incident else None,
+            factor=factor,
+            normal_memory_bytes=self.normal_memory_bytes,
+            dtype=self.dtype,
+        )
+
+    def _resolves(self, factor: int) -> bool:
+        """Whether the fields change little enough across a coarse pixel for the sum to be written down there."""
+        if self.measured_incident:
+            return False
+        antennas, position = torch.cat([self.transmitter_m.flatten(0, 1), self.receiver_m.flatten(0, 1)]), None
+        position = self.cells.positions_m().to(antennas.device)
+        nearest = min(float((position - antenna).norm(dim=-1).min()) for antenna in antennas.detach())
+        k = float(wavenumber(self.frequency_hz, self.permittivity).abs().max())
+        return factor * max(self.cells.grid.spacing_m) * 2 * (k + 1 / nearest) <= COARSE_PHASE_RAD
+
+    def _sides(self) -> tuple[Tensor, Tensor, bool]:
+        """Return the fields of the larger side, of the smaller one, and whether samples (Q, M) must be turned to (R, T)."""
+        turned = self.receive.shape[2] >= self.transmit.shape[2]
+        many, few = (self.receive, self.transmit) if turned else (self.transmit, self.receive)
+        rows = max(many.shape[0], few.shape[0])
+        return many.expand(rows, -1, -1, -1), few.expand(rows, -1, -1, -1), turned
+
+    def _gain(self) -> Tensor:
+        return self.heard * self.weights[:, :, None, None]
+
+    def _folded(self, value: Tensor, ndim: int) -> tuple[Tensor, torch.Size]:
+        """Return (..., B, *sample) as (sensors, L, *sample), with the shape of the axes that were folded."""
+        lead = value.shape[: value.ndim - ndim]
+        rows = self._rows()
+        if rows not in (1, lead[-1]):
+            raise ValueError(f"got a batch of {lead[-1]} for {rows} sensors; give one per sensor, or one for all")
+        flat = value.reshape(-1, rows, *value.shape[-ndim:]) if rows > 1 else value.reshape(-1, 1, *value.shape[-ndim:])
+        return flat.transpose(0, 1), lead
+
+    def _unfolded(self, value: Tensor, lead: torch.Size) -> Tensor:
+        return value.transpose(0, 1).reshape(*lead, *value.shape[2:])
+
+    def _rows(self) -> int:
+        return max(self.receive.shape[0], self.transmit.shape[0])
