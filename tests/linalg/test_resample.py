@@ -10,7 +10,7 @@ import scipy.signal
 import torch
 
 from contracts import distance, randn
-from echoform.linalg.resample import COARSE_ORIGIN, downsample, kaiser_sinc, transfer, upsample
+from echoform.linalg.resample import COARSE_ORIGIN, downsample, kaiser_sinc, transfer, upsample, upsampling_matrix
 
 FACTORS = [2, 4, 8]
 
@@ -95,3 +95,13 @@ def test_complex_is_real_and_imaginary_apart_also_for_conjugate_views() -> None:
     expected = torch.complex(downsample(x.real, 2), downsample(x.imag, 2))
     assert distance(downsample(x, 2), expected) < 1e-14
     assert distance(downsample(x.conj(), 2), expected.conj()) < 1e-14
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_upsampling_matrix_is_upsample_axis_by_axis(factor) -> None:
+    x = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rows, columns = (upsampling_matrix(factor * n, factor) for n in x.shape)
+    assert rows.shape == (3 * factor, 3)
+    assert torch.allclose(rows @ x @ columns.mT, upsample(x, factor), atol=1e-14)
+    with pytest.raises(ValueError, match="7"):
+        upsampling_matrix(7, 2)

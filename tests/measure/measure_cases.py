@@ -6,17 +6,23 @@ import numpy as np
 import torch
 
 from echoform.measure.measurement import Measurement, Metadata
+from echoform.physics.born import BornScattering, cells_of
 from echoform.physics.crop import CropOperator
 from echoform.physics.fourier_mask import FourierMask
+from echoform.physics.green import Radiator
 from echoform.physics.identity import ScalarOperator
+from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.masking import SampleMask
+from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import GalerkinOperator, LinearOperator, ScaledOperator, stack
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
+from echoform.scene.array import MimoArray, uniform_line
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
+from echoform.scene.rig import MultistaticRig, ring_m
 
 GOTCHA = Path(__file__).parents[3] / "shared" / "data" / "sar_phase_gotcha"
 SHAPE = (1, 8, 16)
@@ -55,6 +61,14 @@ def operators() -> dict[str, LinearOperator]:
         "plane wave": plane_wave_spotlight(collection(), grid),
         "exact": ExactSpotlight(collection(), grid, dtype=torch.complex128),
         "exact, single, narrow": ExactSpotlight(collection(6, 5), Grid((1, 2), (0.7, 0.3))),
+        "kronecker, coupled, batched": KroneckerOperator(*_factors(g, torch.complex128, (1, 2, 2), channels=2)),
+        "kronecker, single, grams": KroneckerOperator(*_factors(g, torch.complex64, (1, 1, 1), channels=1)),
+        "near range, batched": near_range(torch.complex128, 2),
+        "near range, single": near_range(torch.complex64, 1),
+        "born, matrix": born(torch.complex128, 40, spacing_m=0.01),
+        "born, matrix, coarse": born(torch.complex64, 40, spacing_m=0.01).coarsen(2),
+        "born, passes, coarse, batched": born(torch.complex128, 4, spacing_m=0.001, eps=(2 - 0.1j, 3)).coarsen(2),
+        "born, incident": born(torch.complex64, 4, spacing_m=0.01, incident=True),
         "scalar": ScalarOperator(SHAPE, torch.tensor([0.3], dtype=torch.float64)),
         "crop": CropOperator(SHAPE, (1, 5, 9)),
         "sample mask": SampleMask((real > 0.3).float()),
@@ -65,6 +79,33 @@ def operators() -> dict[str, LinearOperator]:
         "galerkin": GalerkinOperator(nonuniform, 4),
         "nested": 0.25 * stack([GalerkinOperator(mask, 2) @ GalerkinOperator(mask, 2).H @ mask.coarsen(2)]),
     }
+
+
+def _factors(g: torch.Generator, dtype: torch.dtype, batch: tuple[int, ...], channels: int) -> list[torch.Tensor]:
+    shapes = ((30, channels), (channels, 40, SHAPE[1]), (50, SHAPE[2]))
+    return [torch.randn(b, *s, dtype=dtype, generator=g) for b, s in zip(batch, shapes, strict=True)]
+
+
+def near_range(dtype: torch.dtype, batch: int) -> NearRangeArray:
+    g = generator(5)
+    array = MimoArray(torch.rand(1, 2, 3, generator=g, dtype=torch.float64), uniform_line(3, 0.01))
+    positions = 1 + torch.rand(batch, *SHAPE[1:], 3, generator=g, dtype=torch.float64)
+    carrier = torch.full((batch,), -6e9, dtype=torch.float64)
+    return NearRangeArray(array, carrier, carrier / 100, positions, frequencies=5, dtype=dtype)
+
+
+def born(
+    dtype: torch.dtype, antennas: int, *, spacing_m: float, eps: tuple[complex, ...] = (1,), incident: bool = False
+) -> BornScattering:
+    ring = ring_m(0.5, torch.arange(antennas, dtype=torch.float64))[None]
+    heard = torch.ones(1, 1, antennas, antennas, dtype=torch.float64)
+    if antennas < 10:
+        heard[0, 0, 0, 1] = 0
+    rig = MultistaticRig(ring, -ring, torch.tensor([[1e9, 2e9]], dtype=torch.float64), heard)
+    fields = torch.randn(2, 2, antennas, 128, dtype=torch.complex128, generator=generator(6)) if incident else None
+    permittivity = torch.tensor(eps, dtype=torch.complex128)
+    cells = cells_of(Grid(SHAPE[1:], (spacing_m, 1.1 * spacing_m)))
+    return BornScattering(rig, cells, radiator=Radiator.LINE, permittivity=permittivity, incident=fields, dtype=dtype)
 
 
 def measurement(operator: LinearOperator, *, seed: int = 1) -> Measurement:

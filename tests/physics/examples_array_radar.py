@@ -37,7 +37,9 @@ def ofdm(seeds: Seeds) -> OfdmWaveform:
 def mimo(seeds: Seeds, spacing_m: float = 0.00195) -> MimoArray:
     """Two transmitters and three receivers, each receiver moved a little, differently for each sensor."""
     generator = torch.Generator().manual_seed(seeds[0])
-    moves = [0.1 * spacing_m * torch.randn(1, 3, 3, dtype=torch.float64, generator=generator.manual_seed(s)) for s in seeds]
+    moves = [
+        0.1 * spacing_m * torch.randn(1, 3, 3, dtype=torch.float64, generator=generator.manual_seed(s)) for s in seeds
+    ]
     return MimoArray(uniform_line(2, 3 * spacing_m), uniform_line(3, spacing_m) + torch.cat(moves))
 
 
@@ -57,9 +59,7 @@ def tdm(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> KroneckerOperator:
     waveform = fmcw(seeds)
     ranges, angles = axes(shape, waveform.range_extent_m())
     velocities = waveform.velocity_axis_m_s(3)
-    return fmcw_radar(
-        waveform, mimo(seeds), ranges_m=ranges, angles_rad=angles, velocities_m_s=velocities, dtype=dtype
-    )
+    return fmcw_radar(waveform, mimo(seeds), ranges_m=ranges, angles_rad=angles, velocities_m_s=velocities, dtype=dtype)
 
 
 def isac(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> KroneckerOperator:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 
 import torch
+from examples_array_radar import ARRAY_RADAR
+from examples_born import BORN_EXAMPLES
 from torch import Tensor
 
 from contracts import Example, randn
@@ -176,4 +178,6 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
         Example("adjoint_of_stack", adjoint_of_stack, image=False),
     ],
     GalerkinOperator: [Example("galerkin", galerkin)],
+    **ARRAY_RADAR,
+    **BORN_EXAMPLES,
 }

@@ -44,7 +44,7 @@ class Reconstruct(RunOptions):
     """Form an image from a measurement file and write a report."""
 
     file: InputFile
-    """Measurement: echoform HDF5 or AFRL Gotcha .mat."""
+    """Measurement file; `echoform info` says what it holds."""
 
     method: MethodName = DEFAULT_METHOD
     """How to form the image."""
@@ -61,7 +61,7 @@ class Compare(RunOptions):
     """Reconstruct a measurement file by several methods, side by side in one report."""
 
     file: InputFile
-    """Measurement: echoform HDF5 or AFRL Gotcha .mat."""
+    """Measurement file; `echoform info` says what it holds."""
 
     methods: tuple[MethodName, ...] = tuple(METHODS)
     """Which methods, in the order shown."""
@@ -78,7 +78,7 @@ class Info:
     """Print what a measurement file holds."""
 
     file: InputFile
-    """Measurement: echoform HDF5 or AFRL Gotcha .mat."""
+    """Measurement file; `echoform info` says what it holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +109,7 @@ Examples:
   echoform reconstruct data.h5 --method l1
   echoform compare data.h5 --keep-pulses 0.4 --seed 0
 
+Files read: echoform HDF5, AFRL Gotcha .mat, OpenRadar FMCW cubes .npy, Institut Fresnel .exp.
 Each run writes one folder: report.html (opens without a network), images, metrics.json and config.json.
 `echoform --version` prints the version; `echoform COMMAND --help` the options of a command."""
 

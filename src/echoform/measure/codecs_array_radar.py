@@ -46,9 +46,7 @@ def read_near_range(node: GroupReader) -> NearRangeArray:
     names = {str(t).removeprefix("torch."): t for t in COMPLEXES}
     dtype = names[one_of(node, "dtype", list(names))]
     wide = [torch.float64]
-    array = MimoArray(
-        node.tensor("transmitter_m", ndim=3, dtypes=wide), node.tensor("receiver_m", ndim=3, dtypes=wide)
-    )
+    array = MimoArray(node.tensor("transmitter_m", ndim=3, dtypes=wide), node.tensor("receiver_m", ndim=3, dtypes=wide))
     carrier_hz = node.tensor("carrier_hz", ndim=1, dtypes=wide)
     step_hz = node.tensor("signed_step_hz", ndim=1, dtypes=wide)
     positions_m = node.tensor("position_m", ndim=4, dtypes=wide)

@@ -13,11 +13,21 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from echoform.measure.codecs_array_radar import (
+    read_kronecker,
+    read_near_range,
+    write_kronecker,
+    write_near_range,
+)
+from echoform.measure.codecs_born import read_born, write_born
 from echoform.measure.hdf5_node import FLOATS, MAX_GROUPS, MAX_PIXELS, NUMBERS, GroupReader, GroupWriter, one_of
+from echoform.physics.born import BornScattering
 from echoform.physics.crop import CropOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import ScalarOperator
+from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.masking import SampleMask
+from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import (
     AdjointOperator,
@@ -249,11 +259,14 @@ def _read_stacked(node: GroupReader) -> StackedOperator:
 
 CODECS: dict[str, Codec[Any]] = {
     "AdjointOperator": Codec(AdjointOperator, _write_adjoint, _read_adjoint),
+    "BornScattering": Codec(BornScattering, write_born, read_born),
     "ComposedOperator": Codec(ComposedOperator, _write_composed, _read_composed),
     "CropOperator": Codec(CropOperator, _write_crop, _read_crop),
     "ExactSpotlight": Codec(ExactSpotlight, _write_spotlight, _read_spotlight),
     "FourierMask": Codec(FourierMask, _write_fourier_mask, _read_fourier_mask),
     "GalerkinOperator": Codec(GalerkinOperator, _write_galerkin, _read_galerkin),
+    "KroneckerOperator": Codec(KroneckerOperator, write_kronecker, read_kronecker),
+    "NearRangeArray": Codec(NearRangeArray, write_near_range, read_near_range),
     "NonuniformFourier": Codec(NonuniformFourier, _write_nonuniform, _read_nonuniform),
     "SampleMask": Codec(SampleMask, _write_mask, _read_mask),
     "ScalarOperator": Codec(ScalarOperator, _write_scalar, _read_scalar),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from echoform.measure.errors import MeasurementFileError
 
-READABLE = "an echoform HDF5 file or an AFRL Gotcha MATLAB 5 file"
+READABLE = "an echoform HDF5, AFRL Gotcha MATLAB 5, OpenRadar .npy or Institut Fresnel .exp file"
 
 
 class FileKind(Enum):
@@ -15,12 +15,13 @@ class FileKind(Enum):
 
     HDF5 = "an HDF5 file"
     MATLAB5 = "a MATLAB 5 file"
+    FRESNEL = "an Institut Fresnel .exp file"
+    NPY = "a NumPy .npy file"
 
 
 #: first bytes of files that are often given by mistake
 _STRANGERS = (
     (b"PK\x03\x04", "a zip archive (or .npz, .pt)"),
-    (b"\x93NUMPY", "a NumPy .npy file"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"NITF", "a NITF file"),
     (b"CPHD/", "a CPHD file"),
@@ -41,6 +42,10 @@ def identify(path: Path) -> FileKind:
         return FileKind.HDF5
     if head.startswith(b"MATLAB 5.0") and head[126:128] in (b"IM", b"MI"):
         return FileKind.MATLAB5
+    if head.startswith(b"# Institut Fresnel"):
+        return FileKind.FRESNEL
+    if head.startswith(b"\x93NUMPY"):
+        return FileKind.NPY
     remedy = "convert it with echoform.measure.native.save"
     if head.startswith(b"MATLAB 7"):
         remedy = "save it again in MATLAB with the option -v7"

@@ -26,6 +26,7 @@ Source: Devaney, Mathematical Foundations of Imaging (2012), sections 6.7 and 8.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -42,8 +43,12 @@ from echoform.scene.rig import MultistaticRig
 NORMAL_MEMORY_BYTES = 256 * 2**20
 #: largest phase of G_r G_t across a coarse pixel at which the sum is written down again, radians
 COARSE_PHASE_RAD = 1.1
-#: time per entry of a matrix-vector product over that per multiply-add of a matrix product (measured, 1 to 4)
-STREAMING_COST = 4.0
+#: columns of the matrix that are computed at a time
+MATRIX_COLUMNS = 256
+#: time per entry of a matrix-vector product, in multiply-adds of a matrix product (measured on one core: 2 to 4)
+MATRIX_ENTRY_COST = 4.0
+#: time per entry of the fields in one pass, in the same unit (measured: 5 to 12)
+FIELD_ENTRY_COST = 6.0
 
 
 @dataclass(frozen=True)
@@ -95,12 +100,21 @@ def gathered(y: Tensor, many: Tensor, few: Tensor) -> Tensor:
 
 def hadamard_normal(receive: Tensor, transmit: Tensor, power: Tensor) -> Tensor:
     """Return sum_f power_f (G_r^H G_r) o (G_t^H G_t), (B, n, n), of fields (B, F, R, n), (B, F, T, n) and power (B, F)."""
-    rows = max(receive.shape[0], transmit.shape[0], power.shape[0])
-    total = receive.new_zeros(rows, receive.shape[-1], receive.shape[-1])
-    for f in range(receive.shape[1]):
-        heard, lit = receive[:, f], transmit[:, f]
-        total = total + power[:, f, None, None] * (heard.mH @ heard) * (lit.mH @ lit)
-    return total
+    rows, pixels = max(receive.shape[0], transmit.shape[0], power.shape[0]), receive.shape[-1]
+    matrix = receive.new_zeros(rows, pixels, pixels)
+    for first in range(0, pixels, MATRIX_COLUMNS):
+        part = slice(first, first + MATRIX_COLUMNS)
+        for f in range(receive.shape[1]):
+            heard, lit = receive[:, f], transmit[:, f]
+            product = (heard.mH @ heard[..., part]) * (lit.mH @ lit[..., part])
+            matrix[..., part] += power[:, f, None, None] * product
+    return matrix
+
+
+def coarse_normal(matrix: Tensor, shape: tuple[int, int], factor: int) -> Tensor:
+    """Return U^T N U of N (B, n, n) on pixels of ``shape``, (B, n / s^2, n / s^2)."""
+    right = downsample(matrix.unflatten(-1, shape), factor).flatten(-2)
+    return downsample(right.mT.unflatten(-1, shape), factor).flatten(-2).mT.contiguous()
 
 
 class BornScattering(LinearOperator):
@@ -194,19 +208,12 @@ class BornScattering(LinearOperator):
         pixels, rows = self.transmit.shape[-1], self.batch
         frequencies, r, t = self.range_shape[1:]
         held = rows * pixels**2 * self.dtype.itemsize
-        passes = 2 * frequencies * (r * t + STREAMING_COST * (r + t))
-        if held > self.normal_memory_bytes or STREAMING_COST * pixels >= passes:
+        passes = 2 * frequencies * (r * t + FIELD_ENTRY_COST * (r + t))
+        if held > self.normal_memory_bytes or MATRIX_ENTRY_COST * pixels >= passes:
             return None
         power = self.weights.abs().square()
         matrix = hadamard_normal(receivers * self.receive, transmitters.mT * self.transmit, power)
-        if self.factor == 1:
-            return matrix
-        half = self._coarse_rows(matrix)
-        return self._coarse_rows(half.mH).mH
-
-    def _coarse_rows(self, matrix: Tensor) -> Tensor:
-        """Return M U, (B, m, n / s^2), of (B, m, n)."""
-        return downsample(matrix.unflatten(-1, self.cells.grid.shape), self.factor).flatten(-2)
+        return coarse_normal(matrix, self.cells.grid.shape, self.factor)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -219,7 +226,7 @@ class BornScattering(LinearOperator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scattered fields, (..., B, 1, F, R, T), zero where a pair is not heard."""
-        pixels, lead = self._folded(upsample(x, self.factor).flatten(-3), 1)
+        pixels, lead = self._folded(upsample(x, self.factor).flatten(-3), 1, self._rows())
         many, few, turned = self._sides()
         parts = [scattered(pixels, many[:, f], few[:, f]) for f in range(many.shape[1])]
         fields = torch.stack(parts, 2)
@@ -228,7 +235,7 @@ class BornScattering(LinearOperator):
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the backprojection, (..., B, 1, H, W)."""
-        samples, lead = self._folded(y.squeeze(-4) * self._gain().conj(), 3)
+        samples, lead = self._folded(y.squeeze(-4) * self._gain().conj(), 3, self._rows())
         many, few, turned = self._sides()
         samples = samples.mT if turned else samples
         total = gathered(samples[:, :, 0], many[:, 0], few[:, 0])
@@ -241,7 +248,7 @@ class BornScattering(LinearOperator):
         """Return A^H A x, by its matrix where that is held."""
         if self.matrix is None:
             return self.adjoint(self.forward(x))
-        pixels, lead = self._folded(x.flatten(-3), 1)
+        pixels, lead = self._folded(x.flatten(-3), 1, self.matrix.shape[0])
         return self._unfolded(pixels @ self.matrix.mT, lead).unflatten(-1, self.domain_shape)
 
     def spectrum(self) -> SpectralDensity:
@@ -251,10 +258,8 @@ class BornScattering(LinearOperator):
             return density
         received, lit = self.receive.abs().square(), self.transmit.abs().square()
         pairs = (self.heard * (received @ lit.mT)).sum((2, 3))
-        trace = (self.weights.abs().square() * pairs).sum(1).to(density.nodes.dtype)
-        mean = density.mean(lambda node: node)
-        share = trace / received.shape[-1] / torch.where(mean > 0, mean, torch.ones_like(mean))
-        return density.scaled(torch.where(mean > 0, share, torch.ones_like(mean)))
+        trace = (self.weights.abs().square() * pairs).sum(1)
+        return density.with_mean(trace / received.shape[-1])
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the coarse version (see the module's text for which of the three it is, and the bound)."""
@@ -266,23 +271,30 @@ class BornScattering(LinearOperator):
                 f"domain {self.domain_shape} cannot be coarsened by {factor}: pad both sides to a multiple of it"
             )
         if self.factor == 1 and self.matrix is not None:
-            return self._again(self.cells, factor)
+            return self._galerkin(self.matrix, factor)
         if self.factor == 1 and self._resolves(factor):
-            return self._again(self.cells.coarser(factor), 1)
+            return self._rewritten(self.cells.coarser(factor))
         return GalerkinOperator(self, factor)
 
     def rig(self) -> MultistaticRig:
         """Return the rig given at construction."""
         return MultistaticRig(self.transmitter_m, self.receiver_m, self.frequency_hz, self.heard)
 
-    def _again(self, cells: Cells, factor: int) -> BornScattering:
+    def _galerkin(self, matrix: Tensor, factor: int) -> BornScattering:
+        """Return A U_s, which shares this operator's fields and has the matrix U^T N U."""
+        coarse = copy(self)
+        coarse._buffers = self._buffers.copy()  # a shallow copy shares the table of buffers itself
+        coarse.factor = factor
+        coarse.domain_shape = (1, self.domain_shape[1] // factor, self.domain_shape[2] // factor)
+        coarse.matrix = coarse_normal(matrix, self.cells.grid.shape, factor)
+        return coarse
+
+    def _rewritten(self, cells: Cells) -> BornScattering:
         return BornScattering(
             self.rig(),
             cells,
             radiator=self.radiator,
             permittivity=self.permittivity,
-            incident=self.transmit if self.measured_incident else None,
-            factor=factor,
             normal_memory_bytes=self.normal_memory_bytes,
             dtype=self.dtype,
         )
@@ -291,9 +303,9 @@ class BornScattering(LinearOperator):
         """Whether the fields change little enough across a coarse pixel for the sum to be written down there."""
         if self.measured_incident:
             return False
-        antennas, position = torch.cat([self.transmitter_m.flatten(0, 1), self.receiver_m.flatten(0, 1)]), None
+        antennas = torch.cat([self.transmitter_m.flatten(0, 1), self.receiver_m.flatten(0, 1)]).detach()
         position = self.cells.positions_m().to(antennas.device)
-        nearest = min(float((position - antenna).norm(dim=-1).min()) for antenna in antennas.detach())
+        nearest = min(float((position - antenna).norm(dim=-1).min()) for antenna in antennas)
         k = float(wavenumber(self.frequency_hz, self.permittivity).abs().max())
         return factor * max(self.cells.grid.spacing_m) * 2 * (k + 1 / nearest) <= COARSE_PHASE_RAD
 
@@ -307,14 +319,11 @@ class BornScattering(LinearOperator):
     def _gain(self) -> Tensor:
         return self.heard * self.weights[:, :, None, None]
 
-    def _folded(self, value: Tensor, ndim: int) -> tuple[Tensor, torch.Size]:
-        """Return (..., B, *sample) as (sensors, L, *sample), with the shape of the axes that were folded."""
+    def _folded(self, value: Tensor, ndim: int, rows: int) -> tuple[Tensor, torch.Size]:
+        """Return (..., B, *sample) as (rows, L, *sample) for fields of ``rows`` sensors, with the shape of the folded axes."""
         lead = value.shape[: value.ndim - ndim]
-        rows = self._rows()
-        if rows not in (1, lead[-1]):
-            raise ValueError(f"got a batch of {lead[-1]} for {rows} sensors; give one per sensor, or one for all")
-        flat = value.reshape(-1, rows, *value.shape[-ndim:]) if rows > 1 else value.reshape(-1, 1, *value.shape[-ndim:])
-        return flat.transpose(0, 1), lead
+        self.sensor_indices(lead[-1])
+        return value.reshape(-1, rows, *value.shape[-ndim:]).transpose(0, 1), lead
 
     def _unfolded(self, value: Tensor, lead: torch.Size) -> Tensor:
         return value.transpose(0, 1).reshape(*lead, *value.shape[2:])

@@ -120,7 +120,9 @@ class KroneckerOperator(LinearOperator):
                 f"the factors must share one complex dtype, got {channel.dtype}, {row.dtype}, {column.dtype}"
             )
         if len({len(f) for f in (channel, row, column)} - {1}) > 1:
-            raise ValueError(f"the factors hold {len(channel)}, {len(row)} and {len(column)} sensors: give one or B each")
+            raise ValueError(
+                f"the factors hold {len(channel)}, {len(row)} and {len(column)} sensors: give one or B each"
+            )
         sizes = (channel.shape[2], row.shape[3], column.shape[2])
         targets = (channel.shape[1], row.shape[2], column.shape[1])
         super().__init__(sizes, targets)
@@ -187,7 +189,9 @@ class KroneckerOperator(LinearOperator):
         """Return the product of the factors' spectral norms; by power iteration when the row factor differs by channel."""
         if self.coupled:
             return super().norm()
-        norms = [torch.linalg.matrix_norm(f.to(torch.complex128), ord=2) for f in (self.channel, self.row[:, 0], self.column)]
+        norms = [
+            torch.linalg.matrix_norm(f.to(torch.complex128), ord=2) for f in (self.channel, self.row[:, 0], self.column)
+        ]
         return torch.stack(torch.broadcast_tensors(*norms)).prod(0).to(self.dtype.to_real())
 
     @torch.no_grad()

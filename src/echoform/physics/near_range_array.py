@@ -179,7 +179,11 @@ class NearRangeArray(LinearOperator):
                 "carrier_hz and step_hz must be (batch,) and frequencies positive, "
                 f"got {tuple(carrier_hz.shape)}, {tuple(step_hz.shape)} and {frequencies}"
             )
-        super().__init__((1, *positions_m.shape[1:3]), (1, array.elements, frequencies))
+        batches = {len(array.centre_m()), len(carrier_hz), len(step_hz), len(positions_m)} - {1}
+        if len(batches) > 1:
+            raise ValueError(f"the arguments hold {sorted(batches)} sensors: give one or B of each")
+        height, width = positions_m.shape[1:3]
+        super().__init__((1, height, width), (1, array.elements, frequencies))
         self._dtype = dtype
         self.register_buffer("transmitter_m", array.transmitter_m.detach().double())
         self.register_buffer("receiver_m", array.receiver_m.detach().double())

@@ -1,0 +1,86 @@
+"""Builders of Born operators for tests/physics/operator_examples.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from contracts import Example, randn
+from echoform.physics.born import BornScattering, cells_of
+from echoform.physics.green import Radiator
+from echoform.scene.grid import Grid
+from echoform.scene.rig import MultistaticRig, ring_m
+
+Shape = tuple[int, int]
+Seeds = Sequence[int]
+FREQUENCY_HZ = torch.tensor([2e9, 3.1e9], dtype=torch.float64)
+
+
+def per_seed(draw, seeds: Seeds) -> Tensor:
+    return torch.stack([draw(seed) for seed in seeds])
+
+
+def uniform(shape: Sequence[int], seed: int) -> Tensor:
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def rig(seeds: Seeds, heard: Tensor, *, radius_m: float = 0.9) -> MultistaticRig:
+    """A ring turned by the seed: R receivers all around and T transmitters."""
+    count_r, count_t = heard.shape[2:]
+
+    def ring(count: int, seed: int) -> Tensor:
+        return ring_m(radius_m, 0.4 * seed + 2 * math.pi * torch.arange(count, dtype=torch.float64) / count)
+
+    return MultistaticRig(
+        per_seed(lambda seed: ring(count_t, seed), seeds),
+        per_seed(lambda seed: ring(count_r, seed + 3), seeds),
+        per_seed(lambda seed: FREQUENCY_HZ * (1 + 0.02 * seed), seeds),
+        heard,
+    )
+
+
+def full(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScattering:
+    """Every working receiver hears every working transmitter; a lossy background; the matrix is held up to 18 x 16 pixels."""
+    heard = torch.ones(len(seeds), 1, 40, 30, dtype=torch.float64)
+    heard[:, :, 3] = 0
+    eps = torch.tensor([2.0 + 0.1 * seed - 0.2j for seed in seeds], dtype=torch.complex128)
+    cells = cells_of(Grid(shape, (0.011, 0.009)))
+    return BornScattering(rig(seeds, heard), cells, radiator=Radiator.LINE, permittivity=eps, dtype=dtype)
+
+
+def sparse(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScattering:
+    """Pairs at random, a different set at each frequency, points in 3-D above a coarse sheet: Galerkin on the fine grid."""
+    heard = per_seed(lambda seed: (uniform((2, 5, 9), seed) < 0.6).double(), seeds)
+    placed = rig(seeds, heard, radius_m=0.3)
+    lift = torch.tensor([0.0, 0.0, 0.2], dtype=torch.float64)
+    placed = MultistaticRig(placed.transmitter_m + lift, placed.receiver_m + lift, placed.frequency_hz, heard)
+    return BornScattering(placed, cells_of(Grid(shape, (0.011, 0.009))), radiator=Radiator.POINT, dtype=dtype)
+
+
+def small_cells(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScattering:
+    """Cells so small to the wave that the coarse version is written down again."""
+    heard = per_seed(lambda seed: (uniform((1, 9, 7), seed) < 0.6).double(), seeds)
+    return BornScattering(
+        rig(seeds, heard), cells_of(Grid(shape, (0.0018, 0.002))), radiator=Radiator.LINE, dtype=dtype
+    )
+
+
+def incident(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScattering:
+    """Incident fields given as numbers; one rig for all sensors."""
+    heard = torch.ones(1, 1, 6, 4, dtype=torch.float64)
+    fields = per_seed(lambda seed: randn((2, 4, shape[0] * shape[1]), seed), seeds)
+    cells = cells_of(Grid(shape, (0.01, 0.01)))
+    return BornScattering(rig((1,), heard), cells, radiator=Radiator.LINE, incident=fields, dtype=dtype)
+
+
+# small_cells is left out: its coarse version is no Galerkin one, and tests/physics/test_born.py bounds the distance.
+BORN_EXAMPLES = {
+    BornScattering: [
+        Example("born_full", full),
+        Example("born_sparse", sparse),
+        Example("born_incident", incident),
+    ]
+}

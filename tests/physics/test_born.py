@@ -1,0 +1,239 @@
+"""The Born operator and its Green functions against scipy, dense sums and the exact series of a weak cylinder."""
+
+from __future__ import annotations
+
+import math
+
+import examples_born
+import numpy as np
+import pytest
+import torch
+from scipy.special import h2vp, hankel2, jv, jvp
+
+from contracts import SEEDS, check_dot, check_gradients, check_leading_axes, check_normal, dense, distance, randn
+from echoform.linalg.resample import upsample
+from echoform.physics.born import BornScattering, cells_of
+from echoform.physics.green import Radiator, green_2d, green_3d, hankel2_zero, wavenumber
+from echoform.physics.operator import GalerkinOperator
+from echoform.scene.collection import SPEED_OF_LIGHT_M_S
+from echoform.scene.grid import Grid
+from echoform.scene.rig import MultistaticRig, all_pairs, ring_m
+
+DOUBLE = torch.complex128
+
+
+def real(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def angles(count: int, start: float = 0.0) -> torch.Tensor:
+    return start + 2 * math.pi * torch.arange(count, dtype=torch.float64) / count
+
+
+def ring_rig(frequency_hz: torch.Tensor, *, antennas: int = 24, radius_m: float = 1.0) -> MultistaticRig:
+    return all_pairs(
+        ring_m(radius_m, angles(antennas))[None], ring_m(radius_m, angles(antennas, 0.1))[None], frequency_hz[None]
+    )
+
+
+def test_hankel_is_scipys_for_real_and_complex_arguments() -> None:
+    z = torch.linspace(0.01, 300, 997, dtype=torch.float64)
+    assert np.allclose(hankel2_zero(z).numpy(), hankel2(0, z.numpy()), rtol=1e-11, atol=1e-14)
+    lossy = z * (1 - 0.02j)
+    assert np.allclose(hankel2_zero(lossy).numpy(), hankel2(0, lossy.numpy()), rtol=1e-13)
+    for leaf in (z[::100].clone().requires_grad_(), lossy[::100].clone().requires_grad_()):
+        assert torch.autograd.gradcheck(hankel2_zero, (leaf,))
+
+
+def test_green_functions_far_away() -> None:
+    k, distance_m = real(40.0), real(30.0, 100.0)
+    outgoing = torch.exp(-1j * (k * distance_m - math.pi / 4))
+    asymptote = -0.25j * torch.sqrt(2 / (math.pi * k * distance_m)) * outgoing
+    assert distance(green_2d(distance_m, k), asymptote) < 1 / (8 * 40 * 30)
+    assert green_3d(real(2.0), k).item() == pytest.approx(np.exp(-80j) / (8 * np.pi), rel=1e-12)
+    lossy = wavenumber(real(2e9)[None], torch.tensor([4 - 1j], dtype=DOUBLE))[0]
+    assert lossy.imag.item() < 0
+    for green, spreading in ((green_2d, 2**-0.5), (green_3d, 0.5)):
+        near, far = green(real(1.0), lossy).abs(), green(real(2.0), lossy).abs()
+        assert float(far / near) == pytest.approx(spreading * math.exp(lossy.imag.item()), rel=1e-3)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_green_functions_solve_the_wave_equation(dimensions: int) -> None:
+    k, h, r = real(7.0), 1e-3, 0.5
+    green = green_2d if dimensions == 2 else green_3d
+    inner, middle, outer = (green(real(r + d), k).item() for d in (-h, 0.0, h))
+    laplacian = (outer - 2 * middle + inner) / h**2 + (dimensions - 1) / r * (outer - inner) / (2 * h)
+    assert abs(laplacian + 49 * middle) < 1e-4 * abs(49 * middle)
+
+
+@pytest.mark.parametrize("radiator", list(Radiator))
+def test_equals_the_direct_sum(radiator: Radiator) -> None:
+    """Every number from scipy and loops; complex background, per-frequency mask, antennas near and far."""
+    heard = (torch.rand(1, 2, 3, 2, generator=torch.Generator().manual_seed(3)) < 0.7).double()
+    t, r = randn((1, 2, 3), 1).real + 2, randn((1, 3, 3), 2).real - 3
+    if radiator is Radiator.LINE:
+        t[..., 2] = r[..., 2] = 0
+    grid, eps = Grid((4, 5), (0.02, 0.03)), 3 - 0.4j
+    rig = MultistaticRig(t, r, real(1e9, 1.7e9)[None], heard)
+    operator = BornScattering(
+        rig, cells_of(grid), radiator=radiator, permittivity=torch.tensor([eps], dtype=DOUBLE), dtype=DOUBLE
+    )
+    x = randn((1, 1, 4, 5), 4)
+    expected = np.zeros((2, 3, 2), dtype=complex)
+    for f, i, j in np.ndindex(2, 3, 2):
+        k = 2 * np.pi * [1e9, 1.7e9][f] * np.sqrt(eps) / SPEED_OF_LIGHT_M_S
+        for row, column in np.ndindex(4, 5):
+            cell = np.array([(column - 2) * 0.03, (row - 2) * 0.02, 0])
+            out, back = np.linalg.norm(r[0, i].numpy() - cell), np.linalg.norm(t[0, j].numpy() - cell)
+            if radiator is Radiator.LINE:
+                fields = -0.25j * hankel2(0, k * out) * -0.25j * hankel2(0, k * back)
+            else:
+                fields = np.exp(-1j * k * (out + back)) / (16 * np.pi**2 * out * back)
+            expected[f, i, j] += heard[0, f, i, j] * k**2 * 6e-4 * fields * x[0, 0, row, column]
+    assert distance(operator(x)[0, 0], torch.from_numpy(expected)) < 1e-10
+
+
+def test_swapping_transmitters_and_receivers_transposes_the_data() -> None:
+    heard = (torch.rand(1, 2, 5, 3, generator=torch.Generator().manual_seed(3)) < 0.7).double()
+    rig = examples_born.rig((1,), heard)
+    swapped = MultistaticRig(rig.receiver_m, rig.transmitter_m, rig.frequency_hz, heard.mT.contiguous())
+    cells = cells_of(Grid((6, 4), (0.01, 0.01)))
+    one, other = (BornScattering(r, cells, radiator=Radiator.LINE, dtype=DOUBLE) for r in (rig, swapped))
+    x = randn((2, 1, 6, 4), 1)
+    assert distance(other(x), one(x).mT) < 1e-12
+
+
+@pytest.mark.parametrize(("x_m", "y_m"), [(0.09, 0.0), (0.0, 0.06), (-0.05, 0.08)])
+def test_a_scatterer_peaks_at_its_place(x_m: float, y_m: float) -> None:
+    """Right stays right and positive y positive; the data are computed from positions, not by the operator."""
+    frequency = torch.linspace(1e9, 4e9, 7, dtype=torch.float64)
+    rig, grid, place = ring_rig(frequency), Grid((32, 48), (0.01, 0.01)), real(x_m, y_m, 0)
+    k = wavenumber(rig.frequency_hz, real(1.0))[0]
+    out, back = ((a[0] - place).norm(dim=-1) for a in (rig.receiver_m, rig.transmitter_m))
+    y = green_2d(out[None, :, None], k[:, None, None]) * green_2d(back[None, None], k[:, None, None])
+    image = BornScattering(rig, cells_of(grid), radiator=Radiator.LINE, dtype=DOUBLE).adjoint(y[None, None])[0, 0]
+    assert divmod(int(image.abs().argmax()), 48) == grid.nearest(x_m, y_m)
+    assert abs(float(image[grid.nearest(x_m, y_m)].angle())) < 1e-6
+
+
+def exact_cylinder(k: float, radius_m: float, eps: float, rig: MultistaticRig) -> np.ndarray:
+    """The TM field scattered by a dielectric cylinder at the centre, lit by unit line sources; Harrington (1961), 5-9."""
+    n, inside = np.arange(-15, 16), k * np.sqrt(eps)
+    a = k * radius_m, inside * radius_m
+    top = k * jvp(n, a[0]) * jv(n, a[1]) - inside * jv(n, a[0]) * jvp(n, a[1])
+    bottom = k * h2vp(n, a[0]) * jv(n, a[1]) - inside * hankel2(n, a[0]) * jvp(n, a[1])
+    receiver, transmitter = ((p[0, :, 0] + 1j * p[0, :, 1]).numpy() for p in (rig.receiver_m, rig.transmitter_m))
+    turn = np.angle(receiver[:, None] / transmitter[None])
+    out, back = hankel2(n, k * np.abs(receiver)[:, None]), hankel2(n, k * np.abs(transmitter)[:, None])
+    return 0.25j * np.einsum("n,rn,tn,nrt->rt", top / bottom, out, back, np.exp(1j * n[:, None, None] * turn))
+
+
+def test_agrees_with_the_exact_series_of_a_weak_cylinder() -> None:
+    """Amplitude, phase and sign of the whole model: contrast 0.01, k a = 0.5 and 1.5, with no free constant."""
+    frequency, radius_m = real(0.5e9, 1.5e9), 0.0477
+    rig, grid = ring_rig(frequency, antennas=12), Grid((96, 96), (0.00105, 0.00105))
+    fine = (torch.arange(8, dtype=torch.float64) - 3.5) / 8 * 0.00105
+    y, x = grid.axes_m()
+    rows, columns = (a[:, None] + fine for a in (y, x))
+    inside = (rows.reshape(-1, 1).square() + columns.reshape(1, -1).square() < radius_m**2).double()
+    share = inside.reshape(96, 8, 96, 8).mean((1, 3))
+    operator = BornScattering(rig, cells_of(grid), radiator=Radiator.LINE, normal_memory_bytes=0, dtype=DOUBLE)
+    fields = operator(0.01 * share.to(DOUBLE)[None, None])[0, 0]
+    for f, hz in enumerate(frequency.tolist()):
+        exact = torch.from_numpy(exact_cylinder(2 * np.pi * hz / SPEED_OF_LIGHT_M_S, radius_m, 1.01, rig))
+        error = distance(fields[f], exact)
+        assert error < 0.015
+
+
+def test_the_matrix_is_the_two_passes_and_the_cheaper_form_is_chosen() -> None:
+    frequency, cells = real(2e9, 3e9), cells_of(Grid((12, 16), (0.01, 0.01)))
+    rig = ring_rig(frequency, antennas=40)
+    held = BornScattering(rig, cells, radiator=Radiator.LINE, dtype=DOUBLE)
+    passes = BornScattering(rig, cells, radiator=Radiator.LINE, normal_memory_bytes=192**2 * 16 - 1, dtype=DOUBLE)
+    few = BornScattering(ring_rig(frequency, antennas=4), cells, radiator=Radiator.LINE, dtype=DOUBLE)
+    assert held.matrix is not None
+    assert passes.matrix is None
+    assert few.matrix is None
+    x = randn((2, 1, 12, 16), 5)
+    assert distance(held.normal(x), passes.normal(x)) < 1e-12
+    matrix = dense(held, batch=1)
+    assert distance(held.matrix, matrix.mH @ matrix) < 1e-12
+
+
+def test_coarse_normal_with_the_matrix_is_galerkin_and_small() -> None:
+    fine = examples_born.full((16, 12), SEEDS, DOUBLE)
+    assert fine.matrix is not None
+    coarse, galerkin = fine.coarsen(2), GalerkinOperator(fine, 2)
+    assert isinstance(coarse, BornScattering)
+    assert coarse.matrix is not None
+    assert coarse.matrix.shape == (2, 48, 48)
+    x = randn((2, 1, 8, 6), 1)
+    assert distance(coarse(x), galerkin(x)) < 1e-12
+    assert distance(coarse.normal(x), galerkin.normal(x)) < 1e-12
+    check_normal(coarse)
+    check_dot(coarse.coarsen(2), 1e-10)
+    assert fine.domain_shape == (1, 16, 12)
+    assert fine.matrix.shape == (2, 192, 192)
+
+
+@pytest.mark.parametrize("rough", [False, True])
+def test_a_rewritten_coarse_version_is_within_its_bound(rough: bool) -> None:
+    fine = examples_born.small_cells((32, 48), SEEDS, DOUBLE)
+    coarse = fine.coarsen(2)
+    assert isinstance(coarse, BornScattering)
+    assert coarse.receive.shape[-1] == 16 * 24
+    x = torch.zeros(2, 1, 16, 24, dtype=DOUBLE)
+    x[..., 2:-2, 2:-2] = randn((2, 1, 12, 20), 3)
+    if not rough:
+        ramp = torch.linspace(-1, 1, 16, dtype=torch.float64)[:, None], torch.linspace(-1, 1, 24, dtype=torch.float64)
+        x = ((1 + 0.5j) * torch.exp(-8 * (ramp[0] - 0.1).square() - 8 * (ramp[1] + 0.2).square())).expand_as(x)
+    assert distance(coarse(x), fine(upsample(x, 2))) < 0.02
+    check_dot(coarse, 1e-10)
+    check_normal(coarse)
+    check_leading_axes(coarse)
+    assert isinstance(fine.coarsen(8), GalerkinOperator)
+
+
+def test_incident_fields_replace_the_analytic_ones() -> None:
+    rig, cells = ring_rig(real(2e9), antennas=4), cells_of(Grid((4, 6), (0.01, 0.01)))
+    plain = BornScattering(rig, cells, radiator=Radiator.LINE, dtype=DOUBLE)
+    fields = 2j * plain.transmit
+    given = BornScattering(rig, cells, radiator=Radiator.LINE, incident=fields, normal_memory_bytes=0, dtype=DOUBLE)
+    x = randn((1, 1, 4, 6), 1)
+    assert distance(given(x), 2j * plain(x)) < 1e-14
+    assert isinstance(given.coarsen(2), GalerkinOperator)
+
+
+@pytest.mark.parametrize("radiator", list(Radiator))
+def test_gradients_reach_the_antennas(radiator: Radiator) -> None:
+    x = randn((1, 1, 3, 2), 1)
+
+    def fields(receiver_m: torch.Tensor) -> torch.Tensor:
+        rig = all_pairs(ring_m(0.4, angles(3))[None], receiver_m * real(1, 1, 0), real(1e9)[None])
+        operator = BornScattering(rig, cells_of(Grid((3, 2), (0.02, 0.02))), radiator=radiator, dtype=DOUBLE)
+        return torch.view_as_real(operator(x))
+
+    assert torch.autograd.gradcheck(fields, (ring_m(0.5, angles(4, 0.3))[None].requires_grad_(),))
+    check_gradients(examples_born.small_cells((4, 6), SEEDS, DOUBLE), image=True)
+
+
+def test_misuse_is_refused() -> None:
+    rig, cells = ring_rig(real(2e9), antennas=4, radius_m=0.1), cells_of(Grid((8, 8), (0.05, 0.05)))
+    with pytest.raises(ValueError, match="stands on a pixel"):
+        BornScattering(rig, cells, radiator=Radiator.LINE)
+    cells = cells_of(Grid((4, 4), (0.01, 0.01)))
+    with pytest.raises(ValueError, match=r"Im <= 0"):
+        BornScattering(rig, cells, radiator=Radiator.LINE, permittivity=torch.tensor([2 + 1j]))
+    with pytest.raises(ValueError, match="incident must be"):
+        BornScattering(rig, cells, radiator=Radiator.LINE, incident=torch.ones(1, 1, 4, 5, dtype=DOUBLE))
+    lifted = MultistaticRig(rig.transmitter_m + 0.1, rig.receiver_m, rig.frequency_hz, rig.heard)
+    with pytest.raises(ValueError, match="plane z = 0"):
+        BornScattering(lifted, cells, radiator=Radiator.LINE)
+    with pytest.raises(ValueError, match="heard must be"):
+        MultistaticRig(rig.transmitter_m, rig.receiver_m, rig.frequency_hz, rig.heard[..., 1:])
+    with pytest.raises(ValueError, match="0 and 1"):
+        MultistaticRig(rig.transmitter_m, rig.receiver_m, rig.frequency_hz, 0.5 * rig.heard)
+    two = examples_born.sparse((4, 6), (1, 2), DOUBLE)
+    with pytest.raises(ValueError, match="batch of 3 for 2 sensors"):
+        two(randn((3, 1, 4, 6), 1))
