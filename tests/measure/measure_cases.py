@@ -10,6 +10,7 @@ from echoform.physics.born import BornScattering, cells_of
 from echoform.physics.crop import CropOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.green import Radiator
+from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.masking import SampleMask
@@ -23,6 +24,7 @@ from echoform.scene.array import MimoArray, uniform_line
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig, ring_m
+from echoform.scene.soil import GroundSurvey, Section
 
 GOTCHA = Path(__file__).parents[3] / "shared" / "data" / "sar_phase_gotcha"
 SHAPE = (1, 8, 16)
@@ -69,6 +71,8 @@ def operators() -> dict[str, LinearOperator]:
         "born, matrix, coarse": born(torch.complex64, 40, spacing_m=0.01).coarsen(2),
         "born, passes, coarse, batched": born(torch.complex128, 4, spacing_m=0.001, eps=(2 - 0.1j, 3)).coarsen(2),
         "born, incident": born(torch.complex64, 4, spacing_m=0.01, incident=True),
+        "ground, batched": ground(torch.complex128, (0.0, 0.3)),
+        "ground, single": ground(torch.complex64, (0.2,)),
         "scalar": ScalarOperator(SHAPE, torch.tensor([0.3], dtype=torch.float64)),
         "crop": CropOperator(SHAPE, (1, 5, 9)),
         "sample mask": SampleMask((real > 0.3).float()),
@@ -106,6 +110,19 @@ def born(
     permittivity = torch.tensor(eps, dtype=torch.complex128)
     cells = cells_of(Grid(SHAPE[1:], (spacing_m, 1.1 * spacing_m)))
     return BornScattering(rig, cells, radiator=Radiator.LINE, permittivity=permittivity, incident=fields, dtype=dtype)
+
+
+def ground(dtype: torch.dtype, heights_m: tuple[float, ...]) -> GroundPenetratingRadar:
+    wide = torch.tensor(heights_m, dtype=torch.float64)
+    survey = GroundSurvey(
+        torch.linspace(-1, 1, 6, dtype=torch.float64)[None],
+        wide,
+        5 + wide,
+        torch.full((1,), 3e8, dtype=torch.float64),
+        torch.full((1,), 2e7, dtype=torch.float64),
+        torch.randn(1, 7, dtype=torch.complex128, generator=generator(8)),
+    )
+    return GroundPenetratingRadar(survey, Section(Grid(SHAPE[1:], (0.05, 0.04)), 0.1), dtype=dtype)
 
 
 def measurement(operator: LinearOperator, *, seed: int = 1) -> Measurement:

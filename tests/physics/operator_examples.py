@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from examples_array_radar import ARRAY_RADAR
 from examples_born import BORN_EXAMPLES
+from examples_ground import GROUND_EXAMPLES
 from torch import Tensor
 
 from contracts import Example, randn
@@ -180,4 +181,5 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
     GalerkinOperator: [Example("galerkin", galerkin)],
     **ARRAY_RADAR,
     **BORN_EXAMPLES,
+    **GROUND_EXAMPLES,
 }

@@ -25,6 +25,7 @@ def write_born(operator: BornScattering, node: GroupWriter) -> None:
     node.text("radiator", operator.radiator.value)
     node.integers("factor", [operator.factor])
     node.integers("normal_memory_bytes", [operator.normal_memory_bytes])
+    node.integers("measured_incident", [int(operator.measured_incident)])
     if operator.measured_incident:
         node.tensor("incident", operator.transmit)
     node.text("dtype", str(operator.dtype).removeprefix("torch."))
@@ -44,12 +45,15 @@ def read_born(node: GroupReader) -> BornScattering:
     cells = _read_cells(node)
     _check_size(node, rig, permittivity.shape[0], cells)
     (memory,) = node.integers("normal_memory_bytes", count=1)
+    (measured,) = node.integers("measured_incident", count=1)
+    if measured not in (0, 1) or memory < 0:
+        node.fail("measured_incident", f"= {measured} with a bound of {memory} bytes", "0 or 1 and a positive bound")
     return BornScattering(
         rig,
         cells,
         radiator=Radiator(one_of(node, "radiator", [r.value for r in Radiator])),
         permittivity=permittivity,
-        incident=node.tensor("incident", ndim=4, dtypes=COMPLEXES) if node.has("incident") else None,
+        incident=node.tensor("incident", ndim=4, dtypes=COMPLEXES) if measured else None,
         factor=node.size("factor"),
         normal_memory_bytes=min(memory, MAX_PIXELS * dtype.itemsize),
         dtype=dtype,

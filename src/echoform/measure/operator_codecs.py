@@ -20,10 +20,12 @@ from echoform.measure.codecs_array_radar import (
     write_near_range,
 )
 from echoform.measure.codecs_born import read_born, write_born
+from echoform.measure.codecs_ground import read_ground, write_ground
 from echoform.measure.hdf5_node import FLOATS, MAX_GROUPS, MAX_PIXELS, NUMBERS, GroupReader, GroupWriter, one_of
 from echoform.physics.born import BornScattering
 from echoform.physics.crop import CropOperator
 from echoform.physics.fourier_mask import FourierMask
+from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.masking import SampleMask
@@ -265,6 +267,7 @@ CODECS: dict[str, Codec[Any]] = {
     "ExactSpotlight": Codec(ExactSpotlight, _write_spotlight, _read_spotlight),
     "FourierMask": Codec(FourierMask, _write_fourier_mask, _read_fourier_mask),
     "GalerkinOperator": Codec(GalerkinOperator, _write_galerkin, _read_galerkin),
+    "GroundPenetratingRadar": Codec(GroundPenetratingRadar, write_ground, read_ground),
     "KroneckerOperator": Codec(KroneckerOperator, write_kronecker, read_kronecker),
     "NearRangeArray": Codec(NearRangeArray, write_near_range, read_near_range),
     "NonuniformFourier": Codec(NonuniformFourier, _write_nonuniform, _read_nonuniform),
