@@ -36,7 +36,7 @@ from echoform.train.loop import TrainingState
 from echoform.train.problems.mixture import with_noise
 from echoform.train.problems.scenes import Chips, SceneKind, draw_scene
 from record import save
-from train_tiny import CHIPS, RECIPE
+from train_tiny import CHIPS, STAGES
 
 SIDE = 64
 SEED = 777_001
@@ -115,7 +115,7 @@ def main() -> None:
     options = parser.parse_args()
     network = weights.load("echoform-tiny") if options.checkpoint is None else None
     if network is None:
-        state = TrainingState.start(RECIPE, torch.device("cpu"))
+        state = TrainingState.start(STAGES[0], torch.device("cpu"))
         state.load(options.checkpoint)
         network = state.average.eval()
     generator = torch.Generator().manual_seed(SEED)
