@@ -1,9 +1,9 @@
 """First training of echoform-tiny.
 
-    python benchmarks/train_tiny.py FOLDER                     trains both stages, resuming where FOLDER left off
+    python benchmarks/train_tiny.py FOLDER                     trains all stages, resuming where FOLDER left off
     python benchmarks/train_tiny.py FOLDER --export            writes weights, card, the log and docs/training.png
 
-The second stage starts from the first one's weights with a lower peak rate and problems of its own.
+Each stage after the first starts from the weights before it, with a warm restart of the rate and problems of its own.
 
 Training data: simulated scenes and the chips marked T of shared/data/sar_slc_complex (TSX_1550_HH is for evaluation only).
 """
@@ -31,6 +31,7 @@ from record import commit, save
 STAGES = (
     Recipe(network=TINY, phases=(Phase(4400, 32, 32), Phase(900, 64, 12)), seed=1),
     Recipe(network=TINY, phases=(Phase(900, 48, 16),), learning_rate=4e-4, seed=2),
+    Recipe(network=TINY, phases=(Phase(1100, 48, 16),), learning_rate=6e-4, seed=3),
 )
 CHIPS = Path(__file__).parents[2] / "shared" / "data" / "sar_slc_complex"
 TRAINING_FILES = ("S1_SM_BBE7_HH.npz", "S1_IW_openship_cargo.npz")
@@ -67,7 +68,7 @@ def export(folder: Path) -> None:
         ),
         recipe=f"benchmarks/train_tiny.py, {sum(s.steps for s in STAGES)} steps, {scenes} scenes: "
         + ", then ".join(f"{p.steps} of {p.batch} at {p.side} x {p.side}" for p in phases)
-        + f"; squared error in both modes, Adam, average {STAGES[-1].average}; one CPU core, about 80 minutes",
+        + f"; squared error in both modes, Adam, average {STAGES[-1].average}; one CPU core, about 90 minutes",
         commit=commit(),
         metrics=("benchmarks/results/first_light.json", "benchmarks/results/gotcha.json"),
         licence="BSD-3-Clause",

@@ -35,7 +35,7 @@ from torch import Tensor
 from echoform.linalg.resample import COARSE_ORIGIN, downsample, upsample
 from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.green import Radiator, wavenumber
-from echoform.physics.operator import GalerkinOperator, LinearOperator
+from echoform.physics.operator import GalerkinOperator, LinearOperator, coarse_shape
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig
 
@@ -270,11 +270,7 @@ class BornScattering(LinearOperator):
         """Return the coarse version (see the module's text for which of the three it is, and the bound)."""
         if factor == 1:
             return self
-        _, height, width = self.domain_shape
-        if height % factor or width % factor:
-            raise ValueError(
-                f"domain {self.domain_shape} cannot be coarsened by {factor}: pad both sides to a multiple of it"
-            )
+        coarse_shape(self.domain_shape, factor)  # raises when the sides do not divide
         if self.factor == 1 and self.matrix is not None:
             return self._galerkin(self.matrix, factor)
         if self.factor == 1 and self._resolves(factor):

@@ -19,7 +19,7 @@ from echoform.linalg.fft import circulant, fft2c, ifft2c
 from echoform.linalg.inner import expand
 from echoform.linalg.resample import COARSE_ORIGIN, transfer
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.operator import LinearOperator
+from echoform.physics.operator import LinearOperator, coarse_shape
 
 
 class FourierMask(LinearOperator):
@@ -89,10 +89,7 @@ class FourierMask(LinearOperator):
         if factor == 1:
             return self
         _, height, width = self.domain_shape
-        if height % factor or width % factor:
-            raise ValueError(
-                f"domain {self.domain_shape} cannot be coarsened by {factor}: pad both sides to a multiple of it"
-            )
+        coarse_shape(self.domain_shape, factor)  # raises when the sides do not divide
         response = _transfer_grid((height, width), factor, self.eigenvalues)
         if self.factor > 1:
             tiled = torch.fft.ifftshift(response).repeat(self.factor, self.factor)

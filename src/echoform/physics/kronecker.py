@@ -23,7 +23,7 @@ from torch import Tensor
 
 from echoform.linalg.resample import upsampling_matrix
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.operator import LinearOperator
+from echoform.physics.operator import LinearOperator, coarse_shape
 
 CHANNEL, ROW, COLUMN = range(3)
 #: most eigenvalues listed one by one in a spectral density
@@ -174,10 +174,7 @@ class KroneckerOperator(LinearOperator):
         if factor == 1:
             return self
         _, height, width = self.domain_shape
-        if height % factor or width % factor:
-            raise ValueError(
-                f"domain {self.domain_shape} cannot be coarsened by {factor}: pad both sides to a multiple of it"
-            )
+        coarse_shape(self.domain_shape, factor)  # raises when the sides do not divide
         row, column = (
             (f.to(torch.complex128) @ upsampling_matrix(size, factor, device=f.device).to(torch.complex128)).to(f.dtype)
             for f, size in ((self.row, height), (self.column, width))

@@ -16,7 +16,7 @@ from torch import Tensor
 from echoform.linalg.nufft import image_to_samples, samples_to_image, toeplitz_apply, toeplitz_spectrum, wrap
 from echoform.linalg.resample import COARSE_ORIGIN, transfer
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.operator import LinearOperator
+from echoform.physics.operator import LinearOperator, coarse_shape
 
 #: samples whose interpolation response falls below this are left out of a coarse version
 BAND_EDGE = 1e-3
@@ -118,13 +118,10 @@ class NonuniformFourier(LinearOperator):
         """Return the same sum on the coarse grid, samples weighted by H_s(k) (see the module's text for the bound)."""
         if factor == 1:
             return self
-        channels, height, width = self.domain_shape
-        if height % factor or width % factor:
-            raise ValueError(
-                f"domain {self.domain_shape} cannot be coarsened by {factor}: pad both sides to a multiple of it"
-            )
-        coarse = (channels, height // factor, width // factor)
-        offset = [factor * (c // 2) + COARSE_ORIGIN - n // 2 for c, n in zip(coarse[1:], (height, width), strict=True)]
+        coarse = coarse_shape(self.domain_shape, factor)
+        offset = [
+            factor * (c // 2) + COARSE_ORIGIN - n // 2 for c, n in zip(coarse[1:], self.domain_shape[1:], strict=True)
+        ]
         response = transfer(factor, self.points[:, 0]) * transfer(factor, self.points[:, 1])
         response = torch.where(response.abs() < BAND_EDGE, torch.zeros_like(response), response)
         phase = torch.exp(1j * (offset[0] * self.points[:, 0] + offset[1] * self.points[:, 1]))

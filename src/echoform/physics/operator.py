@@ -21,6 +21,14 @@ from echoform.linalg.spectrum import SpectralDensity, lanczos_density, largest_e
 PROBE_SEED = 20210517
 
 
+def coarse_shape(domain_shape: tuple[int, int, int], factor: int) -> tuple[int, int, int]:
+    """Return (C, H / factor, W / factor); raises ValueError when a side is no multiple of ``factor``."""
+    channels, height, width = domain_shape
+    if height % factor or width % factor:
+        raise ValueError(f"domain {domain_shape} cannot be coarsened by {factor}: pad both sides to a multiple of it")
+    return channels, height // factor, width // factor
+
+
 class LinearOperator(nn.Module, ABC):
     """A known linear sensor A.
 
@@ -172,12 +180,7 @@ class GalerkinOperator(LinearOperator):
     """A_s = A U_s with the Kaiser-sinc U_s of :mod:`echoform.linalg.resample`: exact, at the cost of the fine grid."""
 
     def __init__(self, base: LinearOperator, factor: int) -> None:
-        channels, height, width = base.domain_shape
-        if height % factor or width % factor:
-            raise ValueError(
-                f"domain {base.domain_shape} cannot be coarsened by {factor}: pad both sides to a multiple of it"
-            )
-        super().__init__((channels, height // factor, width // factor), base.range_shape)
+        super().__init__(coarse_shape(base.domain_shape, factor), base.range_shape)
         self.base = base
         self.factor = factor
 
