@@ -34,7 +34,7 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the commit the result was made from, marked when the tree had changes."""
+    """Return the commit the result was made from, marked when code or weights had changes (other results do not count)."""
     here = Path(__file__).parent
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
     dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=False)
