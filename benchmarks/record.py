@@ -37,7 +37,8 @@ def commit() -> str:
     """Return the commit the result was made from, marked when code or weights had changes (other results do not count)."""
     here = Path(__file__).parent
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=False)
+    asked = ["git", "status", "--porcelain", "--", "../src", "*.py"]
+    dirty = subprocess.run(asked, cwd=here, capture_output=True, text=True, check=False)
     return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
 
 
