@@ -130,7 +130,7 @@ def _target(run: Run) -> Section:
         y, x = grid.axes_m()
         place += f" (x = {fixed(float(x[column]), 2, 'm')}, y = {fixed(float(y[row]), 2, 'm')})"
     return Section(
-        "Strongest target",
+        "Point target",
         figures=(
             Figure(zoom, f"The pixels about {place}.", f"Enlarged target: {_names(panels)}."),
             Figure(cuts, f"Cuts along x and y through {place}.", f"Profiles through the target: {_names(panels)}."),
