@@ -58,6 +58,7 @@ def export(folder: Path) -> None:
     ]
     phases = [p for stage in STAGES for p in stage.phases]
     scenes = sum(p.steps * p.batch for p in phases)
+    minutes = sum(log[-1]["seconds"] for log in logs) / 60
     card = Card(
         name="echoform-tiny",
         network=STAGES[-1].network,
@@ -68,7 +69,7 @@ def export(folder: Path) -> None:
         ),
         recipe=f"benchmarks/train_tiny.py, {sum(s.steps for s in STAGES)} steps, {scenes} scenes: "
         + ", then ".join(f"{p.steps} of {p.batch} at {p.side} x {p.side}" for p in phases)
-        + f"; squared error in both modes, Adam, average {STAGES[-1].average}; one CPU core, about 90 minutes",
+        + f"; squared error in both modes, Adam, average {STAGES[-1].average}; one CPU core, {minutes:.0f} minutes",
         commit=commit(),
         metrics=("benchmarks/results/first_light.json", "benchmarks/results/gotcha.json"),
         licence="BSD-3-Clause",

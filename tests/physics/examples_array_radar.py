@@ -12,7 +12,7 @@ from contracts import Example, randn
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.near_range_array import NearRangeArray, near_range_array
 from echoform.physics.operator import LinearOperator
-from echoform.physics.range_angle_doppler import fmcw_radar, ofdm_radar
+from echoform.physics.range_angle_doppler import mimo_radar
 from echoform.scene.array import MimoArray, polar_positions_m, uniform_line
 from echoform.scene.waveform import FmcwWaveform, OfdmWaveform
 
@@ -52,21 +52,21 @@ def axes(shape: Shape, extent_m: Tensor) -> tuple[Tensor, Tensor]:
 def range_angle(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> KroneckerOperator:
     waveform = fmcw(seeds)
     ranges, angles = axes(shape, waveform.range_extent_m())
-    return fmcw_radar(waveform, mimo(seeds), ranges_m=ranges, angles_rad=angles, dtype=dtype)
+    return mimo_radar(waveform, mimo(seeds), ranges_m=ranges, angles_rad=angles, dtype=dtype)
 
 
 def tdm(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> KroneckerOperator:
     waveform = fmcw(seeds)
     ranges, angles = axes(shape, waveform.range_extent_m())
     velocities = waveform.velocity_axis_m_s(3)
-    return fmcw_radar(waveform, mimo(seeds), ranges_m=ranges, angles_rad=angles, velocities_m_s=velocities, dtype=dtype)
+    return mimo_radar(waveform, mimo(seeds), ranges_m=ranges, angles_rad=angles, velocities_m_s=velocities, dtype=dtype)
 
 
 def isac(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> KroneckerOperator:
     waveform = ofdm(seeds)
     ranges, angles = axes(shape, waveform.range_extent_m())
     velocities = waveform.velocity_axis_m_s(2)
-    return ofdm_radar(
+    return mimo_radar(
         waveform, mimo(seeds, 0.0053), ranges_m=ranges, angles_rad=angles, velocities_m_s=velocities, dtype=dtype
     )
 

@@ -14,7 +14,7 @@ from echoform.assess.point_target import CutResponse, cut_response
 from echoform.physics.kronecker import KroneckerOperator, forward_order, normal_plan
 from echoform.physics.near_range_array import near_range_array
 from echoform.physics.operator import GalerkinOperator, LinearOperator
-from echoform.physics.range_angle_doppler import fmcw_radar, migration_cells, ofdm_radar, range_doppler
+from echoform.physics.range_angle_doppler import migration_cells, mimo_radar, range_doppler
 from echoform.scene.array import MimoArray, filled_array, polar_positions_m, uniform_line
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.waveform import FmcwWaveform, OfdmWaveform
@@ -66,7 +66,7 @@ def channel(waveform: OfdmWaveform, array: MimoArray, **target: float) -> torch.
     return torch.from_numpy(np.exp(-2j * np.pi * frequency * paths(waveform, array, **target)[..., None] / C))[None]
 
 
-RADARS = {"fmcw": (chirps, beat, fmcw_radar), "ofdm": (symbols, channel, ofdm_radar)}
+RADARS = {"fmcw": (chirps, beat, mimo_radar), "ofdm": (symbols, channel, mimo_radar)}
 
 
 @pytest.mark.parametrize("kind", RADARS)
@@ -102,7 +102,7 @@ def test_forgetting_the_tdm_phase_displaces_a_moving_target() -> None:
     y = beat(waveform, CAR, range_m=15.6, angle=0.2, speed=speed)
     angles = torch.linspace(-0.7, 0.7, 57, dtype=torch.float64)[None]
     axes = {"ranges_m": waveform.range_axis_m(), "angles_rad": angles, "velocities_m_s": waveform.velocity_axis_m_s()}
-    exact = fmcw_radar(waveform, CAR, **axes, dtype=DOUBLE)
+    exact = mimo_radar(waveform, CAR, **axes, dtype=DOUBLE)
     assert exact.coupled
     naive = KroneckerOperator(exact.channel, exact.row[:, 8:9], exact.column)  # index 8 is velocity 0
     found = [int(op.adjoint(y)[0, 14].abs().amax(1).argmax()) for op in (exact, naive)]
@@ -157,7 +157,7 @@ def test_point_response_is_the_sinc(axis: int) -> None:
     }[axis]
     axes = [torch.zeros(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64), one(25.0)[None]]
     axes[axis] = axes[axis] + (torch.asin(fine * cell)[None] if axis == 1 else fine[None] * cell)
-    operator = fmcw_radar(waveform, array, velocities_m_s=axes[0], angles_rad=axes[1], ranges_m=axes[2], dtype=DOUBLE)
+    operator = mimo_radar(waveform, array, velocities_m_s=axes[0], angles_rad=axes[1], ranges_m=axes[2], dtype=DOUBLE)
     point = torch.zeros(1, *operator.domain_shape, dtype=DOUBLE)
     point[tuple([0, *(n // 2 for n in operator.domain_shape)])] = 1
     cut = response(operator, operator(point), axis, 32)
@@ -168,7 +168,7 @@ def test_point_response_is_the_sinc(axis: int) -> None:
 def test_range_doppler_of_one_antenna_is_the_same_sensor() -> None:
     waveform = chirps(8, 16, (0,))
     velocities, ranges = waveform.velocity_axis_m_s(), waveform.range_axis_m()
-    both = fmcw_radar(
+    both = mimo_radar(
         waveform,
         filled_array(1, 1, 1.0),
         ranges_m=ranges,
@@ -190,7 +190,7 @@ def test_ofdm_is_the_conjugate_of_fmcw() -> None:
         "angles_rad": torch.linspace(-0.5, 0.5, 5, dtype=torch.float64)[None],
         "velocities_m_s": torch.linspace(-9, 9, 3, dtype=torch.float64)[None],
     }
-    a, b = fmcw_radar(chirps(), CAR, **axes, dtype=DOUBLE), ofdm_radar(symbols(), CAR, **axes, dtype=DOUBLE)
+    a, b = mimo_radar(chirps(), CAR, **axes, dtype=DOUBLE), mimo_radar(symbols(), CAR, **axes, dtype=DOUBLE)
     x = image_for(a)
     assert distance(b(x), a(x.conj()).conj()) < 1e-12
 
@@ -202,11 +202,11 @@ def test_equal_slots_leave_the_factors_uncoupled() -> None:
         "angles_rad": torch.zeros(1, 3),
         "velocities_m_s": waveform.velocity_axis_m_s(),
     }
-    assert not fmcw_radar(waveform, CAR, **axes).coupled
+    assert not mimo_radar(waveform, CAR, **axes).coupled
     with pytest.raises(ValueError, match="3 slots for 2 transmitters"):
-        fmcw_radar(chirps(8, 16, (0, 1, 2)), CAR, **axes)
+        mimo_radar(chirps(8, 16, (0, 1, 2)), CAR, **axes)
     with pytest.raises(ValueError, match="ranges_m"):
-        fmcw_radar(waveform, CAR, ranges_m=torch.zeros(4), angles_rad=torch.zeros(1, 3))
+        mimo_radar(waveform, CAR, ranges_m=torch.zeros(4), angles_rad=torch.zeros(1, 3))
 
 
 def test_migration_is_told() -> None:
@@ -228,7 +228,7 @@ def test_migration_check_agrees_with_the_loss_of_focus() -> None:
     for cells in (0.1, 3.0):
         speed = cells * float(waveform.range_resolution_m() / (256 * waveform.cycle_s()))
         assert float(migration_cells(waveform, CAR, velocity_m_s=speed).by_motion) == pytest.approx(cells)
-        operator = fmcw_radar(
+        operator = mimo_radar(
             waveform,
             CAR,
             ranges_m=one(15.6)[None],
@@ -308,7 +308,7 @@ def test_gradients_reach_the_geometry() -> None:
 
     def misfit(move: torch.Tensor, speed: torch.Tensor) -> torch.Tensor:
         array = MimoArray(uniform_line(2, 0.006), uniform_line(3, 0.002) + 1e-3 * move)
-        operator = fmcw_radar(
+        operator = mimo_radar(
             waveform,
             array,
             ranges_m=torch.linspace(1, 20, 4, dtype=torch.float64)[None],
@@ -361,7 +361,7 @@ def test_near_range_tends_to_the_far_field() -> None:
             "angles_rad": torch.linspace(-0.6, 0.6, 5, dtype=torch.float64)[None],
         }
         exact = near_range_array(waveform, array, positions_m=polar_positions_m(array, **axes), dtype=DOUBLE)
-        far = fmcw_radar(waveform, array, **axes, dtype=DOUBLE)
+        far = mimo_radar(waveform, array, **axes, dtype=DOUBLE)
         x = torch.ones(1, 1, 5, 1, dtype=DOUBLE)
         errors.append(distance(exact(x), far(x)))
     assert errors[0] > 0.3
@@ -375,7 +375,7 @@ def test_near_range_focuses_where_the_far_field_does_not() -> None:
         "angles_rad": torch.linspace(-0.3, 0.3, 61, dtype=torch.float64)[None],
     }
     exact = near_range_array(waveform, array, positions_m=polar_positions_m(array, **axes), dtype=DOUBLE)
-    far = fmcw_radar(waveform, array, **axes, dtype=DOUBLE)
+    far = mimo_radar(waveform, array, **axes, dtype=DOUBLE)
     y = beat(waveform, array, range_m=0.12, angle=0.1, speed=0.0)
     full = torch.Size(exact.range_shape).numel()
     image, blurred = exact.adjoint(y)[0, 0].abs(), far.adjoint(y)[0, 0].abs()

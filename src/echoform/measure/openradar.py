@@ -30,7 +30,7 @@ from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.phase_history import noise_floor
 from echoform.measure.signature import FileKind, require
 from echoform.physics.noise import GaussianNoise
-from echoform.physics.range_angle_doppler import fmcw_radar, migration_cells, range_doppler
+from echoform.physics.range_angle_doppler import migration_cells, mimo_radar, range_doppler
 from echoform.scene.array import MimoArray, filled_array
 from echoform.scene.waveform import FmcwWaveform
 
@@ -119,7 +119,7 @@ def read_openradar(path: Path, *, setup: FrameSetup | None = None, velocities: i
             dtype=samples.dtype,
         )
     else:
-        operator = fmcw_radar(
+        operator = mimo_radar(
             waveform,
             setup.array(waveform),
             ranges_m=waveform.range_axis_m(),

@@ -33,11 +33,11 @@ from torch import Tensor
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.scene.array import MimoArray
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
-from echoform.scene.waveform import FmcwWaveform, OfdmWaveform, RangingWaveform
+from echoform.scene.waveform import RangingWaveform
 
 
-def fmcw_radar(
-    waveform: FmcwWaveform,
+def mimo_radar(
+    waveform: RangingWaveform,
     array: MimoArray,
     *,
     ranges_m: Tensor,
@@ -45,10 +45,10 @@ def fmcw_radar(
     velocities_m_s: Tensor | None = None,
     dtype: torch.dtype = torch.complex64,
 ) -> KroneckerOperator:
-    """Return the operator of a dechirped FMCW radar, range (chirps, virtual elements, samples).
+    """Return the operator of a MIMO radar, range (pulses, virtual elements, frequencies); the waveform decides the signs.
 
     Args:
-        waveform: chirps and their timing, with a slot for each transmitter.
+        waveform: FMCW (chirps, samples) or OFDM (symbols, subcarriers), with a slot for each transmitter.
         array: transmitters and receivers.
         ranges_m: R of the columns, shape (B or 1, W), metres, from the array's centre.
         angles_rad: theta of the rows, shape (B or 1, H), radians, positive to the right.
@@ -58,20 +58,19 @@ def fmcw_radar(
     Raises:
         ValueError: the waveform's slots are not one per transmitter, or an axis is not (batch, length).
     """
-    return _radar(waveform, array, ranges_m, angles_rad, velocities_m_s, dtype)
-
-
-def ofdm_radar(
-    waveform: OfdmWaveform,
-    array: MimoArray,
-    *,
-    ranges_m: Tensor,
-    angles_rad: Tensor,
-    velocities_m_s: Tensor | None = None,
-    dtype: torch.dtype = torch.complex64,
-) -> KroneckerOperator:
-    """Return the operator of an OFDM radar, range (symbols, virtual elements, subcarriers); arguments as :func:`fmcw_radar`."""
-    return _radar(waveform, array, ranges_m, angles_rad, velocities_m_s, dtype)
+    if velocities_m_s is None:
+        velocities_m_s = torch.zeros(1, 1, dtype=torch.float64, device=ranges_m.device)
+    _check_axis("ranges_m", ranges_m)
+    _check_axis("angles_rad", angles_rad)
+    _check_axis("velocities_m_s", velocities_m_s)
+    transmitters = array.transmitter_m.shape[1]
+    if len(waveform.slots) != transmitters:
+        raise ValueError(f"the waveform has {len(waveform.slots)} slots for {transmitters} transmitters; give one each")
+    angle = angle_factor(waveform, array, angles_rad)[:, None]
+    if max(waveform.slots) > 0 and bool((velocities_m_s != 0).any()):
+        angle = angle * slot_factor(waveform, array, velocities_m_s)[..., None]
+    doppler = velocity_factor(waveform, velocities_m_s)
+    return KroneckerOperator(doppler.to(dtype), angle.to(dtype), range_factor(waveform, ranges_m).to(dtype))
 
 
 def range_doppler(
@@ -151,29 +150,6 @@ def migration_cells(
     frame = waveform.cycles * waveform.cycle_s()
     path = array.path_offset_m(torch.full((1, 1), angle_rad, dtype=torch.float64, device=cell.device))[..., 0]
     return Migration(abs(velocity_m_s) * frame / cell, (path.amax(1) - path.amin(1)) / (2 * cell))
-
-
-def _radar(
-    waveform: RangingWaveform,
-    array: MimoArray,
-    ranges_m: Tensor,
-    angles_rad: Tensor,
-    velocities_m_s: Tensor | None,
-    dtype: torch.dtype,
-) -> KroneckerOperator:
-    if velocities_m_s is None:
-        velocities_m_s = torch.zeros(1, 1, dtype=torch.float64, device=ranges_m.device)
-    _check_axis("ranges_m", ranges_m)
-    _check_axis("angles_rad", angles_rad)
-    _check_axis("velocities_m_s", velocities_m_s)
-    transmitters = array.transmitter_m.shape[1]
-    if len(waveform.slots) != transmitters:
-        raise ValueError(f"the waveform has {len(waveform.slots)} slots for {transmitters} transmitters; give one each")
-    angle = angle_factor(waveform, array, angles_rad)[:, None]
-    if max(waveform.slots) > 0 and bool((velocities_m_s != 0).any()):
-        angle = angle * slot_factor(waveform, array, velocities_m_s)[..., None]
-    doppler = velocity_factor(waveform, velocities_m_s)
-    return KroneckerOperator(doppler.to(dtype), angle.to(dtype), range_factor(waveform, ranges_m).to(dtype))
 
 
 def _check_axis(name: str, axis: Tensor) -> None:
