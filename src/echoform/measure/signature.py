@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
 from echoform.measure.errors import MeasurementFileError
 
-READABLE = "an echoform HDF5, AFRL Gotcha MATLAB 5, OpenRadar .npy or Institut Fresnel .exp file"
-
 
 class FileKind(Enum):
-    """The kinds of file that hold measurements echoform can read."""
+    """The kinds of file that hold measurements echoform can read; the value is how errors name them."""
 
     HDF5 = "an HDF5 file"
     MATLAB5 = "a MATLAB 5 file"
     FRESNEL = "an Institut Fresnel .exp file"
     NPY = "a NumPy .npy file"
 
+
+#: how a file of each kind begins; the first that fits is taken
+_SIGNATURES: tuple[tuple[FileKind, Callable[[bytes], bool]], ...] = (
+    (FileKind.HDF5, lambda head: head.startswith(b"\x89HDF\r\n\x1a\n")),
+    (FileKind.MATLAB5, lambda head: head.startswith(b"MATLAB 5.0") and head[126:128] in (b"IM", b"MI")),
+    (FileKind.FRESNEL, lambda head: head.startswith(b"# Institut Fresnel")),
+    (FileKind.NPY, lambda head: head.startswith(b"\x93NUMPY")),
+)
+
+READABLE = "one of: " + ", ".join(kind.value for kind in FileKind)
 
 #: first bytes of files that are often given by mistake
 _STRANGERS = (
@@ -38,14 +47,9 @@ def identify(path: Path) -> FileKind:
         MeasurementFileError: it is missing, a folder, empty, unreadable, or of no kind that echoform reads.
     """
     head = _head(path)
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return FileKind.HDF5
-    if head.startswith(b"MATLAB 5.0") and head[126:128] in (b"IM", b"MI"):
-        return FileKind.MATLAB5
-    if head.startswith(b"# Institut Fresnel"):
-        return FileKind.FRESNEL
-    if head.startswith(b"\x93NUMPY"):
-        return FileKind.NPY
+    for kind, begins in _SIGNATURES:
+        if begins(head):
+            return kind
     remedy = "convert it with echoform.measure.native.save"
     if head.startswith(b"MATLAB 7"):
         remedy = "save it again in MATLAB with the option -v7"
