@@ -6,25 +6,37 @@ import numpy as np
 import torch
 
 from echoform.measure.measurement import Measurement, Metadata
-from echoform.physics.born import BornScattering, cells_of
+from echoform.physics.axis_matrix import AxisMatrix
+from echoform.physics.born import BornScattering
+from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.crop import CropOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.green import Radiator
+from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.masking import SampleMask
+from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import GalerkinOperator, LinearOperator, ScaledOperator, stack
+from echoform.physics.range_chirp import RangeChirp
+from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
+from echoform.physics.stripmap import StripmapOperator
+from echoform.physics.stripmap_omega_k import StripmapOmegaK
+from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 from echoform.scene.array import MimoArray, uniform_line
+from echoform.scene.cells import cells_of, volume_of
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig, ring_m
 from echoform.scene.soil import GroundSurvey, Section
+from echoform.scene.stripmap import StripmapCollection
 
 GOTCHA = Path(__file__).parents[3] / "shared" / "data" / "sar_phase_gotcha"
 SHAPE = (1, 8, 16)
@@ -43,6 +55,11 @@ def collection(pulses: int = 5, frequencies: int = 7, *, azimuth_deg: float = 0.
     return SpotlightCollection(antenna[None], frequency[None], kept)
 
 
+def bistatic() -> SpotlightCollection:
+    both = collection(azimuth_deg=30.0)
+    return SpotlightCollection(collection().antenna_m, both.frequency_hz, both.kept, both.antenna_m)
+
+
 def operators() -> dict[str, LinearOperator]:
     """Operators of every class, by a label; several forms of one class where they are stored differently."""
     g = generator()
@@ -55,6 +72,7 @@ def operators() -> dict[str, LinearOperator]:
     mask = FourierMask((real > 0.5).float())
     return {
         "mask": mask,
+        "multi-coil": MulticoilMRI(mask, torch.randn(1, 3, *SHAPE[1:], dtype=torch.complex64, generator=g)),
         "mask, complex, batched": FourierMask(rough),
         "mask, coarse": FourierMask(real).coarsen(2),
         "mask, coarse twice": FourierMask(real).coarsen(2).coarsen(2),
@@ -62,6 +80,9 @@ def operators() -> dict[str, LinearOperator]:
         "nonuniform, coarse": nonuniform.coarsen(2),
         "plane wave": plane_wave_spotlight(collection(), grid),
         "exact": ExactSpotlight(collection(), grid, dtype=torch.complex128),
+        "exact, bistatic": ExactSpotlight(bistatic(), grid, dtype=torch.complex128),
+        "factorised": FactorisedSpotlight(collection(), grid, dtype=torch.complex128, leaf=4, accuracy=1e-3),
+        "factorised, bistatic, single": FactorisedSpotlight(bistatic(), grid, leaf=3),
         "exact, single, narrow": ExactSpotlight(collection(6, 5), Grid((1, 2), (0.7, 0.3))),
         "kronecker, coupled, batched": KroneckerOperator(*_factors(g, torch.complex128, (1, 2, 2), channels=2)),
         "kronecker, single, grams": KroneckerOperator(*_factors(g, torch.complex64, (1, 1, 1), channels=1)),
@@ -71,8 +92,14 @@ def operators() -> dict[str, LinearOperator]:
         "born, matrix, coarse": born(torch.complex64, 40, spacing_m=0.01).coarsen(2),
         "born, passes, coarse, batched": born(torch.complex128, 4, spacing_m=0.001, eps=(2 - 0.1j, 3)).coarsen(2),
         "born, incident": born(torch.complex64, 4, spacing_m=0.01, incident=True),
+        "born, volume, received": born_volume(torch.complex64),
         "ground, batched": ground(torch.complex128, (0.0, 0.3)),
         "ground, single": ground(torch.complex64, (0.2,)),
+        "stripmap, missing, batched": stripmap(StripmapOmegaK, torch.complex128, (600.0, -400.0)),
+        "stripmap, periodic": stripmap(StripmapOmegaK, torch.complex64, (0.0,), azimuth_length=12),
+        "stripmap, range-Doppler": stripmap(StripmapRangeDoppler, torch.complex64, (300.0,)),
+        "stripmap, raw": raw_echoes(torch.complex64),
+        "ground, homogeneous": homogeneous_ground(torch.complex64),
         "scalar": ScalarOperator(SHAPE, torch.tensor([0.3], dtype=torch.float64)),
         "crop": CropOperator(SHAPE, (1, 5, 9)),
         "sample mask": SampleMask((real > 0.3).float()),
@@ -81,6 +108,10 @@ def operators() -> dict[str, LinearOperator]:
         "stacked": stack([nonuniform, FourierMask(rough)]),
         "adjoint": mask.H,
         "galerkin": GalerkinOperator(nonuniform, 4),
+        "sample gain, batched": SampleGain(rough[:, :, :, :1], SHAPE),
+        "axis matrix": AxisMatrix(rough[:1, 0, :5, :8], SHAPE, 1),
+        "channelwise": ChannelwiseOperator(nonuniform, 3),
+        "block diagonal": BlockDiagonalOperator([nonuniform, SampleGain(rough[:1, :, :3, :4], (1, 3, 4)) @ nonuniform]),
         "nested": 0.25 * stack([GalerkinOperator(mask, 2) @ GalerkinOperator(mask, 2).H @ mask.coarsen(2)]),
     }
 
@@ -112,9 +143,18 @@ def born(
     return BornScattering(rig, cells, radiator=Radiator.LINE, permittivity=permittivity, incident=fields, dtype=dtype)
 
 
-def ground(dtype: torch.dtype, heights_m: tuple[float, ...]) -> GroundPenetratingRadar:
+def born_volume(dtype: torch.dtype) -> BornScattering:
+    ring = ring_m(0.5, torch.arange(3, dtype=torch.float64))[None]
+    heard = torch.ones(1, 1, 3, 3, dtype=torch.float64)
+    rig = MultistaticRig(ring, ring, torch.tensor([[1e9, 2e9]], dtype=torch.float64), heard)
+    received = torch.randn(1, 2, 3, 256, dtype=dtype, generator=generator(7))
+    cells = volume_of(Grid(SHAPE[1:], (0.01, 0.012)), 2, 0.02)
+    return BornScattering(rig, cells, radiator=Radiator.POINT, received=received, dtype=dtype)
+
+
+def survey(heights_m: tuple[float, ...]) -> GroundSurvey:
     wide = torch.tensor(heights_m, dtype=torch.float64)
-    survey = GroundSurvey(
+    return GroundSurvey(
         torch.linspace(-1, 1, 6, dtype=torch.float64)[None],
         wide,
         5 + wide,
@@ -122,7 +162,34 @@ def ground(dtype: torch.dtype, heights_m: tuple[float, ...]) -> GroundPenetratin
         torch.full((1,), 2e7, dtype=torch.float64),
         torch.randn(1, 7, dtype=torch.complex128, generator=generator(8)),
     )
-    return GroundPenetratingRadar(survey, Section(Grid(SHAPE[1:], (0.05, 0.04)), 0.1), dtype=dtype)
+
+
+def ground(dtype: torch.dtype, heights_m: tuple[float, ...]) -> GroundPenetratingRadar:
+    return GroundPenetratingRadar(survey(heights_m), Section(Grid(SHAPE[1:], (0.05, 0.04)), 0.1), dtype=dtype)
+
+
+def stripmap(
+    form: type[StripmapOperator], dtype: torch.dtype, centroids_hz: tuple[float, ...], azimuth_length: int | None = None
+) -> StripmapOperator:
+    values = [torch.tensor([v], dtype=torch.float64) for v in (100.0, 1e10, 2e8, 400.0, 700.0)]
+    kept = torch.ones(1, 12, dtype=torch.float64)
+    kept[0, 5] = 1.0 if azimuth_length else 0.0
+    centroid, antenna = torch.tensor(centroids_hz, dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
+    collection = StripmapCollection(*values, centroid, antenna, kept)
+    return form(
+        collection, SHAPE[1:], range_spacing_m=0.7, frequencies=20, azimuth_length=azimuth_length, dtype=dtype
+    )
+
+
+def raw_echoes(dtype: torch.dtype) -> LinearOperator:
+    pulse, start = torch.ones(1, 4, dtype=torch.complex128), torch.tensor([4.6e-6], dtype=torch.float64)
+    rate = torch.tensor([2e8], dtype=torch.float64)
+    chirp = RangeChirp(pulse, start, rate, pulses=12, frequencies=20, samples=17, dtype=dtype)
+    return chirp @ stripmap(StripmapOmegaK, dtype, (100.0,))
+
+
+def homogeneous_ground(dtype: torch.dtype) -> HomogeneousGround:
+    return HomogeneousGround(survey((0.0,)), Section(Grid(SHAPE[1:], (0.05, 0.04)), 0.3), widest_rad=1.2, dtype=dtype)
 
 
 def measurement(operator: LinearOperator, *, seed: int = 1) -> Measurement:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from contracts import Example, randn
-from echoform.physics.born import BornScattering, cells_of
+from echoform.physics.born import BornScattering
 from echoform.physics.green import Radiator
+from echoform.scene.cells import cells_of, volume_of
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig, ring_m
 
@@ -76,11 +77,22 @@ def incident(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScattering:
     return BornScattering(rig((1,), heard), cells, radiator=Radiator.LINE, incident=fields, dtype=dtype)
 
 
+def volume(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScattering:
+    """Three slices of a volume between points all around, every pair heard: the matrix is held on small grids."""
+    heard = torch.ones(1, 1, 40, 40, dtype=torch.float64)
+    placed = rig(seeds, heard, radius_m=0.7)
+    lift = 0.1 * torch.arange(40, dtype=torch.float64)[:, None] * torch.tensor([0.0, 0.0, 0.1])
+    placed = MultistaticRig(placed.transmitter_m + lift, placed.receiver_m - lift, placed.frequency_hz, heard)
+    cells = volume_of(Grid(shape, (0.011, 0.009)), 3, 0.02, middle_m=0.05)
+    return BornScattering(placed, cells, radiator=Radiator.POINT, dtype=dtype)
+
+
 # small_cells is left out: its coarse version is no Galerkin one, and tests/physics/test_born.py bounds the distance.
 BORN_EXAMPLES = {
     BornScattering: [
         Example("born_full", full),
         Example("born_sparse", sparse),
         Example("born_incident", incident),
+        Example("born_volume", volume),
     ]
 }

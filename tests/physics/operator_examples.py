@@ -9,6 +9,10 @@ import torch
 from examples_array_radar import ARRAY_RADAR
 from examples_born import BORN_EXAMPLES
 from examples_ground import GROUND_EXAMPLES
+from examples_mri import MRI_EXAMPLES
+from examples_spotlight import FACTORISED_SPOTLIGHT, exact_bistatic, plane_wave_bistatic
+from examples_stripmap import STRIPMAP_EXAMPLES, STRIPMAP_PRODUCTS
+from examples_wrappers import MASKS, PRODUCTS, SPOTLIGHTS, WRAPPERS
 from torch import Tensor
 
 from contracts import Example, randn
@@ -156,12 +160,15 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
         Example("mask", mask, exact_spectrum=True),
         Example("weighted_mask", weighted_mask, exact_spectrum=True),
         Example("folded_mask", folded_mask, exact_spectrum=True),
+        *MASKS,
     ],
     NonuniformFourier: [
         Example("nonuniform", nonuniform, **NUFFT),
         Example("plane_wave", plane_wave, **NUFFT),
+        Example("plane_wave_bistatic", plane_wave_bistatic, **NUFFT),
+        *SPOTLIGHTS,
     ],
-    ExactSpotlight: [Example("exact", exact)],
+    ExactSpotlight: [Example("exact", exact), Example("exact_bistatic", exact_bistatic)],
     ScalarOperator: [Example("gain", gain, exact_spectrum=True)],
     CropOperator: [Example("crop", crop, batched=False)],
     SampleMask: [Example("sample_mask", sample_mask, exact_spectrum=True)],
@@ -170,8 +177,10 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
         Example("scaled_batch", scaled_batch, **NUFFT),
     ],
     ComposedOperator: [
-        Example("composed", composed),
+        Example("composed", composed, exact_spectrum=True),
         Example("masked_exact", masked_exact),
+        *PRODUCTS,
+        *STRIPMAP_PRODUCTS,
     ],
     StackedOperator: [Example("stacked", stacked, **NUFFT)],
     AdjointOperator: [
@@ -182,4 +191,8 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
     **ARRAY_RADAR,
     **BORN_EXAMPLES,
     **GROUND_EXAMPLES,
+    **MRI_EXAMPLES,
+    **STRIPMAP_EXAMPLES,
+    **WRAPPERS,
+    **FACTORISED_SPOTLIGHT,
 }

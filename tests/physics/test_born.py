@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import examples_born
 import numpy as np
@@ -12,9 +13,12 @@ from scipy.special import h2vp, hankel2, jv, jvp
 
 from contracts import SEEDS, check_dot, check_gradients, check_leading_axes, check_normal, dense, distance, randn
 from echoform.linalg.resample import upsample
-from echoform.physics.born import BornScattering, cells_of
+from echoform.physics import born_products
+from echoform.physics.born import BornScattering
+from echoform.physics.born_products import hadamard_normal
 from echoform.physics.green import Radiator, green_2d, green_3d, hankel2_zero, wavenumber
 from echoform.physics.operator import GalerkinOperator
+from echoform.scene.cells import cells_of, volume_of
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig, all_pairs, ring_m
@@ -237,3 +241,61 @@ def test_misuse_is_refused() -> None:
     two = examples_born.sparse((4, 6), (1, 2), DOUBLE)
     with pytest.raises(ValueError, match="batch of 3 for 2 sensors"):
         two(randn((3, 1, 4, 6), 1))
+
+
+def test_a_volume_is_the_direct_sum_over_its_slices() -> None:
+    """Slices are channels, z = middle + (d - D // 2) spacing; a cell counts its volume; the antennas' fields are held once."""
+    antennas = real(0.3, -0.2, 0.25, -0.31, 0.1, 0.2, 0.05, 0.4, -0.1).reshape(1, 3, 3)
+    rig, grid, eps = all_pairs(antennas, antennas, real(1.5e9, 2e9)[None]), Grid((3, 4), (0.02, 0.03)), 8.5
+    cells = volume_of(grid, 2, 0.04, middle_m=0.06)
+    operator = BornScattering(rig, cells, radiator=Radiator.POINT, permittivity=real(eps), dtype=DOUBLE)
+    assert operator.domain_shape == (2, 3, 4)
+    assert operator.receive is operator.transmit
+    x = randn((1, 2, 3, 4), 4)
+    expected = np.zeros((2, 3, 3), dtype=complex)
+    for f, i, j in np.ndindex(2, 3, 3):
+        k = 2 * np.pi * [1.5e9, 2e9][f] * np.sqrt(eps) / SPEED_OF_LIGHT_M_S
+        for d, row, column in np.ndindex(2, 3, 4):
+            cell = np.array([(column - 2) * 0.03, (row - 1) * 0.02, 0.02 + 0.04 * d])
+            out, back = (np.linalg.norm(antennas[0, a].numpy() - cell) for a in (i, j))
+            field = np.exp(-1j * k * (out + back)) / (16 * np.pi**2 * out * back)
+            expected[f, i, j] += k**2 * 0.02 * 0.03 * 0.04 * field * x[0, d, row, column]
+    assert distance(operator(x)[0, 0], torch.from_numpy(expected)) < 1e-10
+    with pytest.raises(ValueError, match="one layer"):
+        BornScattering(ring_rig(real(2e9), antennas=4), cells, radiator=Radiator.LINE)
+
+
+def peak_bytes(run: Callable[[], object]) -> int:
+    """The most that torch's allocator held at once during ``run`` beyond what it held before, from the profiler's log."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.no_grad(), torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        result = run()
+    del result
+    results = profile.profiler.kineto_results
+    events = sorted((e.start_ns(), e.nbytes()) for e in results.events() if e.name() == "[memory]")
+    return int(np.cumsum([size for _, size in events]).max())
+
+
+def test_memory_of_the_normal_operator_stays_below_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 x 64 antennas, 3 frequencies, 32 x 32 pixels. In one piece the two passes of 8 images take 11 MB, the
+    matrix 34 MB beside itself; with a bound of 1 MiB they take 3 MB (images and data included) and 2 MB."""
+    rig, cells = ring_rig(real(2e9, 3e9, 4e9), antennas=64), cells_of(Grid((32, 32), (0.01, 0.01)))
+    passes = BornScattering(rig, cells, radiator=Radiator.LINE, normal_memory_bytes=0)
+    x = randn((8, 1, 1, 32, 32), 1, torch.complex64)
+    images, samples, fields = x.nbytes, 8 * 3 * 64 * 64 * 8, 2 * 64 * 1024 * 8
+    whole = passes.normal(x)
+    unbounded = peak_bytes(lambda: passes.normal(x))
+    assert unbounded > 8e6
+    bound = 2**20
+    monkeypatch.setattr(born_products, "WORK_MEMORY_BYTES", bound)
+    assert distance(passes.normal(x), whole) < 1e-5
+    assert peak_bytes(lambda: passes.normal(x)) < bound + 3 * (images + samples)
+    held = 1024**2 * 8
+    everyone = torch.ones(1, 1, 64, 1)
+
+    def build() -> torch.Tensor:
+        return hadamard_normal(passes.receive, passes.transmit, passes.weights.abs().square(), everyone, everyone)
+
+    assert peak_bytes(build) < held + bound + 2 * fields
+    monkeypatch.undo()
+    assert peak_bytes(build) > held + 8 * bound

@@ -50,8 +50,9 @@ def _run(arguments: list[str]) -> int:
 
 def _carry_out(command: object, arguments: list[str]) -> None:
     from echoform.apps import commands
+    from echoform.apps.convert import convert
     from echoform.apps.demo import demo
-    from echoform.apps.options import Compare, Demo, Info, Reconstruct
+    from echoform.apps.options import Compare, Convert, Demo, Info, Reconstruct
 
     match command:
         case Reconstruct():
@@ -60,6 +61,8 @@ def _carry_out(command: object, arguments: list[str]) -> None:
             commands.compare(command, arguments)
         case Info():
             commands.info(command)
+        case Convert():
+            convert(command)
         case Demo():
             demo(command, arguments)
         case _:

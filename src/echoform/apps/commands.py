@@ -18,28 +18,37 @@ from rich.text import Text
 from echoform.apps.errors import UsageError
 from echoform.apps.methods import METHODS
 from echoform.apps.options import Compare, Info, Reconstruct, RunOptions
-from echoform.apps.saving import resolved, save_run
+from echoform.apps.saving import check_sicd, resolved, save_run, save_sicd
 from echoform.measure.atomic import atomic_folder
+from echoform.measure.earth import Place
 from echoform.measure.errors import one_line
 from echoform.measure.measurement import Measurement
 from echoform.measure.reading import read
 from echoform.measure.splitting import drop_pulses
 from echoform.physics.noise import GaussianNoise
+from echoform.recon.noise_estimation import NoiseLevelUnknown, estimate_sigma
 from echoform.recon.reconstructor import Estimate
 from echoform.report.numbers import fixed
 from echoform.report.provenance import measurement_facts
 from echoform.report.run import Run, enlarged_target
 from echoform.report.scores import MethodResult, score
 
+#: label of the note that says what came of estimating the noise level
+NOISE_NOTE = "noise level"
+
 
 def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
     """Carry out ``echoform reconstruct``."""
-    measurement = with_sigma(read(options.file), options.sigma)
+    measurement = with_place(with_sigma(read(options.file), options.sigma), options.place)
+    if options.sicd:
+        check_sicd(measurement)
     out = options.out or Path("runs") / f"{options.file.stem}-{options.method}"
     configuration = resolved(replace(options, out=out), command="reconstruct", arguments=arguments)
     with atomic_folder(out) as part:
         run = carry_out(measurement, (options.method,), options, configuration=configuration, weight=options.weight)
         save_run(part, run)
+        if options.sicd:
+            save_sicd(part, run)
     announce(run, out)
 
 
@@ -65,12 +74,35 @@ def info(options: Info) -> None:
 
 
 def with_sigma(measurement: Measurement, sigma: float | None) -> Measurement:
-    """Return the measurement with the noise level given by the user, or as it is."""
-    if sigma is None:
+    """Return the measurement with the noise level given by the user, or its own, or, where it states none, one estimated.
+
+    What came of an estimation is said in the measurement's notes.
+    """
+    if sigma is not None:
+        if not 0 < sigma < float("inf"):
+            raise UsageError(f"--sigma must be a positive number, got {sigma}")
+        return replace(measurement, noise=GaussianNoise(torch.tensor([sigma])))
+    if not isinstance(measurement.noise, GaussianNoise) or bool((measurement.noise.sigma > 0).all()):
         return measurement
-    if not 0 < sigma < float("inf"):
-        raise UsageError(f"--sigma must be a positive number, got {sigma}")
-    return replace(measurement, noise=GaussianNoise(torch.tensor([sigma])))
+    noise = measurement.noise
+    try:
+        level = estimate_sigma(measurement)
+    except NoiseLevelUnknown as reason:
+        note = str(reason)
+    else:
+        noise, note = GaussianNoise(level.sigma.to(noise.sigma.dtype)), f"estimated: {level}"
+    metadata = replace(measurement.metadata, notes=measurement.metadata.notes | {NOISE_NOTE: note})
+    return replace(measurement, noise=noise, metadata=metadata)
+
+
+def with_place(measurement: Measurement, place: tuple[float, float, float] | None) -> Measurement:
+    """Return the measurement with the place given by the user, or as it is."""
+    if place is None:
+        return measurement
+    try:
+        return replace(measurement, metadata=replace(measurement.metadata, place=Place(*place)))
+    except ValueError as error:
+        raise UsageError(f"--place: {error}") from error
 
 
 def carry_out(
@@ -147,10 +179,15 @@ def _named_target(measurement: Measurement, target_m: tuple[float, float] | None
 
 def _warnings(measurement: Measurement) -> list[str]:
     found = []
+    note = measurement.metadata.notes.get(NOISE_NOTE)
     if bool((measurement.noise.sigma <= 0).any()):
         found.append(
             "The measurement states no noise level, so weights are chosen as if there were none and residuals are not "
-            "compared with noise: give --sigma."
+            f"compared with noise: give --sigma{f' ({note})' if note else ''}."
+        )
+    elif note:
+        found.append(
+            f"The measurement states no noise level; {note}. Echoes from outside the image would raise it: or give --sigma."
         )
     if measurement.y.shape[0] > 1:
         found.append(f"The file holds {measurement.y.shape[0]} scenes: pictures and numbers here are of the first.")
@@ -163,6 +200,10 @@ def _shortfalls(results: tuple[MethodResult, ...]) -> list[str]:
     """What the methods themselves say went less than well."""
     found = []
     for result in results:
+        if not METHODS[result.name].holds_phase:
+            found.append(
+                f"{result.label}: an image without phase, so its misfit, prediction error and NMSE say nothing."
+            )
         if result.estimate.facts.get("unreached", 0) > 0:
             found.append(
                 f"{result.label}: no weight explains the samples exactly as well as the stated noise allows; check the noise "

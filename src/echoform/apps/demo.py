@@ -76,6 +76,7 @@ def simulated_collection(pixels: int, snr_db: float, *, seed: int) -> Measuremen
         source="echoform demo",
         grid=grid,
         truth=truth,
+        collection=collection,
         notes={
             "scene": "five points (0 to -24 dB), extended targets, speckled clutter",
             "carrier": f"{CARRIER_HZ / 1e9} GHz",

@@ -18,16 +18,27 @@ WEIGHTS = "echoform-tiny"
 
 @dataclass(frozen=True)
 class Method:
-    """A method by name: the label shown, how to build it, and whether it takes a regularisation weight."""
+    """A method by name.
+
+    Attributes:
+        label: what is shown.
+        make: builds it, given a regularisation weight or None.
+        takes_weight: whether a weight means something to it.
+        compared: whether ``compare`` and ``demo`` carry it out when no methods are named.
+        holds_phase: whether its image can be held against the samples.
+    """
 
     label: str
     make: Callable[[float | None], Reconstructor]
     takes_weight: bool = False
+    compared: bool = True
+    holds_phase: bool = True
 
     def build(self, weight: float | None = None) -> Reconstructor:
         """Return the reconstructor; raises UsageError when a weight is given to a method that has none."""
         if weight is not None and not self.takes_weight:
-            raise UsageError(f"{self.label} takes no --weight; leave it out, or choose tikhonov or l1")
+            takers = ", ".join(name for name, method in METHODS.items() if method.takes_weight)
+            raise UsageError(f"{self.label} takes no --weight; leave it out, or choose one of {takers}")
         return self.make(weight)
 
 
@@ -46,6 +57,12 @@ def _backprojection_taylor(_: float | None) -> Reconstructor:
     return MatchedFilter(window)
 
 
+def _multilook(_: float | None) -> Reconstructor:
+    from echoform.recon.classical.multilook import MultilookMatchedFilter
+
+    return MultilookMatchedFilter()
+
+
 def _tikhonov(weight: float | None) -> Reconstructor:
     from echoform.recon.classical.tikhonov import Tikhonov
 
@@ -56,6 +73,18 @@ def _sparse(weight: float | None) -> Reconstructor:
     from echoform.recon.classical.sparse import SparseL1
 
     return SparseL1(weight)
+
+
+def _total_variation(weight: float | None) -> Reconstructor:
+    from echoform.recon.classical.magnitude_total_variation import MagnitudeTotalVariation
+
+    return MagnitudeTotalVariation(weight)
+
+
+def _complex_total_variation(weight: float | None) -> Reconstructor:
+    from echoform.recon.classical.total_variation import TotalVariation
+
+    return TotalVariation(weight)
 
 
 def _network(_: float | None) -> Reconstructor:
@@ -71,10 +100,16 @@ def _network(_: float | None) -> Reconstructor:
 METHODS: dict[str, Method] = {
     "backprojection": Method("Backprojection", _backprojection),
     "backprojection-taylor": Method("Backprojection, Taylor", _backprojection_taylor),
+    "backprojection-multilook": Method("Backprojection, 2 × 2 looks", _multilook, compared=False, holds_phase=False),
     "tikhonov": Method("Tikhonov", _tikhonov, takes_weight=True),
     "l1": Method("Sparse l1", _sparse, takes_weight=True),
+    "tv": Method("TV of magnitude", _total_variation, takes_weight=True, compared=False),
+    "tv-complex": Method("TV, complex", _complex_total_variation, takes_weight=True, compared=False),
     "ram": Method(f"RAM ({WEIGHTS})", _network),
 }
+
+#: methods of ``echoform compare`` and ``demo`` when none are named
+COMPARED = tuple(name for name, method in METHODS.items() if method.compared)
 
 #: method of ``echoform reconstruct`` when none is named
 DEFAULT_METHOD = "l1"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional
 
-from echoform.apps.methods import DEFAULT_METHOD, METHODS
+from echoform.apps.methods import COMPARED, DEFAULT_METHOD, METHODS
 
 if TYPE_CHECKING:
     MethodName = str
@@ -18,6 +18,7 @@ else:
 
 OptionalNumber = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 OptionalPosition = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="X Y")]
+OptionalPlace = Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="LATITUDE LONGITUDE HEIGHT")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 InputFile = Positional[Annotated[Path, tyro.conf.arg(metavar="FILE")]]
 
@@ -27,7 +28,7 @@ class RunOptions:
     """What every run of a reconstruction takes."""
 
     sigma: OptionalNumber = None
-    """Standard deviation of the noise of one sample, in the unit of the samples; replaces what the file says."""
+    """Standard deviation of the noise of one sample, in the unit of the samples; replaces what is stated or estimated."""
 
     seed: int = 0
     """Seed of everything that is drawn at random."""
@@ -50,7 +51,13 @@ class Reconstruct(RunOptions):
     """How to form the image."""
 
     weight: OptionalNumber = None
-    """Regularisation weight of tikhonov or l1; chosen from the noise level when absent."""
+    """Regularisation weight of tikhonov, l1, tv or tv-complex; chosen from the noise level when absent."""
+
+    sicd: bool = False
+    """Write the image as a SICD file (NITF) too, for other SAR software."""
+
+    place: OptionalPlace = None
+    """Where the scene centre stands, degrees and metres, for SICD; replaces what the file says."""
 
     out: OptionalFolder = None
     """Folder to write; runs/<file>-<method> when absent."""
@@ -63,7 +70,7 @@ class Compare(RunOptions):
     file: InputFile
     """Measurement file; `echoform info` says what it holds."""
 
-    methods: tuple[MethodName, ...] = tuple(METHODS)
+    methods: tuple[MethodName, ...] = COMPARED
     """Which methods, in the order shown."""
 
     keep_pulses: OptionalNumber = None
@@ -82,10 +89,24 @@ class Info:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Convert:
+    """Write a measurement to another format: CPHD (spotlight phase history) or echoform HDF5."""
+
+    file: InputFile
+    """Measurement file; `echoform info` says what it holds."""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """File to write, not there yet; its ending, .cphd or .h5, is the format."""
+
+    place: OptionalPlace = None
+    """Where the scene centre stands, degrees and metres, for CPHD; replaces what the file says."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Demo(RunOptions):
     """Simulate a spotlight radar collection with missing pulses and compare all methods on it."""
 
-    methods: tuple[MethodName, ...] = tuple(METHODS)
+    methods: tuple[MethodName, ...] = COMPARED
     """Which methods, in the order shown."""
 
     pixels: int = 128
@@ -108,12 +129,13 @@ Examples:
   echoform info data.h5
   echoform reconstruct data.h5 --method l1
   echoform compare data.h5 --keep-pulses 0.4 --seed 0
+  echoform convert data.mat --out data.cphd --place 39.8 -84.1 250
 
-Files read: echoform HDF5, AFRL Gotcha .mat, OpenRadar FMCW cubes .npy, Institut Fresnel .exp.
+Files read: echoform HDF5, AFRL Gotcha .mat, RADARSAT-1 raw echoes .mat, OpenRadar FMCW cubes .npy, Institut Fresnel .exp, EHT .csv.
 Each run writes one folder: report.html (opens without a network), images, metrics.json and config.json.
 `echoform --version` prints the version; `echoform COMMAND --help` the options of a command."""
 
-Command = Reconstruct | Compare | Info | Demo
+Command = Reconstruct | Compare | Info | Convert | Demo
 
 
 def parse(arguments: list[str]) -> Command:

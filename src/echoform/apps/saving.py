@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: report.html, config.json, metrics.json, images.h5 and one .npy for each method."""
+"""What a run leaves in its folder: report.html, config.json, metrics.json, images.h5, and a .npy (and .nitf) for each method."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import h5py
 import numpy as np
 from torch import Tensor
 
+from echoform.apps.errors import UsageError
+from echoform.measure.measurement import Measurement, Metadata
+from echoform.measure.sicd import sicd_ground, write_sicd
 from echoform.report.page import render
 from echoform.report.run import Run, build_page
 from echoform.report.scores import MethodResult
@@ -25,6 +28,30 @@ def save_run(folder: Path, run: Run) -> None:
         for result in run.results:
             _save_estimate(file.create_group(result.name), result)
             np.save(folder / f"{result.name}.npy", _array(result.estimate.mean), allow_pickle=False)
+
+
+def check_sicd(measurement: Measurement) -> None:
+    """Raise UsageError unless the measurement states what a SICD file needs."""
+    try:
+        sicd_ground(measurement.metadata)
+    except ValueError as error:
+        raise UsageError(f"--sicd: {error}{_hint(measurement.metadata)}") from error
+
+
+def save_sicd(folder: Path, run: Run) -> None:
+    """Write the image of each method as <method>.nitf, a SICD file."""
+    for result in run.results:
+        metadata = run.measurement.metadata
+        try:
+            write_sicd(
+                result.estimate.mean[0, 0], folder / f"{result.name}.nitf", metadata=metadata, method=result.label
+            )
+        except ValueError as error:
+            raise UsageError(f"--sicd: {error}") from error
+
+
+def _hint(metadata: Metadata) -> str:
+    return "; give --place" if metadata.collection is not None and metadata.place is None else ""
 
 
 def resolved(options: object, *, command: str, arguments: list[str]) -> dict[str, object]:

@@ -9,7 +9,7 @@ which gives the mean posterior variance, the Frobenius norm and the effective de
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,6 +39,18 @@ class SpectralDensity:
         """Return the density of ``factor * N`` for a per-sample factor of shape (batch,) or (1,)."""
         nodes = self.nodes * factor[:, None]
         return SpectralDensity(nodes, self.weights.expand_as(nodes))
+
+    def padded(self, share: float) -> SpectralDensity:
+        """Return the density of diag(N, 0) where N has ``share`` of the rows, between 0 and 1."""
+        zero = torch.zeros_like(self.nodes[:, :1])
+        return mixture([(self, share), (SpectralDensity(zero, torch.ones_like(zero)), 1 - share)])
+
+
+def mixture(parts: Sequence[tuple[SpectralDensity, float]]) -> SpectralDensity:
+    """Return the sum of densities times shares that sum to one: of diag(N_1, N_2, ...), or an average over probes."""
+    batch = max(density.nodes.shape[0] for density, _ in parts)
+    nodes = torch.cat([density.nodes.expand(batch, -1) for density, _ in parts], 1)
+    return SpectralDensity(nodes, torch.cat([share * density.weights.expand(batch, -1) for density, share in parts], 1))
 
 
 def largest_eigenvalue(

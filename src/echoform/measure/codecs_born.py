@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from echoform.measure.hdf5_node import COMPLEXES, FLOATS, MAX_PIXELS, GroupReader, GroupWriter, one_of
-from echoform.physics.born import BornScattering, Cells
+from echoform.physics.born import BornScattering
 from echoform.physics.green import Radiator
+from echoform.scene.cells import Cells
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig
 
@@ -22,12 +25,16 @@ def write_born(operator: BornScattering, node: GroupWriter) -> None:
     node.tensor("spacing_m", torch.tensor(cells.grid.spacing_m, dtype=torch.float64))
     node.tensor("offset_m", torch.tensor(cells.offset_m, dtype=torch.float64))
     node.tensor("area_m2", torch.tensor([cells.area_m2], dtype=torch.float64))
+    node.tensor("heights_m", torch.tensor(cells.heights_m, dtype=torch.float64))
+    node.tensor("thickness_m", torch.tensor([cells.thickness_m or 0.0], dtype=torch.float64))
     node.text("radiator", operator.radiator.value)
     node.integers("factor", [operator.factor])
     node.integers("normal_memory_bytes", [operator.normal_memory_bytes])
-    node.integers("measured_incident", [int(operator.measured_incident)])
+    node.integers("measured", [int(operator.measured_incident), int(operator.measured_received)])
     if operator.measured_incident:
         node.tensor("incident", operator.transmit)
+    if operator.measured_received:
+        node.tensor("received", operator.receive)
     node.text("dtype", str(operator.dtype).removeprefix("torch."))
 
 
@@ -45,15 +52,20 @@ def read_born(node: GroupReader) -> BornScattering:
     cells = _read_cells(node)
     _check_size(node, rig, permittivity.shape[0], cells)
     (memory,) = node.integers("normal_memory_bytes", count=1)
-    (measured,) = node.integers("measured_incident", count=1)
-    if measured not in (0, 1) or memory < 0:
-        node.fail("measured_incident", f"= {measured} with a bound of {memory} bytes", "0 or 1 and a positive bound")
+    measured = node.integers("measured", count=2)
+    if not set(measured) <= {0, 1} or memory < 0:
+        node.fail("measured", f"= {measured} with a bound of {memory} bytes", "0 or 1 each and a positive bound")
+    given = [
+        node.tensor(name, ndim=4, dtypes=COMPLEXES) if there else None
+        for name, there in zip(("incident", "received"), measured, strict=True)
+    ]
     return BornScattering(
         rig,
         cells,
         radiator=Radiator(one_of(node, "radiator", [r.value for r in Radiator])),
         permittivity=permittivity,
-        incident=node.tensor("incident", ndim=4, dtypes=COMPLEXES) if measured else None,
+        incident=given[0],
+        received=given[1],
         factor=node.size("factor"),
         normal_memory_bytes=min(memory, MAX_PIXELS * dtype.itemsize),
         dtype=dtype,
@@ -63,17 +75,22 @@ def read_born(node: GroupReader) -> BornScattering:
 def _read_cells(node: GroupReader) -> Cells:
     height, width = node.shape("shape", count=2)
     spacing, offset = (node.tensor(name, ndim=1, dtypes=_WIDE) for name in ("spacing_m", "offset_m"))
-    area = node.tensor("area_m2", ndim=1, dtypes=_WIDE)
+    area, heights, thickness = (
+        node.tensor(name, ndim=1, dtypes=_WIDE) for name in ("area_m2", "heights_m", "thickness_m")
+    )
     if spacing.shape != (2,) or not bool((spacing > 0).all()) or offset.shape != (2,) or area.shape != (1,):
         node.fail("spacing_m", f"= {spacing.tolist()}", "two positive lengths, with an offset of two and one area")
+    if thickness.shape != (1,) or not float(thickness) >= 0:
+        node.fail("thickness_m", f"= {thickness.tolist()}", "one length, zero for a sheet")
     (dy, dx), (y, x) = spacing.tolist(), offset.tolist()
-    return Cells(Grid((height, width), (dy, dx)), (y, x), float(area))
+    plane = Grid((height, width), (dy, dx))
+    return Cells(plane, (y, x), float(area), tuple(heights.tolist()), float(thickness) or None)
 
 
 def _check_size(node: GroupReader, rig: MultistaticRig, backgrounds: int, cells: Cells) -> None:
     """Refuse rigs whose Green functions would not fit."""
     rows = max(rig.transmitter_m.shape[0], rig.receiver_m.shape[0], rig.frequency_hz.shape[0], backgrounds)
     antennas = rig.transmitter_m.shape[1] + rig.receiver_m.shape[1]
-    entries = rows * rig.frequency_hz.shape[1] * antennas * cells.grid.shape[0] * cells.grid.shape[1]
+    entries = rows * rig.frequency_hz.shape[1] * antennas * math.prod(cells.shape)
     if entries > MAX_PIXELS:
         node.fail("shape", f"that asks for Green functions of {entries} numbers", f"at most {MAX_PIXELS}")

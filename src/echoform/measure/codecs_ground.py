@@ -1,4 +1,4 @@
-"""How the ground-penetrating radar is written to a file and built again; a row of the table in operator_codecs.py."""
+"""How the ground-penetrating radars are written to a file and built again; rows of the table in operator_codecs.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import torch
 
 from echoform.measure.hdf5_node import COMPLEXES, MAX_PIXELS, GroupReader, GroupWriter, one_of
+from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.scene.grid import Grid
 from echoform.scene.soil import GroundSurvey, Section
@@ -16,7 +17,37 @@ _WIDE = [torch.float64]
 
 def write_ground(operator: GroundPenetratingRadar, node: GroupWriter) -> None:
     """Store survey and section; the paths follow."""
-    for name in ("antenna_x_m", "height_m", "permittivity", "start_hz", "step_hz", "transmitted"):
+    node.tensor("height_m", operator.height_m)
+    _write_survey(operator, node)
+
+
+def write_homogeneous(operator: HomogeneousGround, node: GroupWriter) -> None:
+    """Store survey, section and the widest angle; the wavenumbers follow."""
+    _write_survey(operator, node)
+    node.tensor("widest_rad", torch.tensor([operator.widest_rad], dtype=torch.float64))
+
+
+def read_ground(node: GroupReader) -> GroundPenetratingRadar:
+    """Build the operator from survey and section."""
+    survey, section = _read_survey(node, node.tensor("height_m", ndim=1, dtypes=_WIDE))
+    sensors = max(survey.antenna_x_m.shape[0], survey.height_m.shape[0], survey.permittivity.shape[0])
+    entries = sensors * math.prod((survey.antenna_x_m.shape[1], *section.grid.shape))
+    if entries > MAX_PIXELS:
+        node.fail("shape", f"that asks for {entries} paths", f"at most {MAX_PIXELS}")
+    return GroundPenetratingRadar(survey, section, dtype=_dtype(node))
+
+
+def read_homogeneous(node: GroupReader) -> HomogeneousGround:
+    """Build the operator from survey, section and the widest angle."""
+    survey, section = _read_survey(node, torch.zeros(1, dtype=torch.float64))
+    widest = node.tensor("widest_rad", ndim=1, dtypes=_WIDE)
+    if widest.shape != (1,):
+        node.fail("widest_rad", f"of shape {tuple(widest.shape)}", "one angle")
+    return HomogeneousGround(survey, section, widest_rad=float(widest), dtype=_dtype(node))
+
+
+def _write_survey(operator: GroundPenetratingRadar | HomogeneousGround, node: GroupWriter) -> None:
+    for name in ("antenna_x_m", "permittivity", "start_hz", "step_hz", "transmitted"):
         node.tensor(name, operator.get_buffer(name))
     node.integers("shape", operator.section.grid.shape)
     lengths = (*operator.section.grid.spacing_m, operator.section.top_m)
@@ -24,24 +55,21 @@ def write_ground(operator: GroundPenetratingRadar, node: GroupWriter) -> None:
     node.text("dtype", str(operator.dtype).removeprefix("torch."))
 
 
-def read_ground(node: GroupReader) -> GroundPenetratingRadar:
-    """Build the operator from survey and section."""
-    names = {str(t).removeprefix("torch."): t for t in COMPLEXES}
-    dtype = names[one_of(node, "dtype", list(names))]
+def _read_survey(node: GroupReader, height_m: torch.Tensor) -> tuple[GroundSurvey, Section]:
     antenna = node.tensor("antenna_x_m", ndim=2, dtypes=_WIDE)
-    height, permittivity, start, step = (
-        node.tensor(name, ndim=1, dtypes=_WIDE) for name in ("height_m", "permittivity", "start_hz", "step_hz")
+    permittivity, start, step = (
+        node.tensor(name, ndim=1, dtypes=_WIDE) for name in ("permittivity", "start_hz", "step_hz")
     )
-    survey = GroundSurvey(
-        antenna, height, permittivity, start, step, node.tensor("transmitted", ndim=2, dtypes=[torch.complex128])
-    )
+    spectrum = node.tensor("transmitted", ndim=2, dtypes=[torch.complex128])
     rows, columns = node.shape("shape", count=2)
     lengths = node.tensor("spacing_and_top_m", ndim=1, dtypes=_WIDE)
     if lengths.shape != (3,) or not bool((lengths > 0).all()):
         node.fail("spacing_and_top_m", f"= {lengths.tolist()}", "three positive lengths")
-    sensors = max(antenna.shape[0], height.shape[0], permittivity.shape[0])
-    entries = sensors * math.prod((antenna.shape[1], rows, columns))
-    if entries > MAX_PIXELS:
-        node.fail("shape", f"that asks for {entries} paths", f"at most {MAX_PIXELS}")
     dy, dx, top = lengths.tolist()
-    return GroundPenetratingRadar(survey, Section(Grid((rows, columns), (dy, dx)), top), dtype=dtype)
+    survey = GroundSurvey(antenna, height_m, permittivity, start, step, spectrum)
+    return survey, Section(Grid((rows, columns), (dy, dx)), top)
+
+
+def _dtype(node: GroupReader) -> torch.dtype:
+    names = {str(t).removeprefix("torch."): t for t in COMPLEXES}
+    return names[one_of(node, "dtype", list(names))]

@@ -24,9 +24,10 @@ import torch
 from echoform.measure.errors import MeasurementFileError, quote
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.signature import FileKind, require
-from echoform.physics.born import BornScattering, cells_of
+from echoform.physics.born import BornScattering
 from echoform.physics.green import Radiator, green_2d, wavenumber
 from echoform.physics.noise import GaussianNoise
+from echoform.scene.cells import cells_of
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig, ring_m
 

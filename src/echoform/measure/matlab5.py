@@ -1,4 +1,4 @@
-"""Reading the numeric fields of one struct from a MATLAB 5 file, every claim of the file checked against its bytes.
+"""Reading arrays of numbers, or those in one struct, from a MATLAB 5 file, every claim of the file checked against its bytes.
 
 Written here and not left to scipy.io, whose parser is compiled without bounds checks and crashes the process on some damaged
 files. Text, cells, nested structs and objects are skipped: no measurement needs them.
@@ -12,6 +12,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -87,7 +88,7 @@ def load_struct(path: Path, name: str) -> dict[str, np.ndarray | None]:
         MeasurementFileError: no MATLAB 5 file, truncated, damaged, larger than the limit, or without this struct.
     """
     require(path, FileKind.MATLAB5)
-    try:
+    with _one_line(path):
         for cursor in _variables(path):
             if not cursor.data:
                 continue
@@ -97,6 +98,32 @@ def load_struct(path: Path, name: str) -> dict[str, np.ndarray | None]:
             if kind != STRUCT_CLASS or math.prod(shape) != 1:
                 raise _missing(path, name, "another kind of variable")
             return dict(_fields(cursor))
+    raise _missing(path, name, "no variable")
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray | None]:
+    """Return the variables of a file by name: arrays of numbers, None for a variable of another kind.
+
+    Raises:
+        MeasurementFileError: no MATLAB 5 file, truncated, damaged, or larger than the limit.
+    """
+    require(path, FileKind.MATLAB5)
+    found: dict[str, np.ndarray | None] = {}
+    with _one_line(path):
+        for cursor in _variables(path):
+            if cursor.data:
+                start = cursor.position
+                *_, name = _head(cursor)
+                cursor.position = start
+                found[name] = _array(cursor)
+    return found
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """Turn what breaks the format into one clear line."""
+    try:
+        yield
     except _Malformed as error:
         raise MeasurementFileError(
             path,
@@ -104,7 +131,6 @@ def load_struct(path: Path, name: str) -> dict[str, np.ndarray | None]:
             expected="an intact MATLAB 5 file",
             remedy="copy or download it again",
         ) from error
-    raise _missing(path, name, "no variable")
 
 
 def _missing(path: Path, name: str, got: str) -> MeasurementFileError:

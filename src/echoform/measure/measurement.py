@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from echoform.measure.earth import Place
 from echoform.physics.noise import Noise
 from echoform.physics.operator import LinearOperator
+from echoform.scene.collection import SpotlightCollection
 from echoform.scene.grid import Grid
 
 
@@ -21,6 +23,9 @@ class Metadata:
         source: file or simulation it came from.
         grid: pixel grid in metres, or None when the image has no metric axes.
         truth: the scene, (B, C, H, W), when it is known (simulations).
+        collection: antenna positions and frequencies of a spotlight collection, for formats that store them; which samples
+            are missing is told by the operator's support.
+        place: where the scene centre stands on the Earth, x east and y north, when it is known.
         notes: further facts, label to text.
     """
 
@@ -28,6 +33,8 @@ class Metadata:
     source: str = ""
     grid: Grid | None = None
     truth: Tensor | None = None
+    collection: SpotlightCollection | None = None
+    place: Place | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
 

@@ -3,8 +3,9 @@
     /                   attributes format = "echoform-measurement", version = 1
     /y                  float32, float64, complex64 or complex128 (compound r, i), shape (B, *range_shape)
     /operator           class, its constructor's arguments, and a group for each operator it is made of
-    /noise              class, sigma, gain
-    /metadata           text (JSON: title, source, notes), and where known shape, spacing_m of the grid and truth
+    /noise              class and its levels: sigma, gain; deviation; covariance, axis
+    /metadata           text (JSON: title, source, notes), and where known shape, spacing_m of the grid, truth, place
+                        (latitude, longitude, height) and the collection: antenna_m, receiver_m, frequency_hz, kept
 
 HDF5's structures and every array carry checksums, so that damage is noticed.
 Nothing is pickled or evaluated, and classes are found in a table, never by a name to import.
@@ -23,16 +24,20 @@ import torch
 from torch import Tensor
 
 from echoform.measure.atomic import atomic_path
+from echoform.measure.earth import Place
 from echoform.measure.errors import MeasurementFileError, quote
-from echoform.measure.hdf5_node import DAMAGED, FLOATS, NUMBERS, GroupReader, GroupWriter, one_of
+from echoform.measure.hdf5_node import DAMAGED, NUMBERS, GroupReader, GroupWriter
 from echoform.measure.measurement import Measurement, Metadata
+from echoform.measure.noise_codecs import noise_misfit, read_noise, write_noise
 from echoform.measure.operator_codecs import read_operator, write_operator
 from echoform.measure.signature import FileKind, require
 from echoform.physics.fourier_mask import FourierMask
-from echoform.physics.noise import GaussianNoise, Noise, PoissonGaussianNoise
+from echoform.physics.noise import Noise
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.spotlight_factorised import FactorisedSpotlight
+from echoform.scene.collection import SpotlightCollection
 from echoform.scene.grid import Grid
 
 FORMAT = "echoform-measurement"
@@ -43,8 +48,7 @@ HDF5_RELEASE = ("v110", "v110")
 SUPERBLOCK_BYTE, SUPERBLOCK_VERSION = 8, 2
 
 #: operators whose samples have their own dtype, whatever the image
-_TYPED = (FourierMask, NonuniformFourier, ExactSpotlight)
-_NOISES = ("GaussianNoise", "PoissonGaussianNoise")
+_TYPED = (FourierMask, NonuniformFourier, ExactSpotlight, FactorisedSpotlight)
 
 
 def save(measurement: Measurement, path: Path) -> None:
@@ -64,7 +68,7 @@ def save(measurement: Measurement, path: Path) -> None:
         root = GroupWriter(file)
         root.tensor("y", measurement.y)
         write_operator(measurement.operator, root.child("operator"))
-        _write_noise(measurement.noise, root.child("noise"))
+        write_noise(measurement.noise, root.child("noise"))
         _write_metadata(measurement.metadata, root.child("metadata"))
 
 
@@ -81,7 +85,7 @@ def load(path: Path) -> Measurement:
         root = GroupReader(path, file)
         y = root.tensor("y", ndim=None, dtypes=NUMBERS)
         operator = read_operator(root.child("operator"))
-        noise = _read_noise(root.child("noise"))
+        noise = read_noise(root.child("noise"))
         problem = _misfit(y, operator, noise)
         if problem is not None:
             root.fail("y", f"that does not fit ({problem})", "parts that fit each other")
@@ -152,32 +156,12 @@ def _misfit(y: Tensor, operator: LinearOperator, noise: Noise) -> str | None:
         return f"y has shape {tuple(y.shape)}, the operator's range is (batch, {tuple(operator.range_shape)})"
     if operator.batch not in (1, batch):
         return f"y holds {batch} scenes, the operator {operator.batch} sensors"
-    levels = [noise.sigma, noise.gain] if isinstance(noise, PoissonGaussianNoise) else [noise.sigma]
-    if any(len(level) not in (1, batch) for level in levels):
-        return f"y holds {batch} scenes, the noise levels have lengths {[len(level) for level in levels]}"
+    problem = noise_misfit(noise, y)
+    if problem is not None:
+        return problem
     if any(isinstance(m, _TYPED) for m in operator.modules()) and y.dtype != operator.dtype:
         return f"y has dtype {y.dtype}, the operator works in {operator.dtype}"
     return None
-
-
-def _write_noise(noise: Noise, node: GroupWriter) -> None:
-    name = type(noise).__name__
-    if not isinstance(noise, GaussianNoise | PoissonGaussianNoise):
-        raise TypeError(f"noise of class {name} cannot be stored in a file; known are {', '.join(_NOISES)}")
-    node.text("class", name)
-    node.tensor("sigma", noise.sigma)
-    if isinstance(noise, PoissonGaussianNoise):
-        node.tensor("gain", noise.gain)
-
-
-def _read_noise(node: GroupReader) -> Noise:
-    name = one_of(node, "class", _NOISES)
-    levels = {"GaussianNoise": ["sigma"], "PoissonGaussianNoise": ["sigma", "gain"]}[name]
-    values = [node.tensor(level, ndim=1, dtypes=FLOATS) for level in levels]
-    for level, value in zip(levels, values, strict=True):
-        if bool((value < 0).any()):
-            node.fail(level, f"= {float(value.min()):g}", "a level that is not negative")
-    return GaussianNoise(values[0]) if name == "GaussianNoise" else PoissonGaussianNoise(values[0], values[1])
 
 
 def _write_metadata(metadata: Metadata, node: GroupWriter) -> None:
@@ -188,6 +172,10 @@ def _write_metadata(metadata: Metadata, node: GroupWriter) -> None:
         node.tensor("spacing_m", torch.tensor(metadata.grid.spacing_m, dtype=torch.float64))
     if metadata.truth is not None:
         node.tensor("truth", metadata.truth)
+    if metadata.place is not None:
+        node.tensor("place", torch.tensor(metadata.place.latlonhae(), dtype=torch.float64))
+    if metadata.collection is not None:
+        _write_collection(metadata.collection, node.child("collection"))
 
 
 def _read_metadata(node: GroupReader) -> Metadata:
@@ -200,7 +188,34 @@ def _read_metadata(node: GroupReader) -> Metadata:
         if spacing.shape != (2,) or not bool((spacing > 0).all()):
             node.fail("spacing_m", f"= {spacing.tolist()[:4]}", "two positive lengths")
         grid = Grid((height, width), (float(spacing[0]), float(spacing[1])))
-    return Metadata(title=title, source=source, grid=grid, truth=truth, notes=notes)
+    collection = _read_collection(node.child("collection")) if node.has("collection") else None
+    place = _read_place(node) if node.has("place") else None
+    return Metadata(
+        title=title, source=source, grid=grid, truth=truth, collection=collection, place=place, notes=notes
+    )
+
+
+def _write_collection(collection: SpotlightCollection, node: GroupWriter) -> None:
+    node.tensor("antenna_m", collection.antenna_m)
+    node.tensor("frequency_hz", collection.frequency_hz)
+    node.tensor("kept", collection.kept.float())
+    if collection.receiver_m is not None:
+        node.tensor("receiver_m", collection.receiver_m)
+
+
+def _read_collection(node: GroupReader) -> SpotlightCollection:
+    antenna_m = node.tensor("antenna_m", ndim=3, dtypes=[torch.float64])
+    frequency_hz = node.tensor("frequency_hz", ndim=2, dtypes=[torch.float64])
+    kept = node.tensor("kept", ndim=3, dtypes=[torch.float32]).double()
+    receiver_m = node.tensor("receiver_m", ndim=3, dtypes=[torch.float64]) if node.has("receiver_m") else None
+    return SpotlightCollection(antenna_m, frequency_hz, kept, receiver_m)
+
+
+def _read_place(node: GroupReader) -> Place:
+    values = node.tensor("place", ndim=1, dtypes=[torch.float64])
+    if values.shape != (3,):
+        node.fail("place", f"of shape {tuple(values.shape)}", "latitude, longitude and height")
+    return Place(*values.tolist())
 
 
 def _read_text(node: GroupReader) -> tuple[str, str, dict[str, str]]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,9 @@ from echoform.scene.waveform import FmcwWaveform
 MAX_SAMPLES = 2**24
 #: rows of the angle axis per virtual antenna: a quarter of the resolution each
 ROWS_PER_ANTENNA = 4
-EXPECTED = "complex samples of shape (chirps, virtual antennas, samples)"
+EXPECTED = "complex samples of shape (chirps, virtual antennas, samples), (chirps, samples) or (virtual antennas, samples)"
+#: least rows of a frame with two axes that are taken to be chirps
+MIN_CHIRPS = 16
 DOWNLOAD = "copy or download the file again"
 _DTYPES = {"<c8", ">c8", "<c16", ">c16"}
 _HEADER = re.compile(r"\{'descr': '([^'\\]*)', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\),? ?\}\s*")
@@ -104,8 +106,14 @@ def read_openradar(path: Path, *, setup: FrameSetup | None = None, velocities: i
         MeasurementFileError: the file is not such a frame, is damaged, or has other antennas than the setup.
         ValueError: ``velocities`` is not between 1 and the number of chirps.
     """
-    setup = FrameSetup() if setup is None else setup
+    return _measurement(path, FrameSetup() if setup is None else setup, velocities=velocities)
+
+
+def _measurement(path: Path, setup: FrameSetup, *, velocities: int = 1, one_chirp: bool = False) -> Measurement:
+    """Return the measurement; with ``one_chirp`` two axes are those of all antennas at one chirp."""
     frame, unsigned = _signed(_load(path))
+    if one_chirp:
+        frame = frame[None]
     _check(path, frame, setup)
     if not 1 <= velocities <= len(frame):
         raise ValueError(f"velocities must be between 1 and {len(frame)}, the number of chirps, got {velocities}")
@@ -145,17 +153,29 @@ def read_openradar(path: Path, *, setup: FrameSetup | None = None, velocities: i
     return Measurement(samples, operator, GaussianNoise(torch.tensor([sigma])), metadata)
 
 
-def read_openradar_cube(path: Path) -> Measurement:
-    """Return :func:`read_openradar` of a frame with all three axes; two axes may be anything, and are not guessed at.
+def read_openradar_frame(path: Path) -> Measurement:
+    """Return :func:`read_openradar` of a frame whose axes are told from its shape; the notes say how they were taken.
+
+    Three axes are (chirps, virtual antennas, samples). Two are one chirp of all antennas where the first has as many rows as the
+    assumed setup has virtual antennas, and the chirps of one antenna where it has :data:`MIN_CHIRPS` or more.
 
     Raises:
-        MeasurementFileError: as there, or the array has two axes.
+        MeasurementFileError: as there, or two axes that may be anything.
     """
-    shape, _ = _header(path)
-    if len(shape) != 3:
-        remedy = "for the frame (chirps, samples) of one antenna call echoform.measure.openradar.read_openradar"
+    setup, (shape, _) = FrameSetup(), _header(path)
+    antennas = setup.transmitters * setup.receivers
+    if len(shape) == 3:
+        return read_openradar(path)
+    if shape[0] == antennas:
+        taken = f"(virtual antennas, samples): one chirp of the {antennas} antennas, so rows of the image are angles"
+    elif shape[0] >= MIN_CHIRPS:
+        taken = "(chirps, samples): one antenna, so rows of the image are velocities"
+    else:
+        remedy = f"{antennas} rows are taken for antennas, {MIN_CHIRPS} or more for chirps; call read_openradar for others"
         raise MeasurementFileError(path, got=f"a NumPy .npy file of shape {shape}", expected=EXPECTED, remedy=remedy)
-    return read_openradar(path)
+    measurement = _measurement(path, setup, one_chirp=shape[0] == antennas)
+    notes = {"taken as": f"{taken}; told from the shape {shape[0]} x {shape[1]} alone"} | measurement.metadata.notes
+    return replace(measurement, metadata=replace(measurement.metadata, notes=notes))
 
 
 def sine_axis_rad(count: int) -> Tensor:

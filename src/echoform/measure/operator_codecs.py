@@ -20,15 +20,23 @@ from echoform.measure.codecs_array_radar import (
     write_near_range,
 )
 from echoform.measure.codecs_born import read_born, write_born
-from echoform.measure.codecs_ground import read_ground, write_ground
+from echoform.measure.codecs_ground import read_ground, read_homogeneous, write_ground, write_homogeneous
+from echoform.measure.codecs_mri import read_multicoil, write_multicoil
+from echoform.measure.codecs_spotlight import read_factorised, read_spotlight, write_factorised, write_spotlight
+from echoform.measure.codecs_stripmap import read_chirp, stripmap_reader, write_chirp, write_stripmap
+from echoform.measure.codecs_wrappers import read_axis_matrix, read_gain, write_axis_matrix, write_gain
 from echoform.measure.hdf5_node import FLOATS, MAX_GROUPS, MAX_PIXELS, NUMBERS, GroupReader, GroupWriter, one_of
+from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
+from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.crop import CropOperator
 from echoform.physics.fourier_mask import FourierMask
+from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.masking import SampleMask
+from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import (
@@ -39,9 +47,12 @@ from echoform.physics.operator import (
     ScaledOperator,
     StackedOperator,
 )
+from echoform.physics.range_chirp import RangeChirp
+from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_exact import ExactSpotlight
-from echoform.scene.collection import SpotlightCollection
-from echoform.scene.grid import Grid
+from echoform.physics.spotlight_factorised import FactorisedSpotlight
+from echoform.physics.stripmap_omega_k import StripmapOmegaK
+from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 
 Kind = TypeVar("Kind", bound=LinearOperator)
 
@@ -134,55 +145,6 @@ def _read_complex_dtype(node: GroupReader) -> torch.dtype:
     return _DTYPES[one_of(node, "dtype", [name for name, t in _DTYPES.items() if t.is_complex])]
 
 
-def _write_spotlight(operator: ExactSpotlight, node: GroupWriter) -> None:
-    node.tensor("antenna_m", operator.antenna_m)
-    node.tensor("carrier_rad_m", operator.carrier)
-    node.tensor("middle_hz", operator.middle_hz)
-    node.tensor("step_hz", operator.step_hz)
-    node.tensor("kept", operator.kept)
-    node.integers("shape", operator.domain_shape[1:])
-    node.tensor("spacing_m", torch.tensor(_spacing_m(operator), dtype=torch.float64))
-    _write_dtype(operator, node)
-
-
-def _spacing_m(operator: ExactSpotlight) -> tuple[float, float]:
-    """Return (dy, dx) from the pixels next to the centre, which stand at exactly one spacing."""
-    _, height, width = operator.domain_shape
-    position = operator.position_m[0].unflatten(0, (height, width))
-    row, column = (n // 2 + 1 if n > 2 else 0 for n in (height, width))
-    dy, dx = float(position[row, 0, 1].abs()), float(position[0, column, 0].abs())
-    return (dy or 1.0), (dx or 1.0)
-
-
-def _read_spotlight(node: GroupReader) -> ExactSpotlight:
-    dtype = _read_complex_dtype(node)
-    antenna = node.tensor("antenna_m", ndim=3, dtypes=[torch.float64])
-    carrier = node.tensor("carrier_rad_m", ndim=2, dtypes=[torch.float64])
-    middle = node.tensor("middle_hz", ndim=1, dtypes=[torch.float64])
-    step = node.tensor("step_hz", ndim=1, dtypes=[torch.float64])
-    kept = node.tensor("kept", ndim=3, dtypes=[dtype.to_real()])
-    height, width = node.shape("shape", count=2)
-    spacing = node.tensor("spacing_m", ndim=1, dtypes=[torch.float64])
-    if spacing.shape != (2,) or not bool((spacing > 0).all()):
-        node.fail("spacing_m", f"= {spacing.tolist()}", "two positive lengths")
-    if step.shape != middle.shape or carrier.shape[1] != 2:
-        node.fail("step_hz", f"of shape {tuple(step.shape)}", f"the shape {tuple(middle.shape)} of 'middle_hz'")
-    count = kept.shape[2]
-    frequency = middle[:, None] + (torch.arange(count, dtype=torch.float64) - count // 2) * step[:, None]
-    collection = SpotlightCollection(antenna, frequency, kept)
-    operator = ExactSpotlight(collection, Grid((height, width), (float(spacing[0]), float(spacing[1]))), dtype=dtype)
-    # The constructor's own figures differ from these in the last bits only; the stored ones make the round trip exact.
-    for name, stored, derived in (
-        ("middle_hz", middle, operator.middle_hz),
-        ("step_hz", step, operator.step_hz),
-        ("carrier_rad_m", carrier, operator.carrier),
-    ):
-        if stored.shape != derived.shape or not torch.allclose(stored, derived, rtol=1e-6, atol=1e-6):
-            node.fail(name, "that contradicts the other fields", "the value that antennas and frequencies give")
-    operator.middle_hz, operator.step_hz, operator.carrier = middle, step, carrier
-    return operator
-
-
 def _write_scalar(operator: ScalarOperator, node: GroupWriter) -> None:
     node.integers("domain_shape", operator.domain_shape)
     node.tensor("gain", operator.gain)
@@ -245,34 +207,58 @@ def _read_composed(node: GroupReader) -> ComposedOperator:
     return ComposedOperator(read_operator(node.child("outer")), read_operator(node.child("inner")))
 
 
-def _write_stacked(operator: StackedOperator, node: GroupWriter) -> None:
+def _write_channelwise(operator: ChannelwiseOperator, node: GroupWriter) -> None:
+    node.integers("channels", [operator.channels])
+    write_operator(operator.base, node.child("base"))
+
+
+def _read_channelwise(node: GroupReader) -> ChannelwiseOperator:
+    base, channels = read_operator(node.child("base")), node.size("channels")
+    if channels * max(math.prod(base.domain_shape), math.prod(base.range_shape)) > MAX_PIXELS:
+        node.fail("channels", f"= {channels}", f"at most {MAX_PIXELS} pixels and samples in all")
+    return ChannelwiseOperator(base, channels)
+
+
+def _write_parts(operator: StackedOperator | BlockDiagonalOperator, node: GroupWriter) -> None:
     parts = [p for p in operator.parts if isinstance(p, LinearOperator)]
     node.integers("count", [len(parts)])
     for index, part in enumerate(parts):
         write_operator(part, node.child(f"part_{index}"))
 
 
-def _read_stacked(node: GroupReader) -> StackedOperator:
+def _read_parts(node: GroupReader) -> list[LinearOperator]:
     count = node.size("count")
     if count > MAX_GROUPS:
         node.fail("count", f"= {count}", f"at most {MAX_GROUPS} parts")
-    return StackedOperator([read_operator(node.child(f"part_{index}")) for index in range(count)])
+    return [read_operator(node.child(f"part_{index}")) for index in range(count)]
 
 
 CODECS: dict[str, Codec[Any]] = {
     "AdjointOperator": Codec(AdjointOperator, _write_adjoint, _read_adjoint),
+    "AxisMatrix": Codec(AxisMatrix, write_axis_matrix, read_axis_matrix),
+    "BlockDiagonalOperator": Codec(
+        BlockDiagonalOperator, _write_parts, lambda node: BlockDiagonalOperator(_read_parts(node))
+    ),
     "BornScattering": Codec(BornScattering, write_born, read_born),
+    "ChannelwiseOperator": Codec(ChannelwiseOperator, _write_channelwise, _read_channelwise),
     "ComposedOperator": Codec(ComposedOperator, _write_composed, _read_composed),
     "CropOperator": Codec(CropOperator, _write_crop, _read_crop),
-    "ExactSpotlight": Codec(ExactSpotlight, _write_spotlight, _read_spotlight),
+    "ExactSpotlight": Codec(ExactSpotlight, write_spotlight, read_spotlight),
+    "FactorisedSpotlight": Codec(FactorisedSpotlight, write_factorised, read_factorised),
     "FourierMask": Codec(FourierMask, _write_fourier_mask, _read_fourier_mask),
     "GalerkinOperator": Codec(GalerkinOperator, _write_galerkin, _read_galerkin),
     "GroundPenetratingRadar": Codec(GroundPenetratingRadar, write_ground, read_ground),
+    "HomogeneousGround": Codec(HomogeneousGround, write_homogeneous, read_homogeneous),
     "KroneckerOperator": Codec(KroneckerOperator, write_kronecker, read_kronecker),
+    "MulticoilMRI": Codec(MulticoilMRI, write_multicoil, read_multicoil),
     "NearRangeArray": Codec(NearRangeArray, write_near_range, read_near_range),
     "NonuniformFourier": Codec(NonuniformFourier, _write_nonuniform, _read_nonuniform),
+    "RangeChirp": Codec(RangeChirp, write_chirp, read_chirp),
+    "SampleGain": Codec(SampleGain, write_gain, read_gain),
     "SampleMask": Codec(SampleMask, _write_mask, _read_mask),
     "ScalarOperator": Codec(ScalarOperator, _write_scalar, _read_scalar),
     "ScaledOperator": Codec(ScaledOperator, _write_scaled, _read_scaled),
-    "StackedOperator": Codec(StackedOperator, _write_stacked, _read_stacked),
+    "StripmapOmegaK": Codec(StripmapOmegaK, write_stripmap, stripmap_reader(StripmapOmegaK)),
+    "StripmapRangeDoppler": Codec(StripmapRangeDoppler, write_stripmap, stripmap_reader(StripmapRangeDoppler)),
+    "StackedOperator": Codec(StackedOperator, _write_parts, lambda node: StackedOperator(_read_parts(node))),
 }

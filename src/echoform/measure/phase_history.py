@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from scipy.special import gammaincinv
 from torch import Tensor
 
+from echoform.measure.earth import Place
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
@@ -34,6 +35,8 @@ class PhaseHistory:
         samples: y, shape (1, 1, P, F), complex64 or complex128.
         title: one line naming the data.
         source: the file.
+        sigma: noise level per sample, or None where the file states none.
+        place: where the scene centre stands on the Earth, x east and y north, or None.
         notes: further facts, label to text.
     """
 
@@ -41,6 +44,8 @@ class PhaseHistory:
     samples: Tensor
     title: str
     source: str
+    sigma: float | None = None
+    place: Place | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -141,8 +146,7 @@ def measurement_from(history: PhaseHistory, *, grid: Grid | None = None) -> Meas
     """
     grid = ground_grid(history.collection) if grid is None else grid
     resolved = ground_resolution(history.collection)
-    sigma = noise_floor(history.samples)
-    power = float(history.samples.abs().double().square().mean())
+    sigma, noise = _noise(history)
     operator = plane_wave_spotlight(history.collection, grid, dtype=history.samples.dtype)
     frequency = history.collection.frequency_hz[0]
     elevation = torch.asin(history.collection.look()[0, :, 2]).mean()
@@ -152,8 +156,59 @@ def measurement_from(history: PhaseHistory, *, grid: Grid | None = None) -> Meas
         "look": f"azimuth {math.degrees(resolved.azimuth_rad):.2f} deg, elevation {math.degrees(float(elevation)):.2f} deg",
         "resolution": f"{resolved.range_m:.3f} m in ground range, {resolved.azimuth_m:.3f} m in azimuth",
         "unambiguous extent": f"{resolved.range_extent_m:.1f} m in ground range, {resolved.azimuth_extent_m:.1f} m in azimuth",
-        "noise": f"sigma {sigma:.3e} per sample ({10 * math.log10(sigma**2 / power):.1f} dB of the mean sample power): "
-        "an upper bound, the level of the quietest tenth of the range bins, clutter included",
+        "noise": noise,
     }
-    metadata = Metadata(title=history.title, source=history.source, grid=grid, notes=notes | history.notes)
+    if history.place is not None:
+        notes["place"] = history.place.described()
+    metadata = Metadata(
+        title=history.title,
+        source=history.source,
+        grid=grid,
+        collection=history.collection,
+        place=history.place,
+        notes=notes | history.notes,
+    )
     return Measurement(history.samples, operator, GaussianNoise(torch.tensor([sigma])), metadata)
+
+
+def history_of(measurement: Measurement) -> PhaseHistory:
+    """Return the phase history a measurement was made from, missing samples as its operator has them now.
+
+    Raises:
+        ValueError: the measurement states no collection, or holds several scenes.
+    """
+    metadata, marks = measurement.metadata, measurement.operator.support()
+    collection = metadata.collection
+    if collection is None:
+        raise ValueError("the measurement states no antenna positions and frequencies; read it from its original file")
+    expected = (1, 1, *collection.kept.shape[1:])
+    if tuple(measurement.y.shape) != expected:
+        raise ValueError(f"the samples must have shape {expected}, as the collection, got {tuple(measurement.y.shape)}")
+    if marks is not None:
+        collection = replace(collection, kept=marks[:, 0].double().cpu())
+    noise = measurement.noise
+    sigma = float(noise.sigma[0]) if isinstance(noise, GaussianNoise) else 0.0
+    return PhaseHistory(
+        collection,
+        measurement.y,
+        title=metadata.title,
+        source=metadata.source,
+        sigma=sigma if sigma > 0 else None,
+        place=metadata.place,
+    )
+
+
+def _noise(history: PhaseHistory) -> tuple[float, str]:
+    """Return sigma and where it comes from: the file, or the quietest range bins of the pulses measured as a whole."""
+    kept = history.collection.kept[0] != 0
+    whole = kept.all(-1)
+    power = float(history.samples[0, 0][kept].abs().double().square().mean())
+    if history.sigma is not None:
+        sigma, source = history.sigma, "as the file states"
+    elif bool(whole.any()):
+        sigma = noise_floor(history.samples[0, 0][whole])
+        source = "an upper bound, the level of the quietest tenth of the range bins, clutter included"
+    else:
+        return 0.0, "not stated, and no pulse is measured as a whole to estimate it from"
+    relative_db = 10 * math.log10(sigma**2 / power) if sigma > 0 else -math.inf
+    return sigma, f"sigma {sigma:.3e} per sample ({relative_db:.1f} dB of the mean sample power): {source}"

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from echoform.measure.bart import read_bart
+from echoform.measure.cphd import read_cphd
+from echoform.measure.dzt import read_dzt
+from echoform.measure.eht import read_eht
 from echoform.measure.fresnel import read_fresnel
-from echoform.measure.gotcha import read_gotcha
+from echoform.measure.matlab_kinds import read_matlab
 from echoform.measure.measurement import Measurement
 from echoform.measure.native import load
-from echoform.measure.openradar import read_openradar_cube
+from echoform.measure.npz import read_npz
+from echoform.measure.openradar import read_openradar_frame
 from echoform.measure.signature import FileKind, identify
 
 _READERS = {
     FileKind.HDF5: load,
-    FileKind.MATLAB5: read_gotcha,
-    FileKind.NPY: read_openradar_cube,
+    FileKind.MATLAB5: read_matlab,
+    FileKind.NPY: read_openradar_frame,
     FileKind.FRESNEL: read_fresnel,
+    FileKind.BART: read_bart,
+    FileKind.EHT: read_eht,
+    FileKind.DZT: read_dzt,
+    FileKind.CPHD: read_cphd,
+    FileKind.NPZ: read_npz,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -15,7 +17,34 @@ class FileKind(Enum):
     HDF5 = "an HDF5 file"
     MATLAB5 = "a MATLAB 5 file"
     FRESNEL = "an Institut Fresnel .exp file"
+    EHT = "an Event Horizon Telescope .csv file"
     NPY = "a NumPy .npy file"
+    BART = "a BART .hdr file with its .cfl"
+    CPHD = "a CPHD 1.x file"
+    NPZ = "a NumPy .npz file"
+    MERIT = "a MERIT scattering .csv file"
+    DZT = "a GSSI .DZT file"
+
+
+#: a zip archive whose first member is an array: local header of 30 bytes, then its name
+_NPZ = re.compile(rb"PK\x03\x04.{26}[A-Za-z0-9_]{1,64}\.npy", re.DOTALL)
+
+#: a line that begins with two complex numbers, as MATLAB writes them
+_COMPLEX = re.compile(rb"(-?[0-9][0-9.eE+-]{0,40}[+-][0-9][0-9.eE+-]{0,40}i,){2}")
+
+#: first line of a BART header
+BART_HEADER = "# Dimensions"
+
+
+
+def _begins_dzt(head: bytes) -> bool:
+    """Whether these bytes make sense as a GSSI header, which has no magic number: offset, samples, bits, nanoseconds."""
+    if len(head) < 112:
+        return False
+    offset, samples, bits = struct.unpack_from("<HHH", head, 2)
+    (nanoseconds,) = struct.unpack_from("<f", head, 26)
+    placed = offset % 1024 == 0 if offset >= 1024 else 0 < offset <= 64
+    return placed and samples >= 16 and bits in (8, 16, 32) and 0 < nanoseconds < 1e5
 
 
 #: how a file of each kind begins; the first that fits is taken
@@ -23,7 +52,13 @@ _SIGNATURES: tuple[tuple[FileKind, Callable[[bytes], bool]], ...] = (
     (FileKind.HDF5, lambda head: head.startswith(b"\x89HDF\r\n\x1a\n")),
     (FileKind.MATLAB5, lambda head: head.startswith(b"MATLAB 5.0") and head[126:128] in (b"IM", b"MI")),
     (FileKind.FRESNEL, lambda head: head.startswith(b"# Institut Fresnel")),
+    (FileKind.EHT, lambda head: head.startswith(b"#SRC:")),
+    (FileKind.BART, lambda head: head.startswith(BART_HEADER.encode())),
     (FileKind.NPY, lambda head: head.startswith(b"\x93NUMPY")),
+    (FileKind.CPHD, lambda head: head.startswith(b"CPHD/1.")),
+    (FileKind.NPZ, lambda head: _NPZ.match(head) is not None),
+    (FileKind.MERIT, lambda head: _COMPLEX.match(head) is not None),
+    (FileKind.DZT, lambda head: _begins_dzt(head)),
 )
 
 READABLE = "one of: " + ", ".join(kind.value for kind in FileKind)
@@ -33,7 +68,7 @@ _STRANGERS = (
     (b"PK\x03\x04", "a zip archive (or .npz, .pt)"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"NITF", "a NITF file"),
-    (b"CPHD/", "a CPHD file"),
+    (b"CPHD/", "a CPHD file of another version"),
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"MATLAB 7", "a MATLAB 7.3 file"),
@@ -47,6 +82,8 @@ def identify(path: Path) -> FileKind:
         MeasurementFileError: it is missing, a folder, empty, unreadable, or of no kind that echoform reads.
     """
     head = _head(path)
+    if path.suffix == ".cfl" and path.with_suffix(".hdr").is_file():
+        head = _head(path.with_suffix(".hdr"))  # bare numbers: what they are stands in the file beside them
     for kind, begins in _SIGNATURES:
         if begins(head):
             return kind

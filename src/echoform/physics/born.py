@@ -3,9 +3,10 @@
     y[f, r, t] = m[f, r, t] w_f sum_j G_r[f, r, j] x_j G_t[f, t, j],        w_f = k_f^2 a,     k_f = 2 pi f sqrt(eps_b) / c
 
 x is the contrast eps / eps_b - 1 on the pixels, G_r and G_t the background's Green functions (:mod:`echoform.physics.green`)
-from pixel to receiver and from transmitter to pixel, a the area of a cell and m the 0/1 mask of heard pairs; y is the
-scattered field of unit sources. With point radiators the pixels are a sheet: x is contrast times thickness (metres). Born
-holds while the phase k |sqrt(eps / eps_b) - 1| times the object's size stays well under pi. The adjoint is
+from pixel to receiver and from transmitter to pixel, a the measure of a cell and m the 0/1 mask of heard pairs; y is the
+scattered field of unit sources. Lines see areas. Points see a sheet, x being contrast times thickness (metres), or a volume of
+D slices, the image's channels, a being a cell's volume (:mod:`echoform.scene.cells`). Born holds while the phase
+k |sqrt(eps / eps_b) - 1| times the object's size stays well under pi. The adjoint is
 sum_f conj(w_f) diag(G_r^H (m Y) conj(G_t)).
 
 Normal operator. Where the mask is a product of working receivers and working transmitters,
@@ -13,13 +14,16 @@ Normal operator. Where the mask is a product of working receivers and working tr
     A^H A = sum_f |w_f|^2 (G_r^H G_r) o (G_t^H G_t)        (elementwise, no transpose),
 
 an n x n matrix, held when it fits ``normal_memory_bytes`` and its product costs less than the two passes. Otherwise
-A^H A is the two passes, frequency by frequency: beyond the Green functions, memory is min(R, T) images per image.
+A^H A is the two passes, frequency by frequency. Both are matrix products over blocks of pixels
+(:mod:`echoform.physics.born_products`): beyond what is held and the images and data themselves, memory stays below 32 MiB (and
+one frequency's fields more while the matrix is made).
 
-Coarse version. Where the matrix is held: exactly Galerkin, U^T (A^H A) U as a matrix, 1 / s^4 of the cost; forward and
-adjoint act on the fine grid. Otherwise, where a coarse pixel is small to the wave, s d 2 (|k| + 1 / R_min) <= 1.1 rad with
-R_min the smallest distance from an antenna to a pixel, the sum is written down again on the coarse pixels with the fine
-cell's area (the columns of U sum to one): 1 / s^2 of the cost, and within 2 % of A U_s away from the border, because the
-product G_r G_t x passes U_s with the response |H - 1| <= 0.7 % per axis there. Else Galerkin on the fine grid.
+Coarse version, in the plane only: slices are kept. Where the matrix is held: exactly Galerkin, U^T (A^H A) U as a matrix,
+1 / s^4 of the cost; forward and adjoint act on the fine grid. Otherwise, where a coarse pixel is small to the wave,
+s d 2 (|k| + 1 / R_min) <= 1.1 rad with R_min the smallest distance from an antenna to a pixel, the sum is written down again
+on the coarse pixels with the fine cell's measure (the columns of U sum to one): 1 / s^2 of the cost, and within 2 % of A U_s
+away from the border, because the product G_r G_t x passes U_s with the response |H - 1| <= 0.7 % per axis there. Else Galerkin
+on the fine grid.
 
 Source: Devaney, Mathematical Foundations of Imaging (2012), sections 6.7 and 8.1; Born and Wolf (1999), section 13.1.
 """
@@ -27,118 +31,48 @@ Source: Devaney, Mathematical Foundations of Imaging (2012), sections 6.7 and 8.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from echoform.linalg.resample import COARSE_ORIGIN, downsample, upsample
+from echoform.linalg.resample import downsample, upsample
 from echoform.linalg.spectrum import SpectralDensity
+from echoform.physics.born_products import coarse_normal, gathered, hadamard_normal, scattered
 from echoform.physics.green import Radiator, wavenumber
 from echoform.physics.operator import GalerkinOperator, LinearOperator, coarse_shape
-from echoform.scene.grid import Grid
+from echoform.scene.cells import Cells
 from echoform.scene.rig import MultistaticRig
 
 #: default bound on the matrix of the normal operator
 NORMAL_MEMORY_BYTES = 256 * 2**20
 #: largest phase of G_r G_t across a coarse pixel at which the sum is written down again, radians
 COARSE_PHASE_RAD = 1.1
-#: columns of the matrix that are computed at a time
-MATRIX_COLUMNS = 256
 #: time per entry of a matrix-vector product, in multiply-adds of a matrix product (measured on one core: 2 to 4)
 MATRIX_ENTRY_COST = 4.0
 #: time per entry of the fields in one pass, in the same unit (measured: 5 to 12)
 FIELD_ENTRY_COST = 6.0
 
 
-@dataclass(frozen=True)
-class Cells:
-    """The pixels as cells of the integral: their grid, its displacement and the area each stands for.
-
-    Attributes:
-        grid: pixel grid about its own centre.
-        offset_m: (y, x) of that centre, metres.
-        area_m2: area of a cell; that of a fine cell in a coarse version.
-    """
-
-    grid: Grid
-    offset_m: tuple[float, float]
-    area_m2: float
-
-    def positions_m(self) -> Tensor:
-        """Return (x, y, 0) of the cells, (n, 3), metres, float64."""
-        y, x = self.offset_m
-        return (self.grid.positions_m() + torch.tensor([x, y, 0.0], dtype=torch.float64)).flatten(0, 1)
-
-    def coarser(self, factor: int) -> Cells:
-        """Return the cells ``factor`` times larger at the places where U_s puts them, with the area kept."""
-        (height, width), (dy, dx) = self.grid.shape, self.grid.spacing_m
-        coarse = Grid((height // factor, width // factor), (factor * dy, factor * dx))
-        shift = [
-            o + (factor * (c // 2) + COARSE_ORIGIN - n // 2) * d
-            for o, c, n, d in zip(self.offset_m, coarse.shape, (height, width), (dy, dx), strict=True)
-        ]
-        return Cells(coarse, (shift[0], shift[1]), self.area_m2)
-
-
-def cells_of(grid: Grid) -> Cells:
-    """Return the cells of a grid: no displacement, area dy dx."""
-    return Cells(grid, (0.0, 0.0), grid.spacing_m[0] * grid.spacing_m[1])
-
-
-def scattered(x: Tensor, many: Tensor, few: Tensor) -> Tensor:
-    """Return sum_j few[q, j] x_j many[m, j], (B, L, Q, M), of pixels (B, L, n) and fields (B, M, n), (B, Q, n)."""
-    spread = (x[:, :, None] * few[:, None]).flatten(1, 2)
-    return (spread @ many.mT).unflatten(1, (x.shape[1], few.shape[1]))
-
-
-def gathered(y: Tensor, many: Tensor, few: Tensor) -> Tensor:
-    """Return sum_qm conj(few[q, j] many[m, j]) y[q, m], (B, L, n), of samples (B, L, Q, M), adjoint of :func:`scattered`."""
-    fields = (y.flatten(1, 2) @ many.conj()).unflatten(1, y.shape[1:3])
-    return (fields * few.conj()[:, None]).sum(2)
-
-
-def hadamard_normal(receive: Tensor, transmit: Tensor, power: Tensor) -> Tensor:
-    """Return sum_f power_f (G_r^H G_r) o (G_t^H G_t), (B, n, n), of fields (B, F, R, n), (B, F, T, n) and power (B, F)."""
-    rows, pixels = max(receive.shape[0], transmit.shape[0], power.shape[0]), receive.shape[-1]
-    matrix = receive.new_zeros(rows, pixels, pixels)
-    for first in range(0, pixels, MATRIX_COLUMNS):
-        part = slice(first, first + MATRIX_COLUMNS)
-        for f in range(receive.shape[1]):
-            heard, lit = receive[:, f], transmit[:, f]
-            product = (heard.mH @ heard[..., part]) * (lit.mH @ lit[..., part])
-            matrix[..., part] += power[:, f, None, None] * product
-    return matrix
-
-
-def coarse_normal(matrix: Tensor, shape: tuple[int, int], factor: int) -> Tensor:
-    """Return U^T N U of N (B, n, n) on pixels of ``shape``, (B, n / s^2, n / s^2)."""
-
-    def along_rows(m: Tensor) -> Tensor:  # parts apart: twice as fast as complex images of this many rows
-        images = m.unflatten(-1, shape)
-        parts = (downsample(part.contiguous(), factor) for part in (images.real, images.imag))
-        return torch.complex(*parts).flatten(-2)
-
-    return along_rows(along_rows(matrix).mT).mT.contiguous()
-
-
 class BornScattering(LinearOperator):
-    """The Born operator of a rig on cells of the plane z = 0; the range is (1, F, R, T).
+    """The Born operator of a rig on cells; the domain is (D, H, W), the range (1, F, R, T).
 
     The Green functions are held, F (R + T) n complex numbers per sensor. Gradients reach image and antenna positions.
 
     Args:
         rig: antennas, frequencies and heard pairs.
-        cells: pixels; :func:`cells_of` gives those of a grid.
+        cells: pixels; :func:`echoform.scene.cells.cells_of` gives those of a grid, ``volume_of`` a volume.
         radiator: 2-D lines or 3-D points.
         permittivity: eps_b, relative, shape (B or 1,), float64 or complex128 with Im eps_b <= 0; vacuum when absent.
-        incident: measured or simulated incident fields in place of G_t, shape (B or 1, F, T, n), complex; pixels row-major.
+        incident: measured or simulated incident fields in place of G_t, shape (B or 1, F, T, n), complex; pixels in the order
+            (D, H, W).
+        received: fields of unit sources in the pixels at the receivers, in place of G_r, shape (B or 1, F, R, n), complex.
         factor: U_s is applied first, so that the domain is this many times coarser than the cells.
         normal_memory_bytes: bound on the matrix of the normal operator; zero never builds it.
         dtype: complex64 or complex128.
 
     Raises:
-        ValueError: shapes disagree, an antenna stands on a cell, or a line source off the plane z = 0; eps_b has gain.
+        ValueError: shapes disagree, an antenna stands on a cell, a line source or cell off the plane z = 0, or a line cell has a
+            thickness; eps_b has gain.
     """
 
     transmitter_m: Tensor
@@ -160,14 +94,15 @@ class BornScattering(LinearOperator):
         radiator: Radiator,
         permittivity: Tensor | None = None,
         incident: Tensor | None = None,
+        received: Tensor | None = None,
         factor: int = 1,
         normal_memory_bytes: int = NORMAL_MEMORY_BYTES,
         dtype: torch.dtype = torch.complex64,
     ) -> None:
-        (height, width), pairs = cells.grid.shape, rig.heard.shape[2:]
+        (slices, height, width), pairs = cells.shape, rig.heard.shape[2:]
         if height % factor or width % factor:
             raise ValueError(f"cells {cells.grid.shape} cannot be coarsened by {factor}: pad both to a multiple of it")
-        super().__init__((1, height // factor, width // factor), (1, rig.frequency_hz.shape[1], *pairs))
+        super().__init__((slices, height // factor, width // factor), (1, rig.frequency_hz.shape[1], *pairs))
         self._dtype = dtype
         self.cells, self.radiator, self.factor = cells, radiator, factor
         self.normal_memory_bytes = normal_memory_bytes
@@ -183,27 +118,36 @@ class BornScattering(LinearOperator):
         self.register_buffer("permittivity", eps.to(device))
         self.register_buffer("heard", rig.heard.to(dtype.to_real()))
         k = wavenumber(self.frequency_hz, self.permittivity)
-        self.register_buffer("weights", (k.square() * cells.area_m2).to(dtype))
-        self.register_buffer("receive", self._field(self.receiver_m, k).to(dtype))
-        if incident is None:
-            self.register_buffer("transmit", self._field(self.transmitter_m, k).to(dtype))
-        else:
-            self.register_buffer("transmit", incident.to(dtype))
-        self.measured_incident = incident is not None
-        expected = (rig.frequency_hz.shape[1], pairs[1], height * width)
-        if self.transmit.shape[1:] != expected:
-            raise ValueError(f"incident must be (batch, {expected}), got {tuple(self.transmit.shape)}")
+        self.register_buffer("weights", (k.square() * cells.measure).to(dtype))
+        count = rig.frequency_hz.shape[1], slices * height * width
+        receive = self._given("received", received, (count[0], pairs[0], count[1]))
+        transmit = self._given("incident", incident, (count[0], pairs[1], count[1]))
+        self.measured_received, self.measured_incident = received is not None, incident is not None
+        receive = self._field(self.receiver_m, k) if receive is None else receive
+        if transmit is None and received is None and _same(rig.receiver_m, rig.transmitter_m):
+            transmit = receive  # held once
+        self.register_buffer("receive", receive)
+        self.register_buffer("transmit", self._field(self.transmitter_m, k) if transmit is None else transmit)
         self.register_buffer("matrix", self._matrix())
+
+    def _given(self, name: str, fields: Tensor | None, expected: tuple[int, int, int]) -> Tensor | None:
+        """Return fields given as numbers in the operator's dtype; raises ValueError when they do not fit."""
+        if fields is not None and (fields.ndim != 4 or tuple(fields.shape[1:]) != expected):
+            raise ValueError(f"{name} must be (batch, {expected}), got {tuple(fields.shape)}")
+        return None if fields is None else fields.to(self.dtype)
 
     def _field(self, antenna_m: Tensor, k: Tensor) -> Tensor:
         """Return the Green functions between antennas (B, A, 3) and cells, (B, F, A, n)."""
         if self.radiator is Radiator.LINE and bool((antenna_m[..., 2] != 0).any()):
             raise ValueError("line radiators stand in the plane z = 0; use points for antennas above it")
+        if self.radiator is Radiator.LINE and (self.cells.heights_m != (0.0,) or self.cells.thickness_m is not None):
+            raise ValueError("line cells are one layer in the plane z = 0 without thickness; use points for a volume")
         position = self.cells.positions_m().to(antenna_m.device)
         distance = (antenna_m[:, :, None] - position).norm(dim=-1)
         if float(distance.detach().min()) < 0.5 * max(self.cells.grid.spacing_m):
             raise ValueError("an antenna stands on a pixel, where the Green function is singular; use a smaller grid")
-        return self.radiator.green(distance[:, None], k[:, :, None, None])
+        fields = [self.radiator.green(distance, k[:, f, None, None]).to(self.dtype) for f in range(k.shape[1])]
+        return torch.stack(fields, 1)
 
     def _matrix(self) -> Tensor | None:
         """Return the matrix of the normal operator on the domain, or None where the two passes are the cheaper."""
@@ -217,8 +161,8 @@ class BornScattering(LinearOperator):
         if held > self.normal_memory_bytes or MATRIX_ENTRY_COST * pixels >= passes:
             return None
         power = self.weights.abs().square()
-        matrix = hadamard_normal(receivers * self.receive, transmitters.mT * self.transmit, power)
-        return coarse_normal(matrix, self.cells.grid.shape, self.factor)
+        matrix = hadamard_normal(self.receive, self.transmit, power, receivers, transmitters.mT)
+        return coarse_normal(matrix, self.cells.shape, self.factor)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -239,14 +183,14 @@ class BornScattering(LinearOperator):
         return (fields * self._gain()).unsqueeze(-4)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        """Return the backprojection, (..., B, 1, H, W)."""
+        """Return the backprojection, (..., B, D, H, W)."""
         samples, lead = self._folded(y.squeeze(-4) * self._gain().conj(), 3, self._rows())
         many, few, turned = self._sides()
         samples = samples.mT if turned else samples
         total = gathered(samples[:, :, 0], many[:, 0], few[:, 0])
         for f in range(1, many.shape[1]):
             total = total + gathered(samples[:, :, f], many[:, f], few[:, f])
-        image = self._unfolded(total, lead).unflatten(-1, (1, *self.cells.grid.shape))
+        image = self._unfolded(total, lead).unflatten(-1, self.cells.shape)
         return downsample(image, self.factor)
 
     def normal(self, x: Tensor) -> Tensor:
@@ -261,10 +205,13 @@ class BornScattering(LinearOperator):
         density = super().spectrum()
         if self.factor != 1:
             return density
-        received, lit = self.receive.abs().square(), self.transmit.abs().square()
-        pairs = (self.heard * (received @ lit.mT)).sum((2, 3))
-        trace = (self.weights.abs().square() * pairs).sum(1)
-        return density.with_mean(trace / received.shape[-1])
+        heard, frequencies = self.heard, self.range_shape[1]
+        pairs = []
+        for f in range(frequencies):
+            received, lit = self.receive[:, f].abs().square(), self.transmit[:, f].abs().square()
+            pairs.append((heard[:, f % heard.shape[1]] * (received @ lit.mT)).sum((1, 2)))
+        trace = (self.weights.abs().square() * torch.stack(pairs, 1)).sum(1)
+        return density.with_mean(trace / self.receive.shape[-1])
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the coarse version (see the module's text for which of the three it is, and the bound)."""
@@ -286,8 +233,8 @@ class BornScattering(LinearOperator):
         coarse = copy(self)
         coarse._buffers = self._buffers.copy()  # a shallow copy shares the table of buffers itself
         coarse.factor = factor
-        coarse.domain_shape = (1, self.domain_shape[1] // factor, self.domain_shape[2] // factor)
-        coarse.matrix = coarse_normal(matrix, self.cells.grid.shape, factor)
+        coarse.domain_shape = coarse_shape(self.domain_shape, factor)
+        coarse.matrix = coarse_normal(matrix, self.cells.shape, factor)
         return coarse
 
     def _rewritten(self, cells: Cells) -> BornScattering:
@@ -302,7 +249,7 @@ class BornScattering(LinearOperator):
 
     def _resolves(self, factor: int) -> bool:
         """Whether the fields change little enough across a coarse pixel for the sum to be written down there."""
-        if self.measured_incident:
+        if self.measured_incident or self.measured_received:
             return False
         antennas = torch.cat([self.transmitter_m.flatten(0, 1), self.receiver_m.flatten(0, 1)]).detach()
         position = self.cells.positions_m().to(antennas.device)
@@ -331,3 +278,11 @@ class BornScattering(LinearOperator):
 
     def _rows(self) -> int:
         return max(self.receive.shape[0], self.transmit.shape[0])
+
+
+def _same(receiver_m: Tensor, transmitter_m: Tensor) -> bool:
+    """Whether both are the same antennas, so that their Green functions need not be held twice."""
+    if receiver_m is transmitter_m:
+        return True
+    fixed = not (receiver_m.requires_grad or transmitter_m.requires_grad)
+    return fixed and receiver_m.shape == transmitter_m.shape and torch.equal(receiver_m, transmitter_m)

@@ -44,6 +44,10 @@ class CropOperator(LinearOperator):
         right = self.domain_shape[2] - self.range_shape[2]
         return functional.pad(y, (0, right, 0, down))
 
+    def coisometry(self) -> Tensor:
+        """Return 1: cropping what was padded changes nothing."""
+        return torch.ones(1, dtype=self._dtype.to_real())
+
 
 def padded_to_multiple(operator: LinearOperator, multiple: int, *, least: int = 1) -> LinearOperator:
     """Return the sensor on a grid whose sides are multiples of ``multiple`` and at least ``least``; itself if they are."""

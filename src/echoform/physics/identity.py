@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from echoform.linalg.inner import expand
-from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.operator import LinearOperator
+from echoform.physics.diagonal import DiagonalOperator
 
 
-class ScalarOperator(LinearOperator):
+class ScalarOperator(DiagonalOperator):
     """A = g I with one real gain per sample: g = 1 is denoising, g = 0 a sensor that sees nothing.
 
     Coarse version: g U_s by the Galerkin default (U_s^H U_s is not a multiple of the identity).
@@ -23,42 +22,17 @@ class ScalarOperator(LinearOperator):
     gain: Tensor
 
     def __init__(self, domain_shape: tuple[int, int, int], gain: Tensor) -> None:
-        super().__init__(domain_shape, domain_shape)
+        super().__init__(domain_shape)
         self.register_buffer("gain", gain)
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Complex, of the gain's precision."""
-        return torch.complex128 if self.gain.dtype == torch.float64 else torch.complex64
+    def diagonal(self) -> Tensor:
+        """g, (B or 1, 1, 1, 1)."""
+        return expand(self.gain, 3)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return g x."""
-        return expand(self.gain, 3) * x
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Return g y."""
-        return expand(self.gain, 3) * y
-
-    def norm(self) -> Tensor:
-        """Return |g|."""
-        return self.gain.abs()
-
-    def spectrum(self) -> SpectralDensity:
-        """Return the single node g^2."""
-        return SpectralDensity(self.gain.square()[:, None], torch.ones_like(self.gain)[:, None])
-
-    def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
-    ) -> Tensor:
-        """Return (A^H y + w a) / (g^2 + w)."""
-        w = expand(weight, 3)
-        return (backprojection + w * anchor) / (expand(self.gain.square(), 3) + w)
+    def support(self) -> None:
+        """Return None: every entry is a sample, be it of nothing."""
+        return
 
 
 def identity(domain_shape: tuple[int, int, int]) -> ScalarOperator:

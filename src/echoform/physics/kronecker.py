@@ -143,6 +143,15 @@ class KroneckerOperator(LinearOperator):
         """The dtype of the factors."""
         return self.row.dtype
 
+    def support(self) -> Tensor | None:
+        """Return the samples whose row of every factor holds something, (B or 1, M, Q, N), or None when all do."""
+        m, q, n = (
+            (factor != 0).any(-1).to(self.dtype.to_real())
+            for factor in (self.channel, self.row.movedim(1, -1).flatten(-2), self.column)
+        )
+        marks = m[:, :, None, None] * q[:, None, :, None] * n[:, None, None, :]
+        return None if bool(marks.all()) else marks
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the samples, (..., B, M, Q, N)."""
         self.sensor_indices(x.shape[-4])

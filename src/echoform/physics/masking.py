@@ -1,18 +1,21 @@
-"""Sensors that measure less: some entries of an operator's range are dropped.
+"""Sensors whose samples are weighted, or that measure less: a factor on every entry of an operator's range.
 
-A' = M A,     M = diag(m),  m = 0 where an entry is dropped
+A' = G A,     G = diag(g),  g = 0 where an entry is dropped
+
+The factor goes into the operator's own weights wherever it has some, so that the class and its fast normal stay.
 """
 
 from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor
 
-from echoform.linalg.inner import expand
-from echoform.linalg.spectrum import SpectralDensity
+from echoform.physics.axis_matrix import AxisMatrix
+from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
+from echoform.physics.diagonal import DiagonalOperator
 from echoform.physics.fourier_mask import FourierMask
+from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import (
     ComposedOperator,
@@ -21,10 +24,11 @@ from echoform.physics.operator import (
     ScaledOperator,
     StackedOperator,
 )
+from echoform.physics.sample_gain import SampleGain, check_broadcast
 from echoform.physics.spotlight_exact import ExactSpotlight
 
 
-class SampleMask(LinearOperator):
+class SampleMask(DiagonalOperator):
     """y = m o x: each entry multiplied by a real weight, zero where it is dropped (of an image: inpainting).
 
     Coarse version: Galerkin by default.
@@ -37,52 +41,13 @@ class SampleMask(LinearOperator):
     weights: Tensor
 
     def __init__(self, weights: Tensor) -> None:
-        shape = tuple(weights.shape[1:])
-        super().__init__(shape, shape)  # pyright: ignore[reportArgumentType]
+        super().__init__(tuple(weights.shape[1:]))
         self.register_buffer("weights", weights)
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Complex, of the weights' precision."""
-        return self.weights.dtype.to_complex()
-
-    def support(self) -> Tensor:
-        """Return the entries kept, (B or 1, *shape)."""
-        return (self.weights != 0).to(self.weights.dtype)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return m o x."""
-        return self.weights * x
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Return m o y."""
-        return self.weights * y
-
-    def normal(self, x: Tensor) -> Tensor:
-        """Return m^2 o x."""
-        return self.weights.square() * x
-
-    def norm(self) -> Tensor:
-        """Return max |m|."""
-        return self.weights.abs().flatten(1).amax(1)
-
-    def spectrum(self) -> SpectralDensity:
-        """Return all m^2, each with weight 1 / n."""
-        values = self.weights.square().flatten(1)
-        return SpectralDensity(values, torch.full_like(values, 1 / values.shape[1]))
-
-    def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
-    ) -> Tensor:
-        """Return (A^H y + w a) / (m^2 + w)."""
-        w = expand(weight, self.weights.ndim - 1)
-        return (backprojection + w * anchor) / (self.weights.square() + w)
+    def diagonal(self) -> Tensor:
+        """m."""
+        return self.weights
 
 
 def restrict(operator: LinearOperator, kept: Tensor) -> LinearOperator:
@@ -95,40 +60,85 @@ def restrict(operator: LinearOperator, kept: Tensor) -> LinearOperator:
     Raises:
         ValueError: ``kept`` does not fit the operator's range.
     """
-    shape = tuple(operator.range_shape)
-    if kept.ndim != len(shape) + 1 or any(k not in (1, n) for k, n in zip(kept.shape[1:], shape, strict=True)):
-        raise ValueError(f"kept must broadcast over (batch, {shape}), got shape {tuple(kept.shape)}")
-    marks = kept.to(operator.device).expand(-1, *shape)
+    check_broadcast("kept", kept, operator.range_shape)
+    return _weighted(operator, kept.to(operator.device, operator.dtype.to_real()))
+
+
+def apply_gain(operator: LinearOperator, gain: Tensor) -> LinearOperator:
+    """Return G A; its normal is as fast as that of A where |g| is constant or where the class has weights to take g.
+
+    Args:
+        operator: A.
+        gain: g, complex, broadcasting over (B or 1, *range_shape); gradients reach a gain that requires them.
+
+    Raises:
+        ValueError: the gain is real or does not fit the operator's range.
+    """
+    factor = SampleGain(gain.to(operator.device, operator.dtype) if gain.is_complex() else gain, operator.range_shape)
+    if factor.gain.requires_grad or factor.isometry() is not None:
+        return factor @ operator
+    return _weighted(operator, factor.gain)
+
+
+def _weighted(operator: LinearOperator, gain: Tensor) -> LinearOperator:
+    """Return G A for a real or complex gain that broadcasts over (B or 1, *range_shape)."""
     match operator:
         case FourierMask():
-            return FourierMask(operator.weights * marks.to(operator.weights.dtype), factor=operator.factor)
-        case NonuniformFourier() if _alike(marks):
+            return FourierMask(operator.weights * gain, factor=operator.factor)
+        case NonuniformFourier() if _alike(gain, 1):
+            whole = gain[:, 0].expand(-1, *operator.range_shape[1:])
             return NonuniformFourier(
                 operator.points,
-                operator.weights * marks[:, 0].flatten(1),
+                operator.weights * whole.flatten(1),
                 domain_shape=operator.domain_shape,
                 sample_shape=operator.range_shape[1:],
                 dtype=operator.dtype,
             )
-        case ExactSpotlight():
-            return _restricted_spotlight(operator, marks[:, 0])
+        case KroneckerOperator() if sum(n > 1 for n in gain.shape[1:]) <= 1:
+            return _weighted_kronecker(operator, gain)
+        case ExactSpotlight() if not gain.is_complex() and bool(((gain == 0) | (gain == 1)).all()):
+            return _restricted_spotlight(operator, gain[:, 0])
         case ScaledOperator():
-            return ScaledOperator(restrict(operator.base, kept), operator.scale)
+            return ScaledOperator(_weighted(operator.base, gain), operator.scale)
         case GalerkinOperator():
-            return GalerkinOperator(restrict(operator.base, kept), operator.factor)
+            return GalerkinOperator(_weighted(operator.base, gain), operator.factor)
+        case ComposedOperator() if _commutes(operator.outer, gain):
+            return ComposedOperator(operator.outer, _weighted(operator.inner, gain))
         case ComposedOperator():
-            return ComposedOperator(restrict(operator.outer, kept), operator.inner)
+            return ComposedOperator(_weighted(operator.outer, gain), operator.inner)
+        case ChannelwiseOperator() if _alike(gain, 1):
+            return ChannelwiseOperator(_weighted(operator.base, gain[:, :1]), operator.channels)
+        case ChannelwiseOperator():
+            return _weighted(BlockDiagonalOperator([operator.base] * operator.channels), gain)
+        case BlockDiagonalOperator():
+            pieces = gain.expand(-1, operator.range_shape[0], *gain.shape[2:]).split(operator.lengths, 1)
+            return BlockDiagonalOperator([_weighted(p, g) for p, g in zip(operator.operators, pieces, strict=True)])
         case StackedOperator():
-            return _restricted_stack(operator, marks)
+            return _weighted_stack(operator, gain)
+        case _ if gain.is_complex():
+            return SampleGain(gain, operator.range_shape) @ operator
         case _:
-            # The mask takes over what A itself leaves out: a product knows only its outer factor's support.
-            held = operator.support()
-            return SampleMask((marks if held is None else marks * held).to(operator.dtype.to_real())) @ operator
+            return SampleMask(gain.expand(-1, *operator.range_shape)) @ operator
 
 
-def _alike(marks: Tensor) -> bool:
-    """Whether all channels keep the same entries."""
-    return bool((marks == marks[:, :1]).all())
+def _alike(gain: Tensor, axis: int) -> bool:
+    """Whether the gain is the same all along an axis."""
+    return gain.shape[axis] == 1 or bool((gain == gain.narrow(axis, 0, 1)).all())
+
+
+def _commutes(outer: LinearOperator, gain: Tensor) -> bool:
+    """Whether G A = A G, of one shape on either side."""
+    return isinstance(outer, DiagonalOperator) or (isinstance(outer, AxisMatrix) and gain.shape[outer.axis + 1] == 1)
+
+
+def _weighted_kronecker(operator: KroneckerOperator, gain: Tensor) -> KroneckerOperator:
+    """Put a gain along one axis of the samples into that axis's factor."""
+    row = operator.row
+    if gain.shape[2] > 1:
+        return KroneckerOperator(operator.channel, row * gain[:, 0, None, :, 0, None], operator.column)
+    if gain.shape[3] > 1:
+        return KroneckerOperator(operator.channel, row, operator.column * gain[:, 0, 0, :, None])
+    return KroneckerOperator(operator.channel * gain[:, :, 0, 0, None], row, operator.column)
 
 
 def _restricted_spotlight(operator: ExactSpotlight, marks: Tensor) -> ExactSpotlight:
@@ -139,7 +149,7 @@ def _restricted_spotlight(operator: ExactSpotlight, marks: Tensor) -> ExactSpotl
     return twin
 
 
-def _restricted_stack(operator: StackedOperator, marks: Tensor) -> StackedOperator:
-    pieces = marks.split(operator.lengths, -1)
+def _weighted_stack(operator: StackedOperator, gain: Tensor) -> StackedOperator:
+    pieces = gain.expand(-1, *operator.range_shape).split(operator.lengths, -1)
     parts = [p for p in operator.parts if isinstance(p, LinearOperator)]
-    return StackedOperator([restrict(p, m.unflatten(-1, p.range_shape)) for p, m in zip(parts, pieces, strict=True)])
+    return StackedOperator([_weighted(p, g.unflatten(-1, p.range_shape)) for p, g in zip(parts, pieces, strict=True)])

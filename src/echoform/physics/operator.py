@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from echoform.linalg.cg import cg
 from echoform.linalg.inner import expand
 from echoform.linalg.resample import downsample, upsample
-from echoform.linalg.spectrum import SpectralDensity, lanczos_density, largest_eigenvalue
+from echoform.linalg.spectrum import SpectralDensity, lanczos_density, largest_eigenvalue, mixture
 
 PROBE_SEED = 20210517
+#: probes whose densities a product averages where its spectrum has no closed form
+PRODUCT_PROBES = 4
 
 
 def coarse_shape(domain_shape: tuple[int, int, int], factor: int) -> tuple[int, int, int]:
@@ -80,6 +82,18 @@ class LinearOperator(nn.Module, ABC):
         """
         return None
 
+    def support_after(self, marks: Tensor | None) -> Tensor | None:
+        """Return the support of A B given that of B (``marks``, None for every entry): A's own unless A says more."""
+        return self.support()
+
+    def isometry(self) -> Tensor | None:
+        """Return c, (batch,), when A^H A = c I for each sensor, else None; a product keeps its inner normal behind such an A."""
+        return None
+
+    def coisometry(self) -> Tensor | None:
+        """Return c, (batch,), when A A^H = c I for each sensor, else None."""
+        return None
+
     def samples(self) -> Tensor:
         """Return the number of measured entries per sensor, shape (batch,), float64."""
         marks = self.support()
@@ -135,9 +149,9 @@ class LinearOperator(nn.Module, ABC):
         )
         return result.solution
 
-    def probe(self) -> Tensor:
-        """Return the fixed random image, CN(0, 1) or N(0, 1), from which norm and spectrum are estimated."""
-        generator = torch.Generator().manual_seed(PROBE_SEED)
+    def probe(self, index: int = 0) -> Tensor:
+        """Return a fixed random image, CN(0, 1) or N(0, 1), from which norm and spectrum are estimated."""
+        generator = torch.Generator().manual_seed(PROBE_SEED + index)
         shape = (self.batch, *self.domain_shape)
         real = torch.float64 if self.dtype in (torch.complex128, torch.float64) else torch.float32
         if self.dtype.is_complex:
@@ -241,6 +255,20 @@ class ScaledOperator(LinearOperator):
         """Return the base operator's support."""
         return self.base.support()
 
+    def support_after(self, marks: Tensor | None) -> Tensor | None:
+        """Return what the base operator leaves of the support."""
+        return self.base.support_after(marks)
+
+    def isometry(self) -> Tensor | None:
+        """Return |c|^2 times the base operator's."""
+        known = self.base.isometry()
+        return None if known is None else self.scale.abs().square() * known
+
+    def coisometry(self) -> Tensor | None:
+        """Return |c|^2 times the base operator's."""
+        known = self.base.coisometry()
+        return None if known is None else self.scale.abs().square() * known
+
     def norm(self) -> Tensor:
         """Return |c| |A|."""
         return self.scale.abs() * self.base.norm()
@@ -294,7 +322,11 @@ class AdjointOperator(LinearOperator):
 
 
 class ComposedOperator(LinearOperator):
-    """(A B) x = A (B x)."""
+    """(A B) x = A (B x).
+
+    Where A^H A = c I (a pure phase on the samples, a unitary mixing of channels) the normal, prox, norm and spectrum are those of
+    B, fast forms included; where B B^H = c I (a crop) norm and spectrum are those of A. The coarse version is A times B's own.
+    """
 
     def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
         if outer.domain_shape != inner.range_shape:
@@ -319,12 +351,77 @@ class ComposedOperator(LinearOperator):
         return self.inner.adjoint(self.outer.adjoint(y))
 
     def normal(self, x: Tensor) -> Tensor:
-        """Return B^H (A^H A) B x, by the outer operator's own fast normal."""
+        """Return c B^H B x where A^H A = c I, else B^H (A^H A) B x by the outer operator's own fast normal."""
+        gain = self.outer.isometry()
+        if gain is not None:
+            return expand(gain, len(self.domain_shape)) * self.inner.normal(x)
         return self.inner.adjoint(self.outer.normal(self.inner(x)))
 
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return A B_s with the inner operator's own coarse version: exactly Galerkin where that is."""
+        return self if factor == 1 else ComposedOperator(self.outer, self.inner.coarsen(factor))
+
     def support(self) -> Tensor | None:
-        """Return the outer operator's support."""
-        return self.outer.support()
+        """Return what the outer operator leaves of the inner operator's support."""
+        return self.outer.support_after(self.inner.support())
+
+    def support_after(self, marks: Tensor | None) -> Tensor | None:
+        """Return what both operators leave of the support, one after the other."""
+        return self.outer.support_after(self.inner.support_after(marks))
+
+    def isometry(self) -> Tensor | None:
+        """Return the product of both factors' where both have one."""
+        return _product(self.outer.isometry(), self.inner.isometry())
+
+    def coisometry(self) -> Tensor | None:
+        """Return the product of both factors' where both have one."""
+        return _product(self.outer.coisometry(), self.inner.coisometry())
+
+    @torch.no_grad()
+    def norm(self) -> Tensor:
+        """Return sqrt(c) |B| or sqrt(c) |A| where one factor is isometric, else the norm by power iteration."""
+        outer, inner = self.outer.isometry(), self.inner.coisometry()
+        if outer is not None:
+            return outer.sqrt() * self.inner.norm()
+        return super().norm() if inner is None else inner.to(self.device).sqrt() * self.outer.norm()
+
+    @torch.no_grad()
+    def spectrum(self) -> SpectralDensity:
+        """Return the other factor's density where one is isometric, else the average of Lanczos densities of a few probes."""
+        outer, inner = self.outer.isometry(), self.inner.coisometry()
+        if outer is not None:
+            return self.inner.spectrum().scaled(outer)
+        size = torch.Size(self.domain_shape).numel()
+        if inner is not None:
+            share = torch.Size(self.outer.domain_shape).numel() / size
+            return self.outer.spectrum().scaled(inner.to(self.device)).padded(share)
+        found = [
+            lanczos_density(self.normal, self.probe(i), ndim=3, steps=min(12, size)) for i in range(PRODUCT_PROBES)
+        ]
+        return mixture([(density, 1 / PRODUCT_PROBES) for density in found])
+
+    def prox_from_backprojection(
+        self,
+        backprojection: Tensor,
+        anchor: Tensor,
+        weight: Tensor,
+        *,
+        tolerance: float = 1e-6,
+        max_iterations: int = 50,
+    ) -> Tensor:
+        """Return the inner operator's prox with A^H y / c and weight / c where A^H A = c I > 0, else conjugate gradients."""
+        gain = self.outer.isometry()
+        if gain is None or not bool((gain > 0).all()):
+            return super().prox_from_backprojection(
+                backprojection, anchor, weight, tolerance=tolerance, max_iterations=max_iterations
+            )
+        return self.inner.prox_from_backprojection(
+            backprojection / expand(gain, 3), anchor, weight / gain, tolerance=tolerance, max_iterations=max_iterations
+        )
+
+
+def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return None if a is None or b is None else a * b.to(a.device)
 
 
 class StackedOperator(LinearOperator):

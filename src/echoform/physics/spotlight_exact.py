@@ -2,6 +2,7 @@
 
     y[p, n] = sum_j x_j exp(-i k_c . r_j) exp(-i 4 pi f_n / c d_pj),        d_pj = |q_p - r_j| - |q_p|
 
+With a receiver apart from the transmitter d_pj is half the difference of the paths: the mean of that expression over both.
 k_c is the image's phase reference, that of :mod:`echoform.physics.spotlight_plane_wave`, so both operators' images agree to
 first order in r. The adjoint is backprojection. With frequencies f_n = f_0 + n' df on a uniform grid, n' = n - F // 2, the sum
 over pixels is, pulse by pulse, a one-dimensional non-uniform Fourier sum
@@ -66,16 +67,28 @@ def differential_range(antenna_m: Tensor, position_m: Tensor, squared_m2: Tensor
     """Return d = |q - r| - |q| without cancellation, as (|r|^2 - 2 q . r) / (|q - r| + |q|).
 
     Args:
-        antenna_m: q, shape (3,), metres, float64.
+        antenna_m: q, shape (..., 3), metres, float64.
         position_m: r, shape (M, 3), metres, float64.
         squared_m2: |r|^2, shape (M,), square metres.
 
     Returns:
-        shape (M,), metres.
+        shape (..., M), metres.
     """
-    standoff_squared = antenna_m.square().sum()
-    excess = squared_m2 - 2 * (position_m @ antenna_m)
+    standoff_squared = antenna_m.square().sum(-1, keepdim=True)
+    excess = squared_m2 - 2 * (antenna_m @ position_m.T)
     return excess / ((standoff_squared + excess).sqrt() + standoff_squared.sqrt())
+
+
+def half_path(antenna_m: Tensor, receiver_m: Tensor | None, position_m: Tensor, squared_m2: Tensor) -> Tensor:
+    """Return half of |q_t - r| + |q_r - r| - (|q_t| + |q_r|); see :func:`differential_range` for the arguments."""
+    there = differential_range(antenna_m, position_m, squared_m2)
+    return there if receiver_m is None else (there + differential_range(receiver_m, position_m, squared_m2)) / 2
+
+
+def _range_slope(antenna_m: Tensor, position_m: Tensor) -> Tensor:
+    """Return (q - r_j) / |q - r_j| - q / |q|, the derivative of the differential range to the antenna, (M, 3)."""
+    offset = antenna_m - position_m
+    return offset / offset.norm(dim=-1, keepdim=True) - antenna_m / antenna_m.norm()
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,7 @@ class _Sensor:
     """
 
     antenna_m: Tensor  # q, (P, 3)
+    receiver_m: Tensor | None  # (P, 3) when apart from the transmitter
     carrier: Tensor  # k_c, (2,)
     middle: Tensor  # 4 pi f_0 / c
     step: Tensor  # 4 pi df / c
@@ -102,7 +116,8 @@ class _Sensor:
 
     def geometry(self, pulse: int, squared_m2: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Return (e, t) of one pulse, each (M,): phases in float64, folded, then cast."""
-        d = differential_range(self.antenna_m[pulse], self.position_m, squared_m2)
+        receiver = None if self.receiver_m is None else self.receiver_m[pulse]
+        d = half_path(self.antenna_m[pulse], receiver, self.position_m, squared_m2)
         phase = wrap(reference + self.middle * d).to(self.kept.dtype)
         return torch.polar(torch.ones_like(phase), -phase), wrap(self.step * d).to(self.kept.dtype)
 
@@ -124,15 +139,16 @@ class _Sensor:
             image += modes_to_points(self.kept[p] * spectra[..., p, :], angles) * turn.conj()
         return image
 
-    def gradient(self, image: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradient of Re <spectra, A image> to the antenna (P, 3) and to the carrier (2,).
+    def gradient(self, image: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradient of Re <spectra, A image> to transmitter and receiver, (P, 3) each, and to the carrier (2,).
 
         With z_j = x_j e_j the value's derivative is Im(z_j conj sum_n s_n exp(i n' t_j)) to the phase of e_j and the same with
-        n' s_n to t_j; then d d_j / d q = (q - r_j) / |q - r_j| - q / |q|.
+        n' s_n to t_j; then d d_j / d q = (q - r_j) / |q - r_j| - q / |q|, half of it for each antenna of a pair.
         """
         constants = self.constants()
         modes = torch.arange(self.kept.shape[1], device=image.device) - self.kept.shape[1] // 2
-        to_antenna, to_carrier = torch.zeros_like(self.antenna_m), torch.zeros_like(self.carrier)
+        to_carrier = torch.zeros_like(self.carrier)
+        to_antenna, to_receiver = torch.zeros_like(self.antenna_m), torch.zeros_like(self.antenna_m)
         for p in self.pulses():
             turn, angles = self.geometry(p, *constants)
             heard = self.kept[p] * spectra[..., p, :]
@@ -140,10 +156,12 @@ class _Sensor:
             slopes = (image * turn * sums.conj()).imag.double()
             by_phase, by_angle = slopes.reshape(2, -1, slopes.shape[-1]).sum(1)
             to_carrier += by_phase @ self.position_m[:, :2]
-            offset = self.antenna_m[p] - self.position_m
-            look = offset / offset.norm(dim=-1, keepdim=True) - self.antenna_m[p] / self.antenna_m[p].norm()
-            to_antenna[p] = (self.middle * by_phase + self.step * by_angle) @ look
-        return to_antenna, to_carrier
+            by_range = self.middle * by_phase + self.step * by_angle
+            to_antenna[p] = by_range @ _range_slope(self.antenna_m[p], self.position_m)
+            if self.receiver_m is not None:
+                to_antenna[p] /= 2
+                to_receiver[p] = by_range @ _range_slope(self.receiver_m[p], self.position_m) / 2
+        return to_antenna, to_receiver, to_carrier
 
 
 class _Sum(torch.autograd.Function):
@@ -151,30 +169,37 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, value: Tensor, antenna_m: Tensor, carrier: Tensor, sensor: _Sensor, backwards: bool
+        ctx: Any,
+        value: Tensor,
+        antenna_m: Tensor,
+        receiver_m: Tensor | None,
+        carrier: Tensor,
+        sensor: _Sensor,
+        backwards: bool,
     ) -> Tensor:
-        ctx.save_for_backward(value, antenna_m, carrier)
+        ctx.save_for_backward(value, antenna_m, receiver_m, carrier)
         ctx.sensor, ctx.backwards = sensor, backwards
         return sensor.backprojection(value) if backwards else sensor.samples(value)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, Tensor | None, Tensor | None, None, None]:
-        value, antenna_m, carrier = ctx.saved_tensors
-        to_value, to_antenna, to_carrier = None, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, Tensor | None, Tensor | None, Tensor | None, None, None]:
+        value, antenna_m, receiver_m, carrier = ctx.saved_tensors
+        to_value, to_antenna, to_receiver, to_carrier = None, None, None, None
         if ctx.needs_input_grad[0]:
-            to_value = _Sum.apply(grads[0], antenna_m, carrier, ctx.sensor, not ctx.backwards)
-        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            to_value = _Sum.apply(grads[0], antenna_m, receiver_m, carrier, ctx.sensor, not ctx.backwards)
+        if any(ctx.needs_input_grad[1:4]):
             if torch.is_grad_enabled():
                 raise RuntimeError("second derivatives to the antenna positions are not available: drop create_graph")
             image, spectra = (grads[0], value) if ctx.backwards else (value, grads[0])
-            to_antenna, to_carrier = ctx.sensor.gradient(image, spectra)
-        return to_value, to_antenna, to_carrier, None, None
+            to_antenna, to_receiver, to_carrier = ctx.sensor.gradient(image, spectra)
+        return to_value, to_antenna, None if receiver_m is None else to_receiver, to_carrier, None, None
 
 
 class ExactSpotlight(LinearOperator):
     """The exact time-domain spotlight operator of a collection on a ground-plane grid.
 
-    Gradients reach the image, and the antenna positions when ``collection.antenna_m`` requires them (k_c moves with them).
+    Gradients reach the image, and the positions of transmitter and receiver when the collection's require them (k_c moves
+    with them).
 
     Args:
         collection: antenna positions, uniformly spaced frequencies, and the mask of measured samples.
@@ -188,6 +213,7 @@ class ExactSpotlight(LinearOperator):
     """
 
     antenna_m: Tensor
+    receiver_m: Tensor | None
     carrier: Tensor
     middle_hz: Tensor
     step_hz: Tensor
@@ -199,6 +225,8 @@ class ExactSpotlight(LinearOperator):
         self._dtype = dtype
         middle, step = uniform_grid(collection.frequency_hz.double())
         self.register_buffer("antenna_m", collection.antenna_m.double())
+        receiver = collection.receiver_m
+        self.register_buffer("receiver_m", None if receiver is None else receiver.double())
         self.register_buffer("carrier", collection.carrier().double())
         self.register_buffer("middle_hz", middle)
         self.register_buffer("step_hz", step)
@@ -239,12 +267,14 @@ class ExactSpotlight(LinearOperator):
 
         wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S
         antenna, carrier = of(self.antenna_m), of(self.carrier)
+        receiver = None if self.receiver_m is None else of(self.receiver_m)
         sensor = _Sensor(
             antenna_m=antenna.detach(),
+            receiver_m=None if receiver is None else receiver.detach(),
             carrier=carrier.detach(),
             middle=wavenumber * of(self.middle_hz),
             step=wavenumber * of(self.step_hz),
             kept=of(self.kept),
             position_m=self.position_m[0],
         )
-        return _Sum.apply(value, antenna, carrier, sensor, backwards)  # pyright: ignore[reportReturnType]
+        return _Sum.apply(value, antenna, receiver, carrier, sensor, backwards)  # pyright: ignore[reportReturnType]

@@ -2,6 +2,7 @@
 
     y[p, n] = sum_j x_j exp(+i (K[p, n] - k_c) . r_j),        K = (4 pi f_n / c) u_p on the ground plane
 
+u is half the sum of the unit vectors to transmitter and receiver where these stand apart.
 It is the far-field form of the exact operator: |q - r| - |q| ~ -u . r. The image carries the phase reference exp(i k_c . r),
 so that its spectrum lies about zero and can be coarsened. A scatterer at r appears where the polar format puts it, at the
 point with the same differential range and the same range rate at mid-aperture; the displacement is of the order |r|^2 / 2R.

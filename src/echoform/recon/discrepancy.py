@@ -22,6 +22,7 @@ from torch import Tensor
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise
+from echoform.physics.noise_coloured import ColouredGaussianNoise, DiagonalGaussianNoise
 
 
 def energy(y: Tensor) -> Tensor:
@@ -43,8 +44,8 @@ def relative_residual(measurement: Measurement, image: Tensor) -> float:
 def expected_noise_energy(measurement: Measurement) -> Tensor:
     """Return E |n|^2 per sample, shape (B,), float64.
 
-    M sigma^2 for Gaussian noise; M sigma^2 + gain sum(y) for Poisson-Gaussian noise, whose clean sum is estimated by
-    that of y.
+    M sigma^2 for white noise, the sum of the samples' variances for other Gaussian noise; M sigma^2 + gain sum(y) for
+    Poisson-Gaussian noise, whose clean sum is estimated by that of y.
 
     Raises:
         TypeError: the noise model states no energy; give the reconstructor a weight instead.
@@ -56,6 +57,10 @@ def expected_noise_energy(measurement: Measurement) -> Tensor:
         return level
     if isinstance(noise, PoissonGaussianNoise):
         return level + noise.gain.double() * y.double().flatten(1).sum(1).clamp_min(0)
+    if isinstance(noise, DiagonalGaussianNoise | ColouredGaussianNoise):
+        marks = measurement.operator.support()
+        variance = noise.variance(measurement.operator.range_shape).double()
+        return (variance if marks is None else marks * variance).flatten(1).sum(1).expand(y.shape[0])
     raise TypeError(
         f"the discrepancy principle needs the noise energy, which {type(noise).__name__} does not state; pass a weight"
     )
@@ -73,6 +78,13 @@ def per_sample_weight(weight: float | Tensor, like: Tensor) -> Tensor:
             f"weight must be finite, non-negative and one number or one per image ({like.shape[0]}), got {weight}"
         )
     return value.expand(like.shape[0])
+
+
+def first_weight(measurement: Measurement) -> Tensor:
+    """Return the rms of A^H n per pixel, (B,), float64: the scale at which a penalty of slope one meets the noise."""
+    operator = measurement.operator
+    variance = expected_noise_energy(measurement) / operator.samples().clamp_min(1)
+    return (variance * operator.spectrum().mean(lambda eigenvalue: eigenvalue).double()).sqrt()
 
 
 @dataclass(frozen=True)

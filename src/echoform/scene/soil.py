@@ -95,6 +95,8 @@ def refracted_path_m(distance_m: Tensor, height_m: Tensor, depth_m: Tensor, inde
     """
     x, h, d, n = torch.broadcast_tensors(distance_m, height_m, depth_m, index)
     grounded = h == 0
+    if bool(grounded.all()):  # straight lines in the soil
+        return torch.zeros_like(x), torch.hypot(x, d)
     height = torch.where(grounded, torch.ones_like(h), h)  # a stand-in: the path is then a straight line in the soil
     low, high = torch.zeros_like(x), x.clone()
     u = x * height / (height + d)

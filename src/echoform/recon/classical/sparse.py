@@ -44,10 +44,11 @@ def fista(
     start: Tensor,
     iterations: int,
     tolerance: float,
+    prox: Callable[[Tensor, Tensor], Tensor] = soft_threshold,
 ) -> FistaResult:
-    """Return argmin_x 1/2 |A x - y|^2 + weight |x|_1 by FISTA with gradient-based restart.
+    """Return argmin_x 1/2 |A x - y|^2 + weight |x|_1, or another penalty, by FISTA with gradient-based restart.
 
-        x+ = soft(z - (A^H A z - A^H y) / L, weight / L),    z+ = x+ + beta (x+ - x),    L = |A|^2
+        x+ = prox(z - (A^H A z - A^H y) / L, weight / L),    z+ = x+ + beta (x+ - x),    L = |A|^2
 
     The momentum of a sample is dropped whenever Re <z - x+, x+ - x> > 0. A sample stops at L |z - x+| <= tolerance |A^H y|
     and keeps its image while others go on. L may be underestimated (power iteration): the scheme stays stable
@@ -61,6 +62,7 @@ def fista(
         start: first iterate, (B, C, H, W).
         iterations: bound on the steps.
         tolerance: see above.
+        prox: (v, t) -> argmin_u 1/2 |u - v|^2 + t penalty(u), t of shape (B, 1, 1, 1).
 
     Source: Beck and Teboulle (2009), SIAM J. Imaging Sci. 2(1), section 4; O'Donoghue and Candes (2015), Found. Comput.
     Math. 15, equation 13.
@@ -74,7 +76,7 @@ def fista(
     active = torch.ones_like(limit, dtype=torch.bool)
     k = 0
     while k < iterations and bool(active.any()):
-        new = soft_threshold(z - step * normal(z) + shifted, threshold)
+        new = prox(z - step * normal(z) + shifted, threshold)
         move, change = z - new, new - x
         pace = torch.where(inner(move, change, 3).real > 0, torch.ones_like(pace), pace)
         next_pace = (1 + (1 + 4 * pace.square()).sqrt()) / 2

@@ -1,0 +1,242 @@
+"""The plan of a factorised spotlight sum: which pulses and frequencies meet which part of the image, through which nodes.
+
+Over a block of the aperture and an interval of half-length a along one axis of the image the kernel, rid of its phase at the
+block's centre, is a function of bandwidth at most K a, with (q is the antenna, kappa = 4 pi f / c, d half the path)
+
+    K = max |kappa_n grad d_p(r) - kappa_c grad d_c(r)|,    (c: the block's centre pulse and frequency)
+
+so that a few prolate nodes stand for all that lies in the interval. From level to level intervals double and blocks halve in
+pulse and in frequency: K a, and with it the number of nodes, stays about the same. K is measured on the trajectory as it is,
+pulse by pulse: a rough one asks for more nodes, never for less accuracy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from echoform.linalg.prolate import band_interpolation
+from echoform.physics.spotlight_exact import half_path
+from echoform.scene.grid import Grid
+
+#: ground positions along each axis at which K is measured
+PROBES = 5
+#: a plan is refused when a level holds more than this many values, and more than GROWTH per pixel or sample
+FEW = 1 << 20
+GROWTH = 32
+#: K a is rounded up to a multiple of this, so that interpolations are shared
+BANDWIDTH_STEP = 0.25
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One collection, as its phases need it: lengths in metres, wavenumbers 4 pi f / c in radians per metre."""
+
+    antenna_m: Tensor  # (P, 3)
+    receiver_m: Tensor | None  # (P, 3) when apart from the transmitter
+    middle: Tensor  # at index F // 2
+    step: Tensor
+    frequencies: int
+
+    def path(self, pulses: list[int], rows_m: Tensor, columns_m: Tensor) -> Tensor:
+        """Return half the differential path to the points of a ground grid, (pulses, rows, columns)."""
+        y, x = torch.meshgrid(rows_m, columns_m, indexing="ij")
+        position = torch.stack([x, y, torch.zeros_like(x)], -1).flatten(0, 1)
+        receiver = None if self.receiver_m is None else self.receiver_m[pulses]
+        found = half_path(self.antenna_m[pulses], receiver, position, position.square().sum(-1))
+        return found.unflatten(-1, y.shape)
+
+    def wavenumber(self, index: list[int]) -> Tensor:
+        """Return 4 pi f / c at some frequency indices."""
+        offset = torch.tensor(index, device=self.step.device) - self.frequencies // 2
+        return self.middle + offset * self.step
+
+    def gradient(self, rows_m: Tensor, columns_m: Tensor) -> Tensor:
+        """Return grad d on the ground at the points of a grid, (P, points, 2) as (y, x)."""
+        y, x = (part.flatten() for part in torch.meshgrid(rows_m, columns_m, indexing="ij"))
+        position = torch.stack([x, y, torch.zeros_like(x)], -1)
+        antennas = [self.antenna_m] if self.receiver_m is None else [self.antenna_m, self.receiver_m]
+        offsets = [position - antenna[:, None] for antenna in antennas]
+        mean = torch.stack([o / o.norm(dim=-1, keepdim=True) for o in offsets]).mean(0)
+        return mean[..., :2].flip(-1)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A partition of an index range into blocks of nearly equal length.
+
+    Attributes:
+        bounds: first index of each block, and the end.
+    """
+
+    bounds: tuple[int, ...]
+
+    @staticmethod
+    def halved(count: int, times: int) -> Blocks:
+        """Return 2^times blocks, or as many as leave none empty."""
+        blocks = 2 ** min(times, int(math.log2(count)))
+        return Blocks(tuple(i * count // blocks for i in range(blocks + 1)))
+
+    @property
+    def centres(self) -> list[int]:
+        """The index in the middle of each block."""
+        return [(first + end) // 2 for first, end in pairwise(self.bounds)]
+
+    @property
+    def longest(self) -> int:
+        """The length of the longest block."""
+        return max(end - first for first, end in pairwise(self.bounds))
+
+    def centre_of_each(self) -> list[int]:
+        """Return for each index the centre of its block."""
+        spans = zip(self.centres, pairwise(self.bounds), strict=True)
+        return [centre for centre, (first, end) in spans for _ in range(first, end)]
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Nodes along one axis of the image, alike in each of ``count`` equal intervals side by side.
+
+    Attributes:
+        middle_m: the middle of all intervals.
+        half_m: half an interval.
+        count: how many, a power of two.
+        local: nodes of an interval, in [-1, 1].
+    """
+
+    middle_m: float
+    half_m: float
+    count: int
+    local: np.ndarray
+
+    @staticmethod
+    def of_pixels(pixels: int, spacing_m: float, leaf: int) -> Nodes:
+        """Return the pixels themselves, in intervals of at most ``leaf``; pixels are added at the end to fill them."""
+        count = 2 ** max(0, math.ceil(math.log2(pixels / leaf)))
+        each = math.ceil(pixels / count)
+        middle = ((count * each - 1) / 2 - pixels // 2) * spacing_m
+        return Nodes(middle, each * spacing_m / 2, count, (2 * np.arange(each) + 1) / each - 1)
+
+    def merged(self) -> Nodes:
+        """Return the same nodes in intervals twice as long, or as they are in the last one."""
+        if self.count == 1:
+            return self
+        local = np.concatenate([(self.local - 1) / 2, (self.local + 1) / 2])
+        return Nodes(self.middle_m, 2 * self.half_m, self.count // 2, local)
+
+    def positions_m(self) -> Tensor:
+        """Return all nodes in ascending order, float64."""
+        centres = self.middle_m + (2 * np.arange(self.count) - self.count + 1) * self.half_m
+        return torch.from_numpy((centres[:, None] + self.half_m * self.local).ravel())
+
+    def thinned(self, band: float, accuracy: float) -> tuple[Nodes, Tensor]:
+        """Return the fewest nodes for a half-band (radians per metre), and W: values here ~ W values there, per interval.
+
+        Where no node can be spared, the nodes stay and W is the identity.
+        """
+        c = math.ceil(band * self.half_m / BANDWIDTH_STEP) * BANDWIDTH_STEP
+        if 2 * c / math.pi < len(self.local):
+            found = band_interpolation(c, accuracy)
+            if len(found.nodes) < len(self.local):
+                return replace(self, local=found.nodes), torch.from_numpy(found.weights(self.local))
+        return self, torch.eye(len(self.local), dtype=torch.float64)
+
+
+class Level(nn.Module):
+    """One step from small intervals and large blocks to intervals twice as long and blocks of half the length.
+
+    Attributes:
+        rows_m, columns_m: the nodes before, (1, Y) and (1, X).
+        row_weights, column_weights: W of each axis, (1, nodes of an interval before, after), complex.
+        pulses, frequencies: the blocks before and after.
+    """
+
+    rows_m: Tensor
+    columns_m: Tensor
+    row_weights: Tensor
+    column_weights: Tensor
+
+    def __init__(
+        self,
+        nodes: tuple[Tensor, Tensor],
+        weights: tuple[Tensor, Tensor],
+        pulses: tuple[Blocks, Blocks],
+        frequencies: tuple[Blocks, Blocks],
+        *,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("rows_m", nodes[0][None])
+        self.register_buffer("columns_m", nodes[1][None])
+        self.register_buffer("row_weights", weights[0].to(dtype)[None])
+        self.register_buffer("column_weights", weights[1].to(dtype)[None])
+        self.pulses, self.frequencies = pulses, frequencies
+
+
+class Tree(nn.Module):
+    """All levels of one sensor, and the few nodes of the whole image from which its samples are summed.
+
+    Attributes:
+        levels: from the pixels to the whole image.
+        rows_m, columns_m: the last nodes, (1, Y) and (1, X).
+        pulses, frequencies: the last blocks.
+        padded_shape: (H, W) of the image the first level takes.
+    """
+
+    rows_m: Tensor
+    columns_m: Tensor
+
+    def __init__(self, geometry: Geometry, grid: Grid, *, leaf: int, accuracy: float, dtype: torch.dtype) -> None:
+        super().__init__()
+        axes = [Nodes.of_pixels(n, d, leaf) for n, d in zip(grid.shape, grid.spacing_m, strict=True)]
+        self.padded_shape = tuple(axis.count * len(axis.local) for axis in axes)
+        samples = (geometry.antenna_m.shape[0], geometry.frequencies)
+        depth = max(math.ceil(math.log2(n)) for n in (1, *(a.count for a in axes), *(s / leaf for s in samples)))
+        ends = [torch.linspace(-1, 1, PROBES, dtype=torch.float64) * a.half_m * a.count + a.middle_m for a in axes]
+        slope = geometry.gradient(*(e.to(geometry.antenna_m.device) for e in ends))
+        before = [Blocks.halved(n, 0) for n in samples]
+        levels = []
+        for level in range(1, depth + 1):
+            after = [Blocks.halved(n, level) for n in samples]
+            band = half_band(geometry, slope, *after)
+            start = (axes[0].positions_m(), axes[1].positions_m())
+            rows, columns = (a.merged().thinned(b, accuracy) for a, b in zip(axes, band, strict=True))
+            axes = [rows[0], columns[0]]
+            blocks = [(b, a) for b, a in zip(before, after, strict=True)]
+            levels.append(Level(start, (rows[1], columns[1]), *blocks, dtype=dtype))
+            before = after
+            _check_size(axes, after, max(math.prod(samples), math.prod(self.padded_shape)))
+        self.levels = nn.ModuleList(levels)
+        self.register_buffer("rows_m", axes[0].positions_m()[None])
+        self.register_buffer("columns_m", axes[1].positions_m()[None])
+        self.pulses, self.frequencies = before
+
+
+def _check_size(axes: list[Nodes], blocks: list[Blocks], natural: int) -> None:
+    nodes = [axis.count * len(axis.local) for axis in axes]
+    values = math.prod(nodes) * math.prod(len(b.centres) for b in blocks)
+    if values > max(FEW, GROWTH * natural):
+        raise ValueError(
+            f"nothing is gained by factorising: a level would hold {values:.2g} values for {natural} pixels or samples; order "
+            "the pulses along the trajectory, take pixels no larger than the resolution, or use ExactSpotlight"
+        )
+
+
+def half_band(geometry: Geometry, slope: Tensor, pulses: Blocks, frequencies: Blocks) -> tuple[float, float]:
+    """Return an upper bound of K along (y, x), over all blocks, radians per metre.
+
+    |kappa_n g_p - kappa_c g_c| <= |kappa_n| |g_p - g_c| + |kappa_n - kappa_c| |g_c|, each with its largest value.
+
+    Args:
+        slope: grad d, (P, points, 2).
+    """
+    turned = (slope - slope[pulses.centre_of_each()]).abs().amax((0, 1))
+    here = geometry.wavenumber(list(range(geometry.frequencies)))
+    shifted = (here - geometry.wavenumber(frequencies.centre_of_each())).abs().amax()
+    y, x = (here.abs().amax() * turned + shifted * slope.abs().amax((0, 1))).tolist()
+    return y, x

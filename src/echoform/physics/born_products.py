@@ -1,0 +1,85 @@
+"""The two sums of the Born operator and the matrix of its normal operator, in blocks of bounded memory.
+
+    scattered   Y[q, m] = sum_j few[q, j] x_j many[m, j]
+    gathered    z_j     = sum_qm conj(few[q, j] many[m, j]) Y[q, m]
+    normal      N       = sum_f p_f (G_r^H G_r) o (G_t^H G_t)
+
+Each is matrix products (GEMM) over a block of pixels at a time, so that what is made on the way, beyond arguments and result,
+stays below ``WORK_MEMORY_BYTES``. The bound holds without automatic differentiation, which must keep what it needs later.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.resample import downsample
+
+#: bound on the temporary memory of one product
+WORK_MEMORY_BYTES = 32 * 2**20
+
+
+def scattered(x: Tensor, many: Tensor, few: Tensor) -> Tensor:
+    """Return sum_j few[q, j] x_j many[m, j], (B, L, Q, M), of pixels (B, L, n) and fields (B, M, n), (B, Q, n)."""
+    rows, images, sources = x.shape[0], x.shape[1], few.shape[1]
+    total = None
+    for part in _blocks(x.shape[-1], rows * (images * sources + many.shape[1]) * x.dtype.itemsize):
+        spread = (x[:, :, None, part] * few[:, None, :, part]).flatten(1, 2)
+        product = spread @ many[..., part].mT
+        total = product if total is None else total + product
+    assert total is not None
+    return total.unflatten(1, (images, sources))
+
+
+def gathered(y: Tensor, many: Tensor, few: Tensor) -> Tensor:
+    """Return sum_qm conj(few[q, j] many[m, j]) y[q, m], (B, L, n), of samples (B, L, Q, M), adjoint of :func:`scattered`."""
+    rows, images, sources = y.shape[:3]
+    columns, parts = y.flatten(1, 2), []
+    share = rows * (2 * images * sources + many.shape[1] + sources) * y.dtype.itemsize
+    for part in _blocks(many.shape[-1], share):
+        fields = (columns @ many[..., part].conj()).unflatten(1, (images, sources))
+        parts.append((fields * few[:, None, :, part].conj()).sum(2))
+    return torch.cat(parts, -1)
+
+
+def hadamard_normal(receive: Tensor, transmit: Tensor, power: Tensor, receivers: Tensor, transmitters: Tensor) -> Tensor:
+    """Return sum_f power_f (G_r^H G_r) o (G_t^H G_t), (B, n, n), over the antennas marked 1.
+
+    Args:
+        receive: G_r, (B, F, R, n).
+        transmit: G_t, (B, F, T, n).
+        power: (B, F).
+        receivers: 0/1, (B, F or 1, R, 1).
+        transmitters: 0/1, (B, F or 1, T, 1).
+    """
+    rows, pixels = max(receive.shape[0], transmit.shape[0], power.shape[0], receivers.shape[0]), receive.shape[-1]
+    matrix = receive.new_zeros(rows, pixels, pixels)
+    for f in range(receive.shape[1]):
+        heard = receivers[:, f % receivers.shape[1]] * receive[:, f]
+        lit = transmitters[:, f % transmitters.shape[1]] * transmit[:, f]
+        for part in _blocks(pixels, 4 * rows * pixels * receive.dtype.itemsize):
+            product = (heard.mH @ heard[..., part]) * (lit.mH @ lit[..., part])
+            matrix[..., part] += power[:, f, None, None] * product
+    return matrix
+
+
+def coarse_normal(matrix: Tensor, shape: tuple[int, int, int], factor: int) -> Tensor:
+    """Return U^T N U of N (B, n, n) on pixels of ``shape`` (D, H, W), (B, n / s^2, n / s^2)."""
+    if factor == 1:
+        return matrix
+
+    def along_rows(m: Tensor) -> Tensor:  # parts apart: twice as fast as complex images of this many rows
+        found = []
+        for part in _blocks(m.shape[-2], 2 * m.shape[0] * m.shape[-1] * m.dtype.itemsize):
+            images = m[..., part, :].unflatten(-1, shape)
+            pieces = (downsample(piece.contiguous(), factor) for piece in (images.real, images.imag))
+            found.append(torch.complex(*pieces).flatten(-3))
+        return torch.cat(found, -2)
+
+    return along_rows(along_rows(matrix).mT).mT.contiguous()
+
+
+def _blocks(count: int, bytes_each: int) -> list[slice]:
+    """Return slices of ``count`` entries, as few as the bound on memory allows."""
+    length = max(1, WORK_MEMORY_BYTES // bytes_each)
+    return [slice(first, min(first + length, count)) for first in range(0, count, length)]

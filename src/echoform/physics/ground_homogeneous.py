@@ -1,0 +1,191 @@
+"""Ground-penetrating radar over homogeneous soil, antenna on the ground, by the wavenumbers of the line (omega-K).
+
+The sum of :mod:`echoform.physics.ground_penetrating` at height zero, y[a, n] = S_n sum_j x_j exp(-2 i k R_aj) / (4 pi R_aj)^2 with
+k = 2 pi f_n sqrt(eps_r) / c and exp(+j w t), is a convolution along the line. Its Fourier transform by stationary phase, to the
+second order, is a plane wave that travels down with twice the wavenumber (the exploding reflector):
+
+    y[a, n] = S_n dq / 2 pi  sum_q W(q) exp(+i q x_a)  sum_j x_j z_j^(-3/2) (1 + i b / z_j) exp(-i (q x_j + p z_j)),
+    p = sqrt(4 k^2 - q^2),   W = exp(-i pi / 4) sqrt(pi p / 2) / (16 pi^2 k),   b = p / (4 k^2) - 3 / (8 p).
+
+The inner sum is a two-dimensional NUFFT at the points (p, q), Stolt's change of variables; the outer one a one-dimensional NUFFT
+to where the traces were really taken, so that a finite or uneven aperture is exact. q runs over multiples of dq = 2 pi / L, L so
+long that no repetition of the line reaches a trace. Angles from the vertical beyond ``widest_rad`` fade out, to nothing where
+sin is half way from there to 1: echoes that the exact sum holds at larger angles are missing. Otherwise the relative error is of
+the order of (p z)^-2. The adjoint is exact; so is the normal operator, whose outer part is Toeplitz in q. The coarse version is
+Galerkin, A U_s.
+
+Source: Stolt (1978), Geophysics 43(1); Bleistein (1984), Mathematical Methods for Wave Phenomena, section 2.7 (stationary phase).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.nufft import image_to_samples, modes_to_points, points_to_modes, samples_to_image, wrap
+from echoform.physics.operator import LinearOperator
+from echoform.scene.collection import SPEED_OF_LIGHT_M_S
+from echoform.scene.soil import GroundSurvey, Section
+
+#: default widest angle from the vertical at which echoes are modelled in full
+WIDEST_RAD = math.radians(75)
+#: most waves, frequencies times wavenumbers, of one sensor
+MAX_WAVES = 2**26
+
+
+class HomogeneousGround(LinearOperator):
+    """The operator of a survey with the antenna on homogeneous ground; the range is (1, traces, frequencies).
+
+    Args:
+        survey: antenna, soil and frequencies.
+        section: pixels below the surface.
+        widest_rad: angle from the vertical up to which echoes are modelled in full, between 0 and pi / 2.
+        dtype: complex64 or complex128.
+
+    Raises:
+        ValueError: the antenna is above the ground, a frequency is zero, the angle is not below pi / 2, or line and depth ask for
+            too many wavenumbers.
+    """
+
+    antenna_x_m: Tensor
+    permittivity: Tensor
+    start_hz: Tensor
+    step_hz: Tensor
+    transmitted: Tensor
+    angles: Tensor
+    points: Tensor
+    gains: Tensor
+    falls: Tensor
+    kept: Tensor
+    toeplitz: Tensor
+
+    def __init__(
+        self,
+        survey: GroundSurvey,
+        section: Section,
+        *,
+        widest_rad: float = WIDEST_RAD,
+        dtype: torch.dtype = torch.complex64,
+    ) -> None:
+        traces, frequencies = survey.antenna_x_m.shape[1], survey.spectrum.shape[1]
+        super().__init__((1, *section.grid.shape), (1, traces, frequencies))
+        if bool((survey.height_m != 0).any()) or not bool((survey.start_hz > 0).all()):
+            raise ValueError(
+                f"the antenna must lie on the ground and send frequencies above zero, got heights {survey.height_m.tolist()} m "
+                f"and first frequencies {survey.start_hz.tolist()} Hz; use GroundPenetratingRadar for an antenna above ground"
+            )
+        if not 0 < widest_rad < math.pi / 2:
+            raise ValueError(f"widest_rad must lie between 0 and pi / 2, got {widest_rad:g}")
+        self._dtype, self.section, self.widest_rad = dtype, section, widest_rad
+        device = survey.antenna_x_m.device
+        for name in ("antenna_x_m", "permittivity", "start_hz", "step_hz"):
+            self.register_buffer(name, getattr(survey, name).double())
+        self.register_buffer("transmitted", survey.spectrum.to(torch.complex128))
+        steps = torch.arange(frequencies, dtype=torch.float64, device=device)
+        hz = self.start_hz[:, None] + steps * self.step_hz[:, None]
+        k = 2 * math.pi * hz * self.permittivity.sqrt()[:, None] / SPEED_OF_LIGHT_M_S
+        spacing = 2 * math.pi / self._period_m()
+        limit = _end(widest_rad) * 2 * k.amax(1)
+        count = float((limit / spacing).amax())
+        if not 2 * count * frequencies <= MAX_WAVES:
+            raise ValueError(f"{2 * count:.3g} wavenumbers at {frequencies} frequencies are too many: {MAX_WAVES} in all at most")
+        half = math.ceil(count) + 1
+        modes = torch.arange(-half, half, dtype=torch.float64, device=device)
+        self.register_buffer("angles", wrap(spacing[:, None] * self.antenna_x_m).to(dtype.to_real()))
+        points, gains, ratio = self._wavenumbers(k, spacing[:, None, None] * modes, spacing)
+        self.register_buffer("kept", torch.nonzero((gains != 0).flatten(1).any(0))[None, :, 0])
+        at = self.kept[0]
+        self.register_buffer("points", points.flatten(2)[..., at].to(dtype.to_real()))
+        self.register_buffer("gains", gains.flatten(1)[:, at].to(dtype))
+        self.register_buffer("falls", (gains * ratio).flatten(1)[:, at].to(dtype))
+        self.modes = 2 * half
+        exact = wrap(spacing[:, None] * self.antenna_x_m)
+        ones = torch.ones(traces, dtype=torch.complex128, device=device)
+        kernels = torch.stack([points_to_modes(ones, angle, 2 * self.modes) for angle in exact])
+        self.register_buffer("toeplitz", torch.fft.fft(torch.fft.ifftshift(kernels, dim=-1)).to(dtype))
+
+    def _period_m(self) -> Tensor:
+        """Return L, (B,): the line repeats at a distance from which the deepest pixel is seen at angles that have faded out."""
+        x = self.section.grid.axes_m()[1].to(self.antenna_x_m.device)
+        reach = torch.maximum(self.antenna_x_m.amax(1) - x[0], x[-1] - self.antenna_x_m.amin(1))
+        end = _end(self.widest_rad)
+        return reach + float(self.section.depths_m()[0]) * end / math.sqrt(1 - end**2)
+
+    def _wavenumbers(self, k: Tensor, q: Tensor, spacing: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the points (B, 2, F, Q), the gains (B, F, Q) and the second order i b, of k (B, F) and q (B, 1, Q)."""
+        (dy, dx), depth = self.section.grid.spacing_m, self.section.depths_m()
+        sine = q.abs() / (2 * k[..., None])
+        start = math.sin(self.widest_rad)
+        fade = ((sine - start) / (_end(self.widest_rad) - start)).clamp(0, 1)
+        fade = torch.where(sine < _end(self.widest_rad), torch.cos(fade * math.pi / 2).square(), 0.0)
+        p = 2 * k[..., None] * (1 - sine.clamp_max(_end(self.widest_rad)).square()).sqrt()
+        height = self.section.grid.shape[0]
+        middle = float(depth[height // 2])
+        gain = fade * (math.pi * p / 2).sqrt() / (16 * math.pi**2 * k[..., None]) * spacing[:, None, None] / (2 * math.pi)
+        turned = torch.polar(gain, wrap(-math.pi / 4 - p * middle)) * self.transmitted[..., None]
+        points = torch.stack([wrap(p * dy), wrap(-q * dx).expand_as(p)], 1)
+        return points, turned, 1j * (p / (4 * k[..., None].square()) - 3 / (8 * p))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype given at construction."""
+        return self._dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the samples, (..., B, 1, traces, frequencies)."""
+        sensors = self.sensor_indices(x.shape[-4])
+        parts = [self._heard(self._waves(x[..., b, 0, :, :], sensor), sensor) for b, sensor in enumerate(sensors)]
+        return torch.stack(parts, -3).unsqueeze(-3)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return the backprojection (Stolt migration with conjugate weights), (..., B, 1, H, W)."""
+        sensors = self.sensor_indices(y.shape[-4])
+        parts = []
+        for b, sensor in enumerate(sensors):
+            waves = points_to_modes(y[..., b, 0, :, :].mT, self._of(self.angles, sensor), self.modes)
+            parts.append(self._image(waves, sensor))
+        return torch.stack(parts, -3).unsqueeze(-3)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return A^H A x: the sum over traces is a Toeplitz product in q."""
+        sensors = self.sensor_indices(x.shape[-4])
+        parts = []
+        for b, sensor in enumerate(sensors):
+            waves = torch.fft.fft(self._waves(x[..., b, 0, :, :], sensor), 2 * self.modes)
+            waves = torch.fft.ifft(self._of(self.toeplitz, sensor) * waves)[..., : self.modes]
+            parts.append(self._image(waves, sensor))
+        return torch.stack(parts, -3).unsqueeze(-3)
+
+    def _heard(self, waves: Tensor, sensor: int) -> Tensor:
+        """Return the samples (..., A, F) of the waves (..., F, Q)."""
+        return modes_to_points(waves, self._of(self.angles, sensor)).mT
+
+    def _waves(self, image: Tensor, sensor: int) -> Tensor:
+        """Return the waves (..., F, Q) of an image (..., H, W)."""
+        values = image_to_samples(self._by_depth() * image[..., None, :, :], self._of(self.points, sensor))
+        values = self._of(self.gains, sensor) * values[..., 0, :] + self._of(self.falls, sensor) * values[..., 1, :]
+        count = self.range_shape[2] * self.modes
+        full = torch.zeros(*values.shape[:-1], count, dtype=values.dtype, device=values.device)
+        return full.index_copy(-1, self.kept[0], values).unflatten(-1, (self.range_shape[2], self.modes))
+
+    def _image(self, waves: Tensor, sensor: int) -> Tensor:
+        """Return the image (..., H, W) of waves (..., F, Q), adjoint of :meth:`_waves`."""
+        kept = waves.flatten(-2)[..., self.kept[0]]
+        both = torch.stack([self._of(g, sensor).conj() * kept for g in (self.gains, self.falls)], -2)
+        images = samples_to_image(both, self._of(self.points, sensor), self.section.grid.shape)
+        return (self._by_depth() * images).sum(-3)
+
+    def _by_depth(self) -> Tensor:
+        """Return z^(-3/2) and z^(-5/2) as images, (2, H, 1)."""
+        depth = self.section.depths_m().to(self.device)[:, None]
+        return torch.stack([depth.pow(-1.5), depth.pow(-2.5)]).to(self.dtype.to_real())
+
+    def _of(self, buffer: Tensor, sensor: int) -> Tensor:
+        return buffer[sensor % buffer.shape[0]]
+
+
+def _end(widest_rad: float) -> float:
+    """Return the sine of the angle at which echoes have faded out."""
+    return (1 + math.sin(widest_rad)) / 2

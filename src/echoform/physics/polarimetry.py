@@ -1,0 +1,45 @@
+"""Polarimetric radar: the channels of the image are the elements of the scattering matrix, mixed by the antennas' crosstalk.
+
+    O = R S T,    S = [S_hh S_hv; S_vh S_vv] (first index received, second transmitted)
+
+Written row by row, vec(O) = (R (x) T^T) vec(S), channels in the order HH, HV, VH, VV. Each channel is measured by its own
+operator (:mod:`echoform.physics.channelwise`); the mixing comes after them.
+
+Source: van Zyl (1990), IEEE Trans. Geosci. Remote Sens. 28(3), equation 3 (the distortion model).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from echoform.physics.axis_matrix import AxisMatrix
+from echoform.physics.operator import ComposedOperator, LinearOperator
+
+
+def distortion_matrix(receive: Tensor, transmit: Tensor) -> Tensor:
+    """Return R (x) T^T, (B, 4, 4), which mixes HH, HV, VH, VV.
+
+    Args:
+        receive: R, (B, 2, 2), complex: channel imbalance on the diagonal, crosstalk off it.
+        transmit: T, (B, 2, 2), complex.
+    """
+    return torch.einsum("bij,blk->bikjl", receive, transmit).reshape(-1, 4, 4)
+
+
+def apply_crosstalk(operator: LinearOperator, matrix: Tensor) -> ComposedOperator:
+    """Return the sensor whose channels are mixed, y_m = sum_n M[m, n] (A x)_n.
+
+    Args:
+        operator: A; the first axis of its samples holds n channels, each of the same number of entries.
+        matrix: M, (B or 1, m, n), complex.
+
+    Raises:
+        ValueError: the samples cannot be divided into n channels.
+    """
+    first = operator.range_shape[0]
+    if matrix.ndim != 3 or first % matrix.shape[2]:
+        raise ValueError(f"a matrix {tuple(matrix.shape)} cannot mix the channels of samples {operator.range_shape}")
+    each = torch.eye(first // matrix.shape[2], dtype=operator.dtype, device=operator.device)
+    mixing = torch.stack([torch.kron(m, each) for m in matrix.to(operator.device, operator.dtype)])
+    return AxisMatrix(mixing, operator.range_shape, 0) @ operator

@@ -1,0 +1,87 @@
+"""Stripmap SAR by omega-K: exact over the whole swath (:mod:`echoform.physics.stripmap` has geometry and signs).
+
+    Y(k_y, f) = H(k_y, f) sum_x X(k_y, x) exp(-i (k_x - k_xc) x),    k_x = sqrt(K^2 - k_y^2)
+
+X is the image's transform along the track and H the response at the scene centre. The Stolt map is a one-dimensional
+non-uniform sum for each azimuth wavenumber, type 2 in the forward operator and type 1 in its adjoint, at the accuracy of
+:mod:`echoform.linalg.nufft`.
+
+With azimuth transforms as long as the pulses and no pulse missing, A^H A is block-diagonal in k_y and Toeplitz in range, and is
+applied with FFTs alone; any other mask stands between the azimuth transforms, couples all k_y, and A^H A is adjoint(forward).
+The coarse version is Galerkin, A U_s.
+
+Source: Cafforio, Prati and Rocca (1991), IEEE Trans. Aerosp. Electron. Syst. 27(2).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.nufft import wrap
+from echoform.linalg.nufft_rows import points_to_rows, rows_to_points
+from echoform.physics.stripmap import StripmapOperator
+from echoform.scene.stripmap import StripmapCollection
+
+
+class StripmapOmegaK(StripmapOperator):
+    """The omega-K operator; arguments as :class:`StripmapOperator`. Gradients reach the image."""
+
+    points: Tensor
+    toeplitz: Tensor | None
+
+    def __init__(
+        self,
+        collection: StripmapCollection,
+        shape: tuple[int, int],
+        *,
+        range_spacing_m: float,
+        frequencies: int,
+        azimuth_length: int | None = None,
+        dtype: torch.dtype = torch.complex64,
+    ) -> None:
+        super().__init__(
+            collection,
+            shape,
+            range_spacing_m=range_spacing_m,
+            frequencies=frequencies,
+            azimuth_length=azimuth_length,
+            dtype=dtype,
+        )
+        sensors = range(self.batch)
+        self.register_buffer("points", torch.stack([self._angles(s) for s in sensors]).to(dtype.to_real()))
+        block_diagonal = self.azimuth_length == collection.pulses and bool((self.kept == 1).all())
+        spectra = torch.stack([self._toeplitz(s) for s in sensors]).to(dtype.to_real()) if block_diagonal else None
+        self.register_buffer("toeplitz", spectra)
+
+    def _angles(self, sensor: int) -> Tensor:
+        _, k_xc = self.centre_wavenumbers(sensor)
+        return wrap((k_xc - self.range_wavenumber(sensor)) * self.range_spacing_m)
+
+    def _toeplitz(self, sensor: int) -> Tensor:
+        """Return the eigenvalues, (M, 2 W), of each k_y's Toeplitz matrix put on a circle, float64."""
+        width = self.domain_shape[2]
+        power = self._transfer(sensor).abs().square()
+        lags = points_to_rows(power.to(torch.complex128), self._angles(sensor), 2 * width)
+        lags[:, 0] = 0  # lag -W joins no pair of pixels and has no partner
+        return torch.fft.fft(torch.fft.ifftshift(lags, dim=-1)).real
+
+    def to_frequencies(self, ranges: Tensor, sensor: int) -> Tensor:
+        """Return the sums at the Stolt angles, (..., M, F)."""
+        return rows_to_points(ranges, self.points[sensor])
+
+    def to_ranges(self, spectrum: Tensor, sensor: int) -> Tensor:
+        """Return the adjoint sums, (..., M, W)."""
+        return points_to_rows(spectrum, self.points[sensor], self.domain_shape[2])
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return A^H A x: by FFTs when no pulse is missing from a period, else adjoint(forward)."""
+        if self.toeplitz is None:
+            return self.adjoint(self.forward(x))
+        width, images = self.domain_shape[2], []
+        for b, sensor in enumerate(self.sensor_indices(x.shape[-4])):
+            padded = torch.fft.fft(self.to_doppler(x[..., b, 0, :, :], sensor), n=2 * width)
+            images.append(
+                self.from_doppler(torch.fft.ifft(self.toeplitz[sensor] * padded)[..., :width], sensor)
+            )
+        return torch.stack(images, -3).unsqueeze(-3)
