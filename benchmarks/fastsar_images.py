@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import fastsar
+import fastsar  # pyright: ignore[reportMissingImports]
 import numpy as np
 
 

@@ -9,8 +9,9 @@
        semblance(x, t; eps) = |sum_u s(x + u, T)|^2 / (N sum_u |s(x + u, T)|^2),    T = sqrt(t^2 + (2 u / v)^2),  |u| <= 1.2 m,
 
    averaged over 1 ns; listed are the places where it exceeds that of the smallest and of the largest permittivity most. Then the
-   clearest one is focused: intensity of the migrated image's largest pixel in a box of +-0.3 m and +-1.5 ns about it, over the mean
-   of a window of +-1.5 m and 14 to 28 ns, against permittivity and beside the same in the unmigrated traces. Writes docs/gpr.png.
+   clearest one is focused: intensity of the migrated image's largest pixel in a box of +-0.3 m and +-1.5 ns about it, over the
+   mean of a window of +-1.5 m and 14 to 28 ns, against permittivity and beside the same in the
+   unmigrated traces. Writes docs/gpr.png.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
+from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
 from echoform.measure.dzt import LineProcessing, read_dzt
@@ -91,13 +93,12 @@ def speed() -> list[dict[str, float]]:
         taken = survey(side, 64)
         exact, fast = GroundPenetratingRadar(taken, section), HomogeneousGround(taken, section)
         x = noise((1, 1, side, side), torch.complex64)
-        fast(x), exact(x)
         row: dict[str, float] = {"side": side}
         for name, operator, repeats in (("exact", exact, 1 if side > 128 else 3), ("fast", fast, 7)):
             y = operator(x)
-            row[f"{name}_forward_s"] = seconds(lambda o=operator: o(x), repeats=repeats)
+            row[f"{name}_forward_s"] = seconds(lambda o=operator, x=x: o(x), repeats=repeats)
             row[f"{name}_adjoint_s"] = seconds(lambda o=operator, y=y: o.adjoint(y), repeats=repeats)
-            row[f"{name}_normal_s"] = seconds(lambda o=operator: o.normal(x), repeats=repeats)
+            row[f"{name}_normal_s"] = seconds(lambda o=operator, x=x: o.normal(x), repeats=repeats)
         row["ratio_normal"] = row["exact_normal_s"] / row["fast_normal_s"]
         row["normal_over_two_passes"] = row["fast_normal_s"] / (row["fast_forward_s"] + row["fast_adjoint_s"])
         CONSOLE.print({k: float(f"{v:.3g}") for k, v in row.items()})
@@ -115,7 +116,9 @@ def envelopes(measurement: Measurement, time_ns: Tensor) -> Tensor:
     return torch.exp(2e-9j * math.pi * time_ns[:, None] * hz).to(samples.dtype) @ samples.mT
 
 
-def semblance(traces: np.ndarray, step_ns: float, permittivity: float, time_ns: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def semblance(
+    traces: np.ndarray, step_ns: float, permittivity: float, time_ns: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
     """See the module's text; (times, columns)."""
     speed_m_ns = SPEED_OF_LIGHT_M_S * 1e-9 / math.sqrt(permittivity)
     coherent, power = np.zeros((len(time_ns), len(columns)), complex), np.zeros((len(time_ns), len(columns)))
@@ -127,8 +130,7 @@ def semblance(traces: np.ndarray, step_ns: float, permittivity: float, time_ns: 
         share = (at - low)[:, None]
         values = inside * ((1 - share) * traces[low][:, columns + u] + share * traces[low + 1][:, columns + u])
         coherent, power = coherent + values, power + np.abs(values) ** 2
-    blur = np.ones(5) / 5  # 1 ns
-    smooth = [np.apply_along_axis(np.convolve, 0, part, blur, "same") for part in (np.abs(coherent) ** 2, power)]
+    smooth = [uniform_filter1d(part, 5, axis=0, mode="constant") for part in (np.abs(coherent) ** 2, power)]  # 1 ns
     return smooth[0] / (len(offsets) * smooth[1] + 1e-12 * smooth[1].max())
 
 
@@ -232,6 +234,7 @@ def picture(trace: int, permittivity: float) -> None:
     extent, level = (-half, half, float(time_ns[0]), float(time_ns[-1])), float(np.quantile(np.abs(waves), 0.98))
     axes[0].imshow(waves, origin="lower", aspect="auto", cmap="gray", extent=extent, vmin=-level, vmax=level)
     axes[0].set(title="traces, background removed, gain t", xlabel="along the line (m)", ylabel="two-way time (ns)")
+    shown = None
     for axis, eps in zip(axes[1:], (permittivity, 9.0), strict=True):
         image, depth, times = migrated(eps, trace)
         kept = (times > 12) & (times < 30)
@@ -247,6 +250,7 @@ def picture(trace: int, permittivity: float) -> None:
             vmax=0,
         )
         axis.set(title=f"migrated, eps_r = {eps:g}", xlabel="along the line (m)", ylabel="depth (m)")
+    assert shown is not None
     figure.colorbar(shown, ax=axes, label="dB")
     figure.savefig(ROOT / "docs" / "gpr.png", dpi=100)
 

@@ -23,7 +23,7 @@ from echoform.physics.masking import SampleMask
 from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import near_range_array
 from echoform.physics.nonuniform_fourier import NonuniformFourier
-from echoform.physics.operator import LinearOperator, stack
+from echoform.physics.operator import LinearOperator
 from echoform.physics.polarimetry import apply_crosstalk
 from echoform.physics.range_angle_doppler import mimo_radar, range_doppler
 from echoform.physics.range_chirp import raw_stripmap
@@ -31,6 +31,7 @@ from echoform.physics.sample_errors import apply_channel_gain, apply_image_gain,
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
+from echoform.physics.stacked import stack
 from echoform.physics.stripmap import StripmapOperator
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler

@@ -25,7 +25,7 @@ from echoform.measure.splitting import drop_pulses
 from echoform.nets.weights import available
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.noise import GaussianNoise
-from echoform.physics.operator import stack
+from echoform.physics.stacked import stack
 
 CLASSICAL = [name for name in METHODS if name != "ram"]
 NEEDS_WEIGHTS = pytest.mark.skipif(WEIGHTS not in available(), reason=f"the weights {WEIGHTS} are not shipped yet")

@@ -21,12 +21,13 @@ from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.nonuniform_fourier import NonuniformFourier
-from echoform.physics.operator import GalerkinOperator, LinearOperator, ScaledOperator, stack
+from echoform.physics.operator import GalerkinOperator, LinearOperator, ScaledOperator
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
+from echoform.physics.stacked import stack
 from echoform.physics.stripmap import StripmapOperator
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
@@ -176,9 +177,7 @@ def stripmap(
     kept[0, 5] = 1.0 if azimuth_length else 0.0
     centroid, antenna = torch.tensor(centroids_hz, dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
     collection = StripmapCollection(*values, centroid, antenna, kept)
-    return form(
-        collection, SHAPE[1:], range_spacing_m=0.7, frequencies=20, azimuth_length=azimuth_length, dtype=dtype
-    )
+    return form(collection, SHAPE[1:], range_spacing_m=0.7, frequencies=20, azimuth_length=azimuth_length, dtype=dtype)
 
 
 def raw_echoes(dtype: torch.dtype) -> LinearOperator:

@@ -264,7 +264,9 @@ def poke(path: Path, edit) -> None:
     xml = lxml.etree.tostring(root)
     # the XML may grow into the padding and the blocks after it: move it to the end of the file
     head, _, _ = content.partition(b"\f\n")
-    head = head.replace(f"XML_BLOCK_BYTE_OFFSET := {start}".encode(), f"XML_BLOCK_BYTE_OFFSET := {len(content)}".encode())
+    head = head.replace(
+        f"XML_BLOCK_BYTE_OFFSET := {start}".encode(), f"XML_BLOCK_BYTE_OFFSET := {len(content)}".encode()
+    )
     head = head.replace(f"XML_BLOCK_SIZE := {length}".encode(), f"XML_BLOCK_SIZE := {len(xml)}".encode())
     assert len(head) + 2 <= start
     path.write_bytes(head + b"\f\n" + content[len(head) + 2 :] + xml)
@@ -311,7 +313,9 @@ def test_vectors_that_cannot_be(tmp_path, name, value, message) -> None:
 
 def test_signal_that_cannot_be(tmp_path) -> None:
     for value in (0.0, np.nan):
-        path = changed(written(tmp_path / "m.cphd"), lambda root: None, signal=lambda data, v=value: data * np.complex64(v))
+        path = changed(
+            written(tmp_path / "m.cphd"), lambda root: None, signal=lambda data, v=value: data * np.complex64(v)
+        )
         assert "not finite or nothing but zeros" in refused(path)
 
     def silence(parameters: np.ndarray) -> None:

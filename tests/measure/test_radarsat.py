@@ -1,5 +1,7 @@
 """The RADARSAT-1 reader: made-up echoes in closed form, focus on a block of a real scene, one clear line for damage."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,15 @@ FOLDER = Path(__file__).parents[3] / "shared" / "data" / "sar_raw_radarsat1"
 FILES = sorted(FOLDER.glob("*data1.mat"))
 real_file = pytest.mark.skipif(not FILES, reason=f"the RADARSAT-1 files are not at {FOLDER}; they cannot be shipped")
 
-PARAMETERS = {"f0": 5.3e9, "PRF": 1256.98, "Fr": 32317000, "Kr": 1.5e13, "Tr": 2e-6, "R0": 988647.462, "first_rg_cell": 101}
+PARAMETERS = {
+    "f0": 5.3e9,
+    "PRF": 1256.98,
+    "Fr": 32317000,
+    "Kr": 1.5e13,
+    "Tr": 2e-6,
+    "R0": 988647.462,
+    "first_rg_cell": 101,
+}
 #: beam of the made-up scene
 CENTROID_HZ = -7000.0
 PULSES, CELLS = 96, 128
@@ -48,14 +58,14 @@ def squint_tangent() -> float:
     return sine / np.sqrt(1 - sine**2)
 
 
-def write_scene(
-    folder: Path, data: np.ndarray | None = None, *, name: str = "sceneAdata1.mat", **changes: object
-) -> Path:
+def write_scene(folder: Path, data: object = None, changes: Mapping[str, object] | None = None) -> Path:
     range_m = 988647.462 + 130 * 4.638
     values = echo_of(range_m * squint_tangent(), range_m, PARAMETERS) if data is None else data
-    savemat(folder / name, {"data": values}, do_compression=True)
-    savemat(folder / "sceneA_run_params.mat", {k: v for k, v in (PARAMETERS | changes).items() if v is not None})
-    return folder / name
+    savemat(folder / "sceneAdata1.mat", {"data": values}, do_compression=True)
+    savemat(
+        folder / "sceneA_run_params.mat", {k: v for k, v in (PARAMETERS | dict(changes or {})).items() if v is not None}
+    )
+    return folder / "sceneAdata1.mat"
 
 
 def factor(m: Measurement) -> ComposedOperator:
@@ -72,8 +82,6 @@ def test_a_scatterer_stands_where_it_was_put(tmp_path, row, column) -> None:
     raw = read_raw(write_scene(tmp_path, echo_of(along_m, range_m, PARAMETERS)))
     assert raw.samples.dtype == torch.complex64
     # The scene centre follows from the centroid, estimated anew in each scene: hold it for this one.
-    from dataclasses import replace
-
     held = float(probe.doppler_centroid_hz[0])
     m = measurement_from(replace(raw, doppler_centroid_hz=held))
     assert m.metadata.grid is not None
@@ -96,14 +104,16 @@ def test_noise_is_found_beyond_the_chirp(tmp_path) -> None:
     generator = torch.Generator().manual_seed(2)
     noise = 0.7 * torch.randn(300, 2048, dtype=torch.complex128, generator=generator)
     band = torch.fft.fftfreq(2048, dtype=torch.float64).abs() < 0.46
-    clutter = torch.fft.ifft(3 * torch.fft.fft(torch.randn(300, 2048, dtype=torch.complex128, generator=generator)) * band)
+    clutter = torch.fft.ifft(
+        3 * torch.fft.fft(torch.randn(300, 2048, dtype=torch.complex128, generator=generator)) * band
+    )
     raw = read_raw(write_scene(tmp_path, (noise + clutter).numpy()))
     # 1.5e13 Hz/s in 2 us: 30 MHz of 32.3 MHz
     assert raw.sigma == pytest.approx(0.7, rel=0.02)
     part = measurement_from(raw.block(slice(0, 32), slice(0, 128)))
     assert float(part.noise.sigma) == pytest.approx(raw.sigma)
     assert "from the band beyond the chirp" in part.metadata.notes["noise"]
-    unknown = measurement_from(read_raw(write_scene(tmp_path, Kr=2e13)))
+    unknown = measurement_from(read_raw(write_scene(tmp_path, changes={"Kr": 2e13})))
     assert float(unknown.noise.sigma) == 0
     assert "unknown" in unknown.metadata.notes["noise"]
 
@@ -163,9 +173,11 @@ def test_run_parameters_are_needed_beside_it(tmp_path) -> None:
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_each_parameter_is_needed_and_checked(tmp_path, name) -> None:
     for value in (None, "text", np.ones(3), 1 + 2j):
-        assert f"variable '{name}' that is no single real number" in refused(write_scene(tmp_path, **{name: value}))
+        assert f"variable '{name}' that is no single real number" in refused(
+            write_scene(tmp_path, changes={name: value})
+        )
     for value in (0.0, np.nan, np.inf, 1e30):
-        assert f"{name} = " in refused(write_scene(tmp_path, **{name: value}))
+        assert f"{name} = " in refused(write_scene(tmp_path, changes={name: value}))
 
 
 @pytest.mark.parametrize(
@@ -187,9 +199,10 @@ def test_data_that_cannot_be(tmp_path, data, message) -> None:
 
 
 def test_a_collection_that_cannot_be_imaged(tmp_path) -> None:
-    assert "azimuth bins" in refused(write_scene(tmp_path, PRF=99000.0))
-    assert "reach the path" in refused(write_scene(tmp_path, R0=1000.0, Fr=2e5, Tr=1e-4, first_rg_cell=1))
-    assert "exceeds 2 v / lambda" in refused(write_scene(tmp_path, f0=1.1e8))
+    assert "azimuth bins" in refused(write_scene(tmp_path, changes={"PRF": 99000.0}))
+    near = {"R0": 1000.0, "Fr": 2e5, "Tr": 1e-4, "first_rg_cell": 1}
+    assert "reach the path" in refused(write_scene(tmp_path, changes=near))
+    assert "exceeds 2 v / lambda" in refused(write_scene(tmp_path, changes={"f0": 1.1e8}))
 
 
 def test_truncated_anywhere(tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import measure_cases
 import numpy as np
@@ -34,6 +35,10 @@ def image_of(facts: Metadata) -> torch.Tensor:
 def read_back(path: Path) -> tuple[np.ndarray, sksicd.NitfMetadata]:
     with path.open("rb") as stream, sksicd.NitfReader(stream) as reader:
         return reader.read_image(), reader.metadata
+
+
+def grid_of(parts: sksicd.NitfMetadata) -> dict[str, Any]:
+    return sksicd.ElementWrapper(parts.xmltree.getroot()).to_dict()["Grid"]
 
 
 @pytest.mark.parametrize("azimuth_deg", AZIMUTHS)
@@ -83,9 +88,9 @@ def test_spectrum_stands_where_the_metadata_say(tmp_path, azimuth_deg) -> None:
     write_sicd(image, path, metadata=replace(facts, grid=grid), method="test")
     pixels, parts = read_back(path)
     power = np.abs(np.fft.fft2(pixels)) ** 2
-    root = sksicd.ElementWrapper(parts.xmltree.getroot())
+    grid_facts = grid_of(parts)
     for axis, name in enumerate(("Row", "Col")):
-        part = root["Grid"][name]
+        part = grid_facts[name]
         assert part["Sgn"] == -1
         frequency = np.fft.fftfreq(pixels.shape[axis], part["SS"])
         profile = power.sum(1 - axis)
@@ -111,7 +116,7 @@ def test_point_keeps_its_carrier_phase(tmp_path) -> None:
     pixels, parts = read_back(path)
     where = np.unravel_index(np.abs(pixels).argmax(), pixels.shape)
     xrow, ycol = sksicd.rowcol_to_xrowycol(parts.xmltree, np.array([where], dtype=float))[0]
-    grid = sksicd.ElementWrapper(parts.xmltree.getroot())["Grid"]
+    grid = grid_of(parts)
     expected = np.exp(-2j * np.pi * (grid["Row"]["KCtr"] * xrow + grid["Col"]["KCtr"] * ycol))
     assert abs(pixels[where] / abs(pixels[where]) - expected) < 1e-3
     assert grid["Row"]["KCtr"] > 0

@@ -26,7 +26,7 @@ def airborne(seeds: Sequence[int], pulses: int, *, missing: bool) -> StripmapCol
     step = wide(*seeds)
     kept = torch.ones(len(seeds), pulses, dtype=torch.float64)
     for row, seed in enumerate(seeds if missing else ()):
-        kept[row, seed :: 4] = 0
+        kept[row, seed::4] = 0
     return StripmapCollection(
         100 + 2 * step,
         wide(1e10),
@@ -69,9 +69,7 @@ def range_doppler(shape: tuple[int, int], seeds: Sequence[int], dtype: torch.dty
 def chirp(shape: tuple[int, int], seeds: Sequence[int], dtype: torch.dtype) -> RangeChirp:
     pulse = torch.stack([randn((min(shape[1], 5),), seed) for seed in seeds])
     start, rate = 1e-7 * wide(*seeds), 1e7 * wide(*seeds)
-    return RangeChirp(
-        pulse, start, rate, pulses=shape[0], frequencies=shape[1], samples=min(shape[1], 9), dtype=dtype
-    )
+    return RangeChirp(pulse, start, rate, pulses=shape[0], frequencies=shape[1], samples=min(shape[1], 9), dtype=dtype)
 
 
 def raw(shape: tuple[int, int], seeds: Sequence[int], dtype: torch.dtype) -> LinearOperator:

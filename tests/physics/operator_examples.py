@@ -27,10 +27,10 @@ from echoform.physics.operator import (
     GalerkinOperator,
     LinearOperator,
     ScaledOperator,
-    StackedOperator,
 )
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
+from echoform.physics.stacked import StackedOperator
 from echoform.scene.collection import SpotlightCollection
 from echoform.scene.grid import Grid
 
@@ -99,7 +99,7 @@ def gain(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> ScalarOperator:
 
 
 def crop(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> CropOperator:
-    return CropOperator((2, *shape), (2, shape[0] - 1, shape[1] - 2), dtype=dtype)
+    return CropOperator((2, *shape), (2, shape[0] - 1, shape[1] - 2), origin=(1, 0), dtype=dtype)
 
 
 def sample_mask(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> SampleMask:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from echoform.physics.stripmap import StripmapOperator
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.stripmap import PARAMETERS, StripmapCollection
 
-Targets = list[tuple[tuple[int, int], complex]]
+Targets = Sequence[tuple[tuple[int, int], complex]]
 
 
 def airborne(*, centroid_hz: float, antenna_m: float = 1.0, pulses: int = 512) -> StripmapCollection:
@@ -25,7 +25,7 @@ def airborne(*, centroid_hz: float, antenna_m: float = 1.0, pulses: int = 512) -
 def image_of(targets: Targets, operator: StripmapOperator) -> torch.Tensor:
     image = torch.zeros(1, *operator.domain_shape, dtype=operator.dtype)
     for (row, column), value in targets:
-        image[0, 0, row, column] = value
+        image[0, 0, row, column] = torch.tensor(value, dtype=operator.dtype)
     return image
 
 

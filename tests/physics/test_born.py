@@ -9,9 +9,10 @@ import examples_born
 import numpy as np
 import pytest
 import torch
-from scipy.special import h2vp, hankel2, jv, jvp
+from scipy.special import hankel2
 
 from contracts import SEEDS, check_dot, check_gradients, check_leading_axes, check_normal, dense, distance, randn
+from cylinder import DOUBLE, angles, disc, exact_cylinder, real, ring_rig
 from echoform.linalg.resample import upsample
 from echoform.physics import born_products
 from echoform.physics.born import BornScattering
@@ -22,22 +23,6 @@ from echoform.scene.cells import cells_of, volume_of
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig, all_pairs, ring_m
-
-DOUBLE = torch.complex128
-
-
-def real(*values: float) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def angles(count: int, start: float = 0.0) -> torch.Tensor:
-    return start + 2 * math.pi * torch.arange(count, dtype=torch.float64) / count
-
-
-def ring_rig(frequency_hz: torch.Tensor, *, antennas: int = 24, radius_m: float = 1.0) -> MultistaticRig:
-    return all_pairs(
-        ring_m(radius_m, angles(antennas))[None], ring_m(radius_m, angles(antennas, 0.1))[None], frequency_hz[None]
-    )
 
 
 def test_hankel_is_scipys_for_real_and_complex_arguments() -> None:
@@ -121,29 +106,12 @@ def test_a_scatterer_peaks_at_its_place(x_m: float, y_m: float) -> None:
     assert abs(float(image[grid.nearest(x_m, y_m)].angle())) < 1e-6
 
 
-def exact_cylinder(k: float, radius_m: float, eps: float, rig: MultistaticRig) -> np.ndarray:
-    """The TM field scattered by a dielectric cylinder at the centre, lit by unit line sources; Harrington (1961), 5-9."""
-    n, inside = np.arange(-15, 16), k * np.sqrt(eps)
-    a = k * radius_m, inside * radius_m
-    top = k * jvp(n, a[0]) * jv(n, a[1]) - inside * jv(n, a[0]) * jvp(n, a[1])
-    bottom = k * h2vp(n, a[0]) * jv(n, a[1]) - inside * hankel2(n, a[0]) * jvp(n, a[1])
-    receiver, transmitter = ((p[0, :, 0] + 1j * p[0, :, 1]).numpy() for p in (rig.receiver_m, rig.transmitter_m))
-    turn = np.angle(receiver[:, None] / transmitter[None])
-    out, back = hankel2(n, k * np.abs(receiver)[:, None]), hankel2(n, k * np.abs(transmitter)[:, None])
-    return 0.25j * np.einsum("n,rn,tn,nrt->rt", top / bottom, out, back, np.exp(1j * n[:, None, None] * turn))
-
-
 def test_agrees_with_the_exact_series_of_a_weak_cylinder() -> None:
     """Amplitude, phase and sign of the whole model: contrast 0.01, k a = 0.5 and 1.5, with no free constant."""
     frequency, radius_m = real(0.5e9, 1.5e9), 0.0477
     rig, grid = ring_rig(frequency, antennas=12), Grid((96, 96), (0.00105, 0.00105))
-    fine = (torch.arange(8, dtype=torch.float64) - 3.5) / 8 * 0.00105
-    y, x = grid.axes_m()
-    rows, columns = (a[:, None] + fine for a in (y, x))
-    inside = (rows.reshape(-1, 1).square() + columns.reshape(1, -1).square() < radius_m**2).double()
-    share = inside.reshape(96, 8, 96, 8).mean((1, 3))
     operator = BornScattering(rig, cells_of(grid), radiator=Radiator.LINE, normal_memory_bytes=0, dtype=DOUBLE)
-    fields = operator(0.01 * share.to(DOUBLE)[None, None])[0, 0]
+    fields = operator(0.01 * disc(grid, radius_m).to(DOUBLE)[None, None])[0, 0]
     for f, hz in enumerate(frequency.tolist()):
         exact = torch.from_numpy(exact_cylinder(2 * np.pi * hz / SPEED_OF_LIGHT_M_S, radius_m, 1.01, rig))
         error = distance(fields[f], exact)
@@ -271,8 +239,8 @@ def peak_bytes(run: Callable[[], object]) -> int:
     with torch.no_grad(), torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         result = run()
     del result
-    results = profile.profiler.kineto_results
-    events = sorted((e.start_ns(), e.nbytes()) for e in results.events() if e.name() == "[memory]")
+    log = profile.profiler.kineto_results.events()  # pyright: ignore
+    events = sorted((e.start_ns(), e.nbytes()) for e in log if e.name() == "[memory]")  # pyright: ignore
     return int(np.cumsum([size for _, size in events]).max())
 
 

@@ -7,8 +7,9 @@ from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.masking import SampleMask, restrict
 from echoform.physics.nonuniform_fourier import NonuniformFourier
-from echoform.physics.operator import ComposedOperator, LinearOperator, stack
+from echoform.physics.operator import ComposedOperator, LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.stacked import stack
 from echoform.scene.collection import SpotlightCollection
 from echoform.scene.grid import Grid
 

@@ -9,7 +9,7 @@ from operator_examples import crop, gain, mask, plane_wave
 from contracts import SEEDS, TINY, data_for, dense, distance, image_for
 from echoform.physics.crop import padded_to_multiple
 from echoform.physics.identity import blind, identity
-from echoform.physics.operator import stack
+from echoform.physics.stacked import stack
 
 DOUBLE = torch.complex128
 

@@ -10,7 +10,7 @@ from test_spotlight import DOUBLE, arc
 from torch import Tensor
 
 from contracts import distance, randn
-from echoform.physics.aperture_tree import Blocks, Nodes
+from echoform.physics.aperture_tree import Blocks, Nodes, Tree
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
@@ -119,6 +119,7 @@ def test_the_work_per_pixel_grows_with_the_depth_only() -> None:
     for side in (64, 256):
         collection, grid = near((side, side), radius_m=3000.0)
         tree = FactorisedSpotlight(collection, grid).trees[0]
+        assert isinstance(tree, Tree)
         assert len(tree.levels) == math.log2(side / 16)
         blocks = len(tree.pulses.centres) * len(tree.frequencies.centres)
         assert tree.rows_m.numel() * tree.columns_m.numel() * blocks < 2 * side**2

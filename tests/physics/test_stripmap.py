@@ -39,7 +39,9 @@ def test_omega_k_equals_the_sum_over_point_targets(centroid_hz) -> None:
     assert error_db(operator(image_of(TARGETS, operator)), echoes_over_frequency(operator, TARGETS)) < -50
 
 
-@pytest.mark.parametrize(("centroid_hz", "omega_k_db", "truth_db"), [(0, -80, -50), (1500, -38, -38), (-2500, -30, -30)])
+@pytest.mark.parametrize(
+    ("centroid_hz", "omega_k_db", "truth_db"), [(0, -80, -50), (1500, -38, -38), (-2500, -30, -30)]
+)
 def test_range_doppler_errs_by_what_its_text_says(centroid_hz, omega_k_db, truth_db) -> None:
     """In 78 % of the sampled band, where the interpolator is flat; at squint the rest is secondary range compression."""
     collection = airborne(centroid_hz=float(centroid_hz))
@@ -158,7 +160,9 @@ def test_matched_filter_width_is_that_of_the_band() -> None:
     operator = RangeChirp(
         pulse, torch.zeros(1), torch.tensor([2e8]), pulses=1, frequencies=1024, samples=1024, dtype=torch.complex128
     )
-    echo = operator(torch.exp(-2j * math.pi * (torch.arange(1024) - 512) / 1024 * 300)[None, None, None].to(torch.complex128))
+    echo = operator(
+        torch.exp(-2j * math.pi * (torch.arange(1024) - 512) / 1024 * 300)[None, None, None].to(torch.complex128)
+    )
     compressed = torch.fft.ifft(torch.fft.ifftshift(operator.adjoint(echo)[0, 0, 0]))
     found = point_target_response(compressed[None].expand(3, -1), pixel=(1, 300))
     assert found.columns.width_px == pytest.approx(0.886 * 2e8 / 1.2e8, rel=0.02)

@@ -50,15 +50,18 @@ def _run(arguments: list[str]) -> int:
 
 def _carry_out(command: object, arguments: list[str]) -> None:
     from echoform.apps import commands
+    from echoform.apps.autofocus import autofocus
     from echoform.apps.convert import convert
     from echoform.apps.demo import demo
-    from echoform.apps.options import Compare, Convert, Demo, Info, Reconstruct
+    from echoform.apps.options import Autofocus, Compare, Convert, Demo, Info, Reconstruct
 
     match command:
         case Reconstruct():
             commands.reconstruct(command, arguments)
         case Compare():
             commands.compare(command, arguments)
+        case Autofocus():
+            autofocus(command, arguments)
         case Info():
             commands.info(command)
         case Convert():

@@ -26,6 +26,7 @@ from echoform.measure.measurement import Measurement
 from echoform.measure.reading import read
 from echoform.measure.splitting import drop_pulses
 from echoform.physics.noise import GaussianNoise
+from echoform.recon.discrepancy import expected_noise_energy
 from echoform.recon.noise_estimation import NoiseLevelUnknown, estimate_sigma
 from echoform.recon.reconstructor import Estimate
 from echoform.report.numbers import fixed
@@ -180,7 +181,7 @@ def _named_target(measurement: Measurement, target_m: tuple[float, float] | None
 def _warnings(measurement: Measurement) -> list[str]:
     found = []
     note = measurement.metadata.notes.get(NOISE_NOTE)
-    if bool((measurement.noise.sigma <= 0).any()):
+    if bool((expected_noise_energy(measurement) <= 0).any()):
         found.append(
             "The measurement states no noise level, so weights are chosen as if there were none and residuals are not "
             f"compared with noise: give --sigma{f' ({note})' if note else ''}."

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional
 
+from echoform.apps.calibrators import CALIBRATORS, DEFAULT_CALIBRATOR
 from echoform.apps.methods import COMPARED, DEFAULT_METHOD, METHODS
 
 if TYPE_CHECKING:
     MethodName = str
+    CalibratorName = str
 else:
     MethodName = tyro.extras.literal_type_from_choices(list(METHODS))
+    CalibratorName = tyro.extras.literal_type_from_choices(list(CALIBRATORS))
 
 OptionalNumber = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 OptionalPosition = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="X Y")]
@@ -122,6 +125,23 @@ class Demo(RunOptions):
     """Folder to write."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Autofocus:
+    """Estimate one phase for each pulse of a radar measurement and write the corrected measurement."""
+
+    file: InputFile
+    """Measurement file; `echoform info` says what it holds. Its samples are (channels, pulses, frequencies)."""
+
+    method: CalibratorName = DEFAULT_CALIBRATOR
+    """How to find the phases: from bright points, from the sharpest image, or by fitting a sparse image."""
+
+    dynamic_range_db: float = 50.0
+    """Depth of the pictures below their peak, decibels."""
+
+    out: OptionalFolder = None
+    """Folder to write; runs/<file>-autofocus-<method> when absent."""
+
+
 DESCRIPTION = """Forms images from the measurements of any known linear sensor, radar first.
 
 Examples:
@@ -129,13 +149,15 @@ Examples:
   echoform info data.h5
   echoform reconstruct data.h5 --method l1
   echoform compare data.h5 --keep-pulses 0.4 --seed 0
+  echoform autofocus data.h5 --method sharpness
   echoform convert data.mat --out data.cphd --place 39.8 -84.1 250
 
-Files read: echoform HDF5, AFRL Gotcha .mat, RADARSAT-1 raw echoes .mat, OpenRadar FMCW cubes .npy, Institut Fresnel .exp, EHT .csv.
+Files read: echoform HDF5, CPHD 1.x, spotlight phase history .npz (docs/npz.md), AFRL Gotcha .mat, RADARSAT-1 raw echoes .mat,
+OpenRadar FMCW frames .npy, Institut Fresnel .exp, MERIT breast .csv, GSSI .DZT, EHT .csv, BART .hdr/.cfl. Written: CPHD, SICD.
 Each run writes one folder: report.html (opens without a network), images, metrics.json and config.json.
 `echoform --version` prints the version; `echoform COMMAND --help` the options of a command."""
 
-Command = Reconstruct | Compare | Info | Convert | Demo
+Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo
 
 
 def parse(arguments: list[str]) -> Command:

@@ -2,12 +2,13 @@
 
     S[p, n] = sum_j x_j exp(i SGN 2 pi f_n dTOA_pj),     f_n = SC0 + n SCSS,     dTOA_pj = (D_p(r_j) - D_p(s_p)) / c,
 
-D_p(r) = |t_p - r| + |g_p - r| from transmitter t_p and receiver g_p, s_p the stabilisation reference point. Samples with SGN = +1 are
-conjugated; echoform's sign is -1. The local frame is East-North-Up on the ellipsoid's tangent plane about the reference vector's
-SRP; where the SRP moves, samples are moved to the common centre by exp(-i 2 pi f_n / c (D_p(s_p) - D_p(0))). A transmitter and a
-receiver that differ only by the motion between pulse and echo are replaced by their midpoint, where that is exact to 0.01 rad over
-the unambiguous range, and kept as a bistatic pair otherwise; frequencies must agree from pulse to pulse to 1/1000 of their step. Vectors with SIGNAL other than 1 and samples
-outside FX1 to FX2 are missing. Samples are scaled by AmpSF. The noise level is NoiseLevel/PNRef where stated (power per sample).
+D_p(r) = |t_p - r| + |g_p - r| from transmitter t_p and receiver g_p, s_p the stabilisation reference point. Samples with SGN
+= +1 are conjugated; echoform's sign is -1. The local frame is East-North-Up on the ellipsoid's tangent plane about the
+reference vector's SRP; where the SRP moves, samples are moved to the common centre by exp(-i 2 pi f_n / c (D_p(s_p) -
+D_p(0))). A transmitter and a receiver that differ only by the motion between pulse and echo are replaced by their midpoint,
+where that is exact to 0.01 rad over the unambiguous range, and kept as a bistatic pair otherwise; frequencies must agree from
+pulse to pulse to 1/1000 of their step. Vectors with SIGNAL other than 1 and samples outside FX1 to FX2 are missing. Samples
+are scaled by AmpSF. The noise level is NoiseLevel/PNRef where stated (power per sample).
 
 Every length is checked against the file's own size before memory is asked for; XML with a document type is refused.
 
@@ -16,8 +17,6 @@ Source: NGA.STND.0068-1, CPHD Design & Implementation Description 1.0.1 and 1.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,10 +88,10 @@ def read_cphd_history(path: Path) -> tuple[PhaseHistory, Grid | None]:
         MeasurementFileError: as for :func:`read_cphd`.
     """
     require(path, FileKind.CPHD)
-    _check_blocks(path)
+    sizes = _block_sizes(path)
     try:
         with path.open("rb") as stream:
-            channel = _read(path, skcphd.Reader(stream))
+            channel = _read(path, skcphd.Reader(stream), sizes)
         return _history(channel)
     except _DAMAGE as error:
         got = f"damaged content ({type(error).__name__}: {error})"
@@ -113,8 +112,8 @@ class _Channel:
         return MeasurementFileError(self.path, got=f"{name} {got}", expected=expected, remedy=remedy)
 
 
-def _check_blocks(path: Path) -> None:
-    """Refuse a header that is cut or claims blocks outside the file."""
+def _block_sizes(path: Path) -> dict[str, int]:
+    """Return the bytes of each block; refuse a header that is cut or claims blocks outside the file."""
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
@@ -123,21 +122,22 @@ def _check_blocks(path: Path) -> None:
             fields = dict(line.split(" := ", 1) for line in text.decode("utf-8").splitlines()[1:])
             if not end or not head.startswith(b"CPHD/1."):
                 raise ValueError("no end of header" if not end else f"version {head[:12]!r}")
-            for name in ("XML", "PVP", "SIGNAL"):
-                start, length = int(fields[f"{name}_BLOCK_BYTE_OFFSET"]), int(fields[f"{name}_BLOCK_SIZE"])
+            sizes = {name: int(fields[f"{name}_BLOCK_SIZE"]) for name in ("XML", "PVP", "SIGNAL")}
+            for name, length in sizes.items():
+                start = int(fields[f"{name}_BLOCK_BYTE_OFFSET"])
                 if min(start, length) < 0 or start + length > size:
                     raise ValueError(f"the {name} block ends at byte {start + length} of {size}")
-            start, length = int(fields["XML_BLOCK_BYTE_OFFSET"]), int(fields["XML_BLOCK_SIZE"])
-            stream.seek(start)
-            if length > MAX_XML or b"<!DOCTYPE" in stream.read(length):
-                raise ValueError(f"XML of {length} bytes or with a document type")
+            stream.seek(int(fields["XML_BLOCK_BYTE_OFFSET"]))
+            if sizes["XML"] > MAX_XML or b"<!DOCTYPE" in stream.read(sizes["XML"]):
+                raise ValueError(f"XML of {sizes['XML']} bytes or with a document type")
+            return sizes
     except (OSError, ValueError, KeyError) as error:
         raise MeasurementFileError(
             path, got=f"a CPHD header that cannot be right ({error})", expected="a whole CPHD 1.x file", remedy=DOWNLOAD
         ) from error
 
 
-def _read(path: Path, reader: skcphd.Reader) -> _Channel:
+def _read(path: Path, reader: skcphd.Reader, sizes: dict[str, int]) -> _Channel:
     root = reader.metadata.xmltree.getroot()
     if lxml.etree.QName(root).namespace not in skcphd.VERSION_INFO:
         raise MeasurementFileError(
@@ -153,7 +153,7 @@ def _read(path: Path, reader: skcphd.Reader) -> _Channel:
         raise MeasurementFileError(
             path, got="a compressed signal block", expected="an uncompressed one", remedy="write it again uncompressed"
         )
-    _check_lengths(path, root, data, reader)
+    _check_lengths(path, root, data, sizes)
     signal, vectors = reader.read_channel(name)
     samples = _complex(signal)
     if "AmpSF" in (vectors.dtype.names or ()):
@@ -161,16 +161,14 @@ def _read(path: Path, reader: skcphd.Reader) -> _Channel:
     return _Channel(path, root, _named(root, "Channel/Parameters", name), samples, vectors)
 
 
-def _check_lengths(
-    path: Path, root: lxml.etree._Element, data: lxml.etree._Element, reader: skcphd.Reader
-) -> None:
+def _check_lengths(path: Path, root: lxml.etree._Element, data: lxml.etree._Element, sizes: dict[str, int]) -> None:
     """Refuse a channel that does not lie within its blocks, before anything is allocated."""
     pulses, samples = _whole(data, "NumVectors"), _whole(data, "NumSamples")
     bytes_each = skcphd.binary_format_string_to_dtype(_text(root, "Data/SignalArrayFormat")).itemsize
     vector = _whole(root, "Data/NumBytesPVP")
     for block, offset, length, limit in (
-        ("signal", _whole(data, "SignalArrayByteOffset"), pulses * samples * bytes_each, reader._signal_block_size),
-        ("PVP", _whole(data, "PVPArrayByteOffset"), pulses * vector, reader._pvp_block_size),
+        ("signal", _whole(data, "SignalArrayByteOffset"), pulses * samples * bytes_each, sizes["SIGNAL"]),
+        ("PVP", _whole(data, "PVPArrayByteOffset"), pulses * vector, sizes["PVP"]),
     ):
         if offset + length > limit:
             got = f"{pulses} x {samples} samples, {offset + length} bytes of {block}"
@@ -189,15 +187,15 @@ def _history(channel: _Channel) -> tuple[PhaseHistory, Grid | None]:
     if not 0 <= centre < len(heard) or not heard[centre]:
         centre = int(np.flatnonzero(heard)[0])
     place = place_at(reference_m[centre])
-    local_m = [place.to_local(v) for v in (transmitter_m, receiver_m, reference_m)]
-    antenna_m, receiver_m = _antennas(channel, local_m[0], local_m[1], frequency_hz)
+    sent_m, back_m, centre_m = (place.to_local(v) for v in (transmitter_m, receiver_m, reference_m))
+    antenna_m, receiver_m = _antennas(channel, sent_m, back_m, frequency_hz)
     samples = channel.signal[:, inside.any(0)]
     kept = (heard[:, None] & inside)[:, inside.any(0)]
     frequency_hz = frequency_hz[inside.any(0)]
     if not np.isfinite(samples[kept]).all() or not np.any(samples[kept]):
         raise channel.wrong("the signal", "is not finite or nothing but zeros", "measured samples")
     samples = np.where(kept, samples if _sign(channel) < 0 else samples.conj(), 0)
-    residual_m = _residual(channel, *local_m, frequency_hz)
+    residual_m = _residual(channel, sent_m, back_m, centre_m, frequency_hz)
     if np.any(residual_m):
         samples = to_range_reference(samples, frequency_hz, residual_m)
     collection = SpotlightCollection(
@@ -223,7 +221,9 @@ def _heard(channel: _Channel) -> np.ndarray:
     names = channel.vectors.dtype.names or ()
     missing = [name for name in (*_POSITIONS, *_SCALARS) if name not in names]
     if missing:
-        raise channel.wrong("per-vector parameters", f"without {missing[0]}", f"all of {', '.join(_POSITIONS + _SCALARS)}")
+        raise channel.wrong(
+            "per-vector parameters", f"without {missing[0]}", f"all of {', '.join(_POSITIONS + _SCALARS)}"
+        )
     heard = channel.vectors["SIGNAL"] == 1 if "SIGNAL" in names else np.ones(len(channel.vectors), dtype=bool)
     if heard.sum() < 2:
         raise channel.wrong("SIGNAL", f"= 1 for {heard.sum()} vectors", "two or more pulses with signal")
@@ -301,7 +301,9 @@ def _residual(
     limit_m = SPEED_OF_LIGHT_M_S / (4 * (frequency_hz[1] - frequency_hz[0]))
     if np.abs(there - here).max() > limit_m:
         got = f"moves by up to {np.abs(there - here).max():.4g} m in range"
-        raise channel.wrong("SRPPos", got, f"at most {limit_m:.4g} m, half the range at which echoes repeat", "cut the strip")
+        raise channel.wrong(
+            "SRPPos", got, f"at most {limit_m:.4g} m, half the range at which echoes repeat", "cut the strip"
+        )
     return there - here
 
 

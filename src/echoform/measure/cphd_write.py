@@ -2,12 +2,12 @@
 
     S[p, n] = sum_j x_j exp(-i 2 pi f_n dTOA_pj),     dTOA_pj = (|t_p - r_j| + |g_p - r_j| - |t_p| - |g_p|) / c
 
-with transmitter t_p and receiver g_p (Global/SGN = -1, domain FX), which is echoform's own sign (docs/conventions.md), so samples are
-written as they stand, in single precision (CF8). Positions go to
-Earth-fixed coordinates by the East-North-Up frame of the history's place; the scene centre is both IARP and SRP, the image area
-plane is east (IAX) and north (IAY), and the image grid is stored as lines along IAX and samples along IAY. Antennas rest
-from pulse to echo (stop and go). Times are nominal (:mod:`echoform.measure.track`) and say so. The noise level goes to
-NoiseLevel/PNRef = sigma^2. A CPHD file can mark missing pulses (SIGNAL = 0), not missing samples.
+with transmitter t_p and receiver g_p (Global/SGN = -1, domain FX), which is echoform's own sign (docs/conventions.md), so
+samples are written as they stand, in single precision (CF8). Positions go to Earth-fixed coordinates by the East-North-Up
+frame of the history's place; the scene centre is both IARP and SRP, the image area plane is east (IAX) and north (IAY), and
+the image grid is stored as lines along IAX and samples along IAY. Antennas rest from pulse to echo (stop and go). Times are
+nominal (:mod:`echoform.measure.track`) and say so. The noise level goes to NoiseLevel/PNRef = sigma^2. A CPHD file can mark
+missing pulses (SIGNAL = 0), not missing samples.
 
 Source: NGA.STND.0068-1, CPHD Design & Implementation Description 1.1.0, sections 2, 6 and 11.
 """
@@ -107,10 +107,10 @@ def write_cphd(history: PhaseHistory, path: Path, *, grid: Grid) -> None:
     tree = _metadata(content)
     vectors = _vectors(content, tree)
     skcphd.ElementWrapper(tree.getroot())["ReferenceGeometry"] = skcphd.compute_reference_geometry(tree, vectors)
-    with atomic_path(path) as part, part.open("wb") as stream:
-        with skcphd.Writer(stream, skcphd.Metadata(xmltree=tree)) as writer:
-            writer.write_signal(CHANNEL, signal)
-            writer.write_pvp(CHANNEL, vectors)
+    parts = skcphd.Metadata(xmltree=tree)
+    with atomic_path(path) as part, part.open("wb") as stream, skcphd.Writer(stream, parts) as writer:
+        writer.write_signal(CHANNEL, signal)
+        writer.write_pvp(CHANNEL, vectors)
 
 
 def _content(history: PhaseHistory, grid: Grid) -> tuple[_Content, np.ndarray]:
@@ -125,7 +125,7 @@ def _content(history: PhaseHistory, grid: Grid) -> tuple[_Content, np.ndarray]:
         raise ValueError(f"frequencies must be positive and rising, got steps of {float(step_hz):g} Hz")
     receiver = collection.antenna_m if collection.receiver_m is None else collection.receiver_m
     local_m = [v[0].detach().cpu().double().numpy() for v in (collection.antenna_m, receiver)]
-    range_m = sum(np.linalg.norm(v, axis=-1) for v in local_m) / 2
+    range_m = np.stack([np.linalg.norm(v, axis=-1) for v in local_m]).mean(0)
     transmitter_m, receiver_m = (history.place.to_earth(v) for v in local_m)
     signal = history.samples[0, 0].detach().cpu().resolve_conj().numpy() * kept
     with np.errstate(over="ignore"):

@@ -127,7 +127,8 @@ def read_dzt(path: Path, *, processing: LineProcessing | None = None) -> Measure
     rms = float(y.abs().square().mean().sqrt())
     sigma = math.sqrt(float((np.abs(quiet) ** 2).mean())) if quiet.size else rms
     notes = {
-        "traces x samples": f"{part.shape[0]} x {part.shape[1]}, {1e3 * traces.spacing_m:g} mm and {1e12 * traces.step_s:g} ps apart",
+        "traces x samples": f"{part.shape[0]} x {part.shape[1]}",
+        "spacing": f"{1e3 * traces.spacing_m:g} mm from trace to trace, {1e12 * traces.step_s:g} ps from sample to sample",
         "antenna": traces.antenna,
         "band": f"{band[0] / 1e6:g} to {band[1] / 1e6:g} MHz, {len(inside)} frequencies",
         "soil": f"homogeneous, eps_r {eps:g} ({'entered in the field' if chosen.permittivity is None else 'given'})",
@@ -171,7 +172,9 @@ def read_traces(path: Path) -> GroundTraces:
     (channels,), (eps,) = struct.unpack_from("<H", content, 52), struct.unpack_from("<f", content, 54)
     offset = offset * HEADER_BYTES if offset < HEADER_BYTES else offset
     if channels != 1:
-        raise _damaged(path, f"{channels} channels", "one; export the channels to files of their own", remedy="split it")
+        raise _damaged(
+            path, f"{channels} channels", "one; export the channels to files of their own", remedy="split it"
+        )
     if not math.isfinite(per_metre) or per_metre < 0 or not math.isfinite(eps):
         raise _damaged(path, f"{per_metre:g} traces per metre and a permittivity of {eps:g}", "finite numbers")
     body = len(content) - offset
@@ -191,7 +194,9 @@ def _nominal_band(path: Path, antenna: str) -> tuple[float, float]:
     """Return 0.4 to 2 times the frequency in the antenna's name."""
     found = re.match(r"(\d{2,4}) ?MHz", antenna)
     if found is None:
-        raise _damaged(path, f"an antenna named {quote(antenna)}", "its frequency, as in 400MHz (or processing.band_hz)")
+        raise _damaged(
+            path, f"an antenna named {quote(antenna)}", "its frequency, as in 400MHz (or processing.band_hz)"
+        )
     return 0.4e6 * int(found[1]), 2e6 * int(found[1])
 
 
@@ -202,7 +207,9 @@ def _survey(traces: GroundTraces, count: int, frequency: np.ndarray, pulse: np.n
     assert traces.spacing_m is not None
     place = (torch.arange(count, dtype=torch.float64) - count // 2) * traces.spacing_m
     step = float(frequency[1] - frequency[0])
-    return GroundSurvey(place[None], one(0.0), one(eps), one(float(frequency[0])), one(step), torch.from_numpy(pulse)[None])
+    return GroundSurvey(
+        place[None], one(0.0), one(eps), one(float(frequency[0])), one(step), torch.from_numpy(pulse)[None]
+    )
 
 
 def _section(traces: GroundTraces, count: int, length: int, highest_hz: float, eps: float, top_m: float) -> Section:

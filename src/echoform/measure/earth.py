@@ -2,8 +2,8 @@
 
     R = O + x e_E + y e_N + z e_U
 
-O is the point on WGS 84 in Earth-centred Earth-fixed coordinates, e_E, e_N, e_U the unit vectors east, north and up (normal to the
-ellipsoid) there. In float64 the way there and back is exact to nanometres.
+O is the point on WGS 84 in Earth-centred Earth-fixed coordinates, e_E, e_N, e_U the unit vectors east, north and up (normal
+to the ellipsoid) there. In float64 the way there and back is exact to nanometres.
 
 Source: NGA.STND.0036 (WGS 84), through sarkit.wgs84.
 """

@@ -3,7 +3,7 @@
     /                   attributes format = "echoform-measurement", version = 1
     /y                  float32, float64, complex64 or complex128 (compound r, i), shape (B, *range_shape)
     /operator           class, its constructor's arguments, and a group for each operator it is made of
-    /noise              class and its levels: sigma, gain; deviation; covariance, axis
+    /noise              class and its levels: sigma, gain; deviation; covariance, axis; looks
     /metadata           text (JSON: title, source, notes), and where known shape, spacing_m of the grid, truth, place
                         (latitude, longitude, height) and the collection: antenna_m, receiver_m, frequency_hz, kept
 
@@ -190,9 +190,7 @@ def _read_metadata(node: GroupReader) -> Metadata:
         grid = Grid((height, width), (float(spacing[0]), float(spacing[1])))
     collection = _read_collection(node.child("collection")) if node.has("collection") else None
     place = _read_place(node) if node.has("place") else None
-    return Metadata(
-        title=title, source=source, grid=grid, truth=truth, collection=collection, place=place, notes=notes
-    )
+    return Metadata(title=title, source=source, grid=grid, truth=truth, collection=collection, place=place, notes=notes)
 
 
 def _write_collection(collection: SpotlightCollection, node: GroupWriter) -> None:

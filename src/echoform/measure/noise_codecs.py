@@ -11,6 +11,7 @@ from torch import Tensor
 from echoform.measure.hdf5_node import FLOATS, NUMBERS, GroupReader, GroupWriter, one_of
 from echoform.physics.noise import GaussianNoise, Noise, PoissonGaussianNoise
 from echoform.physics.noise_coloured import ColouredGaussianNoise, DiagonalGaussianNoise
+from echoform.physics.noise_speckle import SpeckleNoise
 
 Kind = TypeVar("Kind", bound=Noise)
 
@@ -96,6 +97,14 @@ def _read_coloured(node: GroupReader) -> ColouredGaussianNoise:
     return ColouredGaussianNoise(node.tensor("covariance", ndim=3, dtypes=NUMBERS), axis)
 
 
+def _write_speckle(noise: SpeckleNoise, node: GroupWriter) -> None:
+    node.tensor("looks", noise.looks)
+
+
+def _read_speckle(node: GroupReader) -> SpeckleNoise:
+    return SpeckleNoise(_level(node, "looks"))
+
+
 def _lengths(y: Tensor, levels: list[Tensor]) -> str | None:
     if all(len(level) in (1, len(y)) for level in levels):
         return None
@@ -123,4 +132,5 @@ NOISE_CODECS: dict[str, NoiseCodec[Any]] = {
     ),
     "DiagonalGaussianNoise": NoiseCodec(_write_diagonal, _read_diagonal, _misfit_diagonal),
     "ColouredGaussianNoise": NoiseCodec(_write_coloured, _read_coloured, _misfit_coloured),
+    "SpeckleNoise": NoiseCodec(_write_speckle, _read_speckle, lambda noise, y: _lengths(y, [noise.looks])),
 }

@@ -78,7 +78,9 @@ def read_npz_history(path: Path) -> tuple[PhaseHistory, Grid | None]:
     receiver_m = _positions(archive, "receiver_m", pulses) if archive.has("receiver_m") else None
     frequency_hz = archive.array("frequency_hz", _FLOATS, (frequencies,)).astype(np.float64)
     if frequency_hz[0] <= 0 or frequency_hz[-1] > HIGHEST_HZ or np.diff(frequency_hz).min() <= 0:
-        raise archive.wrong("frequency_hz", f"from {frequency_hz[0]:g} to {frequency_hz[-1]:g}", "positive, rising hertz")
+        raise archive.wrong(
+            "frequency_hz", f"from {frequency_hz[0]:g} to {frequency_hz[-1]:g}", "positive, rising hertz"
+        )
     kept = _kept(archive, samples.shape)
     samples = np.where(kept, samples, 0).astype(np.complex64 if samples.dtype.itemsize == 8 else np.complex128)
     if not np.any(samples):
@@ -183,7 +185,9 @@ def _positions(archive: _Archive, name: str, pulses: int) -> torch.Tensor:
     values = archive.array(name, _FLOATS, (pulses, 3)).astype(np.float64)
     distance = np.linalg.norm(values, axis=-1)
     if distance.min() <= 0 or distance.max() > FARTHEST_M:
-        raise archive.wrong(name, f"{distance.min():g} to {distance.max():g} m away", f"0 to {FARTHEST_M:g} m, not at 0")
+        raise archive.wrong(
+            name, f"{distance.min():g} to {distance.max():g} m away", f"0 to {FARTHEST_M:g} m, not at 0"
+        )
     return torch.from_numpy(values)[None]
 
 
@@ -222,7 +226,9 @@ def _grid(archive: _Archive) -> Grid | None:
     height, width = (int(n) for n in archive.array("shape", _WHOLE, (2,)))
     dy, dx = (float(v) for v in archive.array("spacing_m", _FLOATS, (2,)))
     if min(height, width) < 2 or height * width > MAX_PIXELS:
-        raise archive.wrong("shape", f"= ({height}, {width})", f"two or more pixels a side, at most {MAX_PIXELS} in all")
+        raise archive.wrong(
+            "shape", f"= ({height}, {width})", f"two or more pixels a side, at most {MAX_PIXELS} in all"
+        )
     if not (1e-6 < dy < 1e6 and 1e-6 < dx < 1e6):
         raise archive.wrong("spacing_m", f"= ({dy:g}, {dx:g})", "lengths between a micrometre and 1000 km")
     return Grid((height, width), (dy, dx))

@@ -38,7 +38,9 @@ from echoform.scene.waveform import FmcwWaveform
 MAX_SAMPLES = 2**24
 #: rows of the angle axis per virtual antenna: a quarter of the resolution each
 ROWS_PER_ANTENNA = 4
-EXPECTED = "complex samples of shape (chirps, virtual antennas, samples), (chirps, samples) or (virtual antennas, samples)"
+EXPECTED = (
+    "complex samples of shape (chirps, virtual antennas, samples), (chirps, samples) or (virtual antennas, samples)"
+)
 #: least rows of a frame with two axes that are taken to be chirps
 MIN_CHIRPS = 16
 DOWNLOAD = "copy or download the file again"
@@ -171,7 +173,9 @@ def read_openradar_frame(path: Path) -> Measurement:
     elif shape[0] >= MIN_CHIRPS:
         taken = "(chirps, samples): one antenna, so rows of the image are velocities"
     else:
-        remedy = f"{antennas} rows are taken for antennas, {MIN_CHIRPS} or more for chirps; call read_openradar for others"
+        remedy = (
+            f"{antennas} rows are taken for antennas, {MIN_CHIRPS} or more for chirps; call read_openradar for others"
+        )
         raise MeasurementFileError(path, got=f"a NumPy .npy file of shape {shape}", expected=EXPECTED, remedy=remedy)
     measurement = _measurement(path, setup, one_chirp=shape[0] == antennas)
     notes = {"taken as": f"{taken}; told from the shape {shape[0]} x {shape[1]} alone"} | measurement.metadata.notes

@@ -45,12 +45,12 @@ from echoform.physics.operator import (
     GalerkinOperator,
     LinearOperator,
     ScaledOperator,
-    StackedOperator,
 )
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
+from echoform.physics.stacked import StackedOperator
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 
@@ -148,28 +148,41 @@ def _read_complex_dtype(node: GroupReader) -> torch.dtype:
 def _write_scalar(operator: ScalarOperator, node: GroupWriter) -> None:
     node.integers("domain_shape", operator.domain_shape)
     node.tensor("gain", operator.gain)
+    node.integers("complex_image", [int(operator.complex_image)])
 
 
 def _read_scalar(node: GroupReader) -> ScalarOperator:
-    return ScalarOperator(_read_domain(node), node.tensor("gain", ndim=1, dtypes=FLOATS))
+    gain = node.tensor("gain", ndim=1, dtypes=FLOATS)
+    return ScalarOperator(_read_domain(node), gain, complex_image=_read_complex_image(node))
 
 
 def _write_mask(operator: SampleMask, node: GroupWriter) -> None:
     node.tensor("weights", operator.weights)
+    node.integers("complex_image", [int(operator.complex_image)])
 
 
 def _read_mask(node: GroupReader) -> SampleMask:
-    return SampleMask(node.tensor("weights", ndim=None, dtypes=FLOATS))
+    return SampleMask(node.tensor("weights", ndim=None, dtypes=FLOATS), complex_image=_read_complex_image(node))
+
+
+def _read_complex_image(node: GroupReader) -> bool:
+    (value,) = node.integers("complex_image", count=1)
+    if value not in (0, 1):
+        node.fail("complex_image", f"= {value}", "0 or 1")
+    return value == 1
 
 
 def _write_crop(operator: CropOperator, node: GroupWriter) -> None:
     node.integers("padded_shape", operator.domain_shape)
     node.integers("shape", operator.range_shape)
+    node.integers("origin", operator.origin)
     _write_dtype(operator, node)
 
 
 def _read_crop(node: GroupReader) -> CropOperator:
-    return CropOperator(_read_domain(node, "padded_shape"), _read_domain(node, "shape"), dtype=_read_dtype(node))
+    row, column = node.integers("origin", count=2)
+    shapes = _read_domain(node, "padded_shape"), _read_domain(node, "shape")
+    return CropOperator(*shapes, origin=(row, column), dtype=_read_dtype(node))
 
 
 def _write_scaled(operator: ScaledOperator, node: GroupWriter) -> None:

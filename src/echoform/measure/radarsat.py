@@ -1,7 +1,8 @@
 """RADARSAT-1 fine-mode raw echoes as extracted from the CD that comes with Cumming and Wong's book: two MATLAB 5 files a scene.
 
-``NAMEdata1.mat`` holds ``data`` (pulses x range cells, complex), ``NAME_run_params.mat`` beside it f0, PRF, Fr, Kr, Tr, R0 (metres to
-the first cell of the swath) and first_rg_cell, counted from one. Echo k of a pulse was received 2 r_k / c after its start,
+``NAMEdata1.mat`` holds ``data`` (pulses x range cells, complex), ``NAME_run_params.mat`` beside it f0, PRF, Fr, Kr, Tr, R0
+(metres to the first cell of the swath) and first_rg_cell, counted from one. Echo k of a pulse was received 2 r_k / c after its
+start,
 
     r_k = R0 + (first_rg_cell - 1 + k) c / 2 Fr,    p(t) = exp(-i pi |Kr| (t - Tr / 2)^2), 0 <= t < Tr
 

@@ -11,6 +11,7 @@ from echoform.measure.eht import read_eht
 from echoform.measure.fresnel import read_fresnel
 from echoform.measure.matlab_kinds import read_matlab
 from echoform.measure.measurement import Measurement
+from echoform.measure.merit import read_merit
 from echoform.measure.native import load
 from echoform.measure.npz import read_npz
 from echoform.measure.openradar import read_openradar_frame
@@ -24,6 +25,7 @@ _READERS = {
     FileKind.BART: read_bart,
     FileKind.EHT: read_eht,
     FileKind.DZT: read_dzt,
+    FileKind.MERIT: read_merit,
     FileKind.CPHD: read_cphd,
     FileKind.NPZ: read_npz,
 }

@@ -1,12 +1,12 @@
 """Writing a complex image as SICD 1.3.0 (NITF, pixels RE32F_IM32F) through sarkit.
 
-The image stands on the ground plane of the collection's place: Grid/ImagePlane GROUND, Type PLANE, the image's own pixels with the
-axes turned by quarters so that shadows fall downwards and the normal points up, as the standard wants; pixel (H // 2, W // 2) is
-the SCP. With k' = -K / 2 pi, K echoform's wavenumber (docs/conventions.md), samples are sum_j x_j exp(-i 2 pi k' . r_j): Sgn = -1; the
-image carries the phase reference exp(i k_c . r), so zero frequency of the array is KCtr = -k_c / 2 pi along each axis, and the
-support of k' - KCtr gives DeltaKCOAPoly (its middle, a constant), ImpRespBW and DeltaK1, DeltaK2. ImpRespWid is 0.8859 / ImpRespBW, the
-uniform window's; no window is claimed, for the method may not be linear. The antenna's path is a polynomial of time, which
-is nominal (:mod:`echoform.measure.track`). ImageFormAlgo is OTHER and names the method.
+The image stands on the ground plane of the collection's place: Grid/ImagePlane GROUND, Type PLANE, the image's own pixels
+with the axes turned by quarters so that shadows fall downwards and the normal points up, as the standard wants; pixel (H //
+2, W // 2) is the SCP. With k' = -K / 2 pi, K echoform's wavenumber (docs/conventions.md), samples are sum_j x_j exp(-i 2 pi
+k' . r_j): Sgn = -1; the image carries the phase reference exp(i k_c . r), so zero frequency of the array is KCtr = -k_c / 2
+pi along each axis, and the support of k' - KCtr gives DeltaKCOAPoly (its middle, a constant), ImpRespBW and DeltaK1, DeltaK2.
+ImpRespWid is 0.8859 / ImpRespBW, the uniform window's; no window is claimed, for the method may not be linear. The antenna's
+path is a polynomial of time, which is nominal (:mod:`echoform.measure.track`). ImageFormAlgo is OTHER and names the method.
 
 Positions: an image of the plane-wave operator shows a scatterer at its polar-format position, off by about |r|^2 / 2R.
 
@@ -37,7 +37,6 @@ NAMESPACE = "urn:SICD:1.3.0"
 WIDTH_BANDWIDTH = 0.8859
 #: degree of the antenna's path as a polynomial of time, and how far it may miss a position, metres
 PATH_DEGREE, PATH_TOLERANCE_M = 5, 1.0
-_SECURITY = {"security": {"clas": "U"}}
 
 
 def write_sicd(image: Tensor, path: Path, *, metadata: Metadata, method: str) -> None:
@@ -63,11 +62,12 @@ def write_sicd(image: Tensor, path: Path, *, metadata: Metadata, method: str) ->
         raise ValueError("the image holds NaN, Inf or values beyond single precision")
     facing = _facing(collection)
     tree = _metadata(grid, collection, place, facing, metadata.title or "echoform", method)
+    security = sksicd.NitfSecurityFields(clas="U")
     parts = sksicd.NitfMetadata(
         xmltree=tree,
-        file_header_part={"ostaid": "echoform"} | _SECURITY,
-        im_subheader_part={"isorce": "echoform"} | _SECURITY,
-        de_subheader_part=_SECURITY,
+        file_header_part=sksicd.NitfFileHeaderPart(ostaid="echoform", security=security),
+        im_subheader_part=sksicd.NitfImSubheaderPart(isorce="echoform", security=security),
+        de_subheader_part=sksicd.NitfDeSubheaderPart(security=security),
     )
     with atomic_path(path) as part, part.open("wb") as stream, sksicd.NitfWriter(stream, parts) as writer:
         writer.write_image(np.ascontiguousarray(facing.turned(pixels)))
@@ -203,7 +203,9 @@ def _path(collection: SpotlightCollection, place: Place) -> tuple[np.ndarray, fl
             f"the antenna's path departs by {miss_m:.3g} m from a polynomial of degree {degree}, SICD's description of it; "
             f"at most {PATH_TOLERANCE_M:g} m: write a shorter part of the collection"
         )
-    return np.stack([np.resize(np.append(fit.convert().coef, np.zeros(degree)), degree + 1) for fit in fits], -1), time_s[-1]
+    return np.stack(
+        [np.resize(np.append(fit.convert().coef, np.zeros(degree)), degree + 1) for fit in fits], -1
+    ), time_s[-1]
 
 
 def _axis(axis: tuple[int, int], grid: Grid, collection: SpotlightCollection, place: Place) -> dict[str, object]:

@@ -36,7 +36,6 @@ _COMPLEX = re.compile(rb"(-?[0-9][0-9.eE+-]{0,40}[+-][0-9][0-9.eE+-]{0,40}i,){2}
 BART_HEADER = "# Dimensions"
 
 
-
 def _begins_dzt(head: bytes) -> bool:
     """Whether these bytes make sense as a GSSI header, which has no magic number: offset, samples, bits, nanoseconds."""
     if len(head) < 112:

@@ -18,7 +18,9 @@ NOMINAL_SPEED_M_S = 100.0
 NOMINAL_START = datetime(2000, 1, 1, tzinfo=UTC)
 #: pulse interval over the longest echo delay, at least
 INTERVALS_PER_ECHO = 2.0
-NOMINAL_TIMES = f"times are nominal: equal intervals, median speed {NOMINAL_SPEED_M_S:g} m/s, start {NOMINAL_START:%Y-%m-%d}"
+NOMINAL_TIMES = (
+    f"times are nominal: equal intervals, median speed {NOMINAL_SPEED_M_S:g} m/s, start {NOMINAL_START:%Y-%m-%d}"
+)
 
 
 def nominal_interval_s(paths_m: tuple[np.ndarray, ...], range_m: np.ndarray) -> float:

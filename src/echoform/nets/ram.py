@@ -6,7 +6,7 @@ pass and is equivariant to scale; the state head (echoform.nets.state) reconstru
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +15,13 @@ from torch.nn import functional
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.nets.backbone import Backbone
-from echoform.nets.channels import from_channels, to_channels
+from echoform.nets.channels import from_channels
+from echoform.nets.official import official_inputs
 from echoform.nets.sensing import Sensing, normalize
 from echoform.nets.state import INPUT_CHANNELS, Consistency, DiffusionState, NoiseEmbedding, StateInputs, state_inputs
-from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise
+from echoform.physics.noise import GaussianNoise
 
 COMPLEX = 2
-
-#: smallest noise level and gain the official weights were trained to see
-SIGMA_FLOOR = 5e-3
-GAIN_FLOOR = 1e-4
 
 
 @dataclass(frozen=True)
@@ -131,33 +128,18 @@ class RAM(nn.Module):
         return self.consistency(image, features, noise, given.variance, sensing, state), given
 
     def _official(self, measurement: Measurement) -> Tensor:
-        noise = measurement.noise
-        complex_image = measurement.operator.dtype.is_complex
-        peak = _real_view(measurement.y).abs().flatten(1).amax(1)
-        peak = torch.where(peak > 0, peak, torch.full_like(peak, 1e-12))
-        rescale = torch.where(peak > 5 * SIGMA_FLOOR, torch.ones_like(peak), peak)
-        sensing = normalize(replace(measurement, y=measurement.y), multiple=16, least=64, scale=rescale)
-        sigma = sensing.sigma / (2**0.5 if complex_image else 1)
-        gain = noise.gain.to(sigma) / rescale if isinstance(noise, PoissonGaussianNoise) else torch.zeros_like(sigma)
-        sigma, gain = sigma.clamp_min(SIGMA_FLOOR), gain.expand_as(sigma).clamp_min(GAIN_FLOOR)
-        y = measurement.y / expand(rescale, measurement.y.ndim - 1)
-        snr = _real_view(y).abs().flatten(1).mean(1) / (sigma + 1e-4)
         assert self.fact_realign is not None
-        weight = 1 / (self.fact_realign / (1e-4 + 1 / snr)).clamp_min(1e-8)
-        bp = sensing.backprojection
-        start = sensing.operator.prox_from_backprojection(bp, bp, weight)
-        maps = torch.stack([sigma, gain], 1)[:, :, None, None].expand(-1, -1, *bp.shape[-2:])
-        channels = to_channels(start, complex_image)
-        kind = self.config.image_channels.index(channels.shape[1])
-        levels = sensing.pyramid(torch.ones_like(sigma))
-        output, _ = self.body(torch.cat([channels, maps.to(channels)], 1), levels, kind)
-        height, width = sensing.shape
-        image = from_channels(output, complex_image)[..., :height, :width]
-        return expand(rescale, 3) * image
-
-
-def _real_view(y: Tensor) -> Tensor:
-    return torch.view_as_real(y) if y.is_complex() else y
+        given = official_inputs(measurement, self.fact_realign)
+        if given.image_channels not in self.config.image_channels:
+            raise ValueError(
+                f"the network has heads for images of {self.config.image_channels} real channels (2: one complex image), "
+                f"the sensor's has {given.image_channels}"
+            )
+        kind = self.config.image_channels.index(given.image_channels)
+        output, _ = self.body(given.channels, given.levels, kind)
+        _, height, width = measurement.operator.domain_shape
+        image = from_channels(output, measurement.operator.dtype.is_complex)[..., -height:, -width:]
+        return expand(given.rescale, 3) * image
 
 
 def _start_from_wiener(body: Backbone) -> None:

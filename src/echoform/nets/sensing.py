@@ -6,6 +6,7 @@ fixed once per measurement (never per step of a sampler) and put back at the end
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,20 +50,26 @@ class Sensing:
 
     def pyramid(self, factor: Tensor) -> list[Level]:
         """Return the four levels with the embedding of ``factor`` A'^H y' at each scale; ``factor`` has shape (B,)."""
-        levels = []
-        complex_image = self.backprojection.is_complex()
-        image = expand(factor, 3) * self.backprojection
-        for s, operator in zip(FACTORS, self.levels, strict=True):
-            coarse = downsample(image, s)
-            pair = torch.cat([coarse, s**2 * operator.normal(coarse)], -3)
-            levels.append(Level(operator, float(s**2), to_channels(pair, complex_image), complex_image))
-        return levels
+        return pyramid(self.levels, expand(factor, 3) * self.backprojection)
+
+
+def pyramid(operators: Sequence[LinearOperator], image: Tensor) -> list[Level]:
+    """Return the physics at every scale with the Krylov pair of an image, [D_s x, s^2 A_s^H A_s D_s x].
+
+    Args:
+        operators: A_s for the factors of :data:`FACTORS`.
+        image: A^H y, (B, C, H, W).
+    """
+    levels = []
+    for s, operator in zip(FACTORS, operators, strict=True):
+        coarse = downsample(image, s)
+        pair = torch.cat([coarse, s**2 * operator.normal(coarse)], -3)
+        levels.append(Level(operator, float(s**2), to_channels(pair, image.is_complex()), image.is_complex()))
+    return levels
 
 
 @torch.no_grad()
-def normalize(
-    measurement: Measurement, *, multiple: int, least: int = 1, scale: Tensor | None = None, rescale: bool = True
-) -> Sensing:
+def normalize(measurement: Measurement, *, multiple: int, scale: Tensor | None = None) -> Sensing:
     """Return the normalised problem of a measurement.
 
     The scale is c = sqrt((|y'|^2 - M s'^2) / (n tr(A'^H A') / n)), the RMS of an image whose spectrum is white, unless
@@ -71,14 +78,12 @@ def normalize(
     Args:
         measurement: B scenes.
         multiple: both sides of the image are padded to a multiple of this.
-        least: and to at least this many pixels.
         scale: c, (B,), when the image's RMS is known.
-        rescale: False leaves the image in its own units (c = 1).
 
     Raises:
         ValueError: no sample was measured and no scale is given, so the image has no unit.
     """
-    operator = padded_to_multiple(measurement.operator, multiple, least=least)
+    operator = padded_to_multiple(measurement.operator, multiple)
     norm = operator.norm()
     safe = torch.where(norm > 0, norm, torch.ones_like(norm))
     unit = ScaledOperator(operator, 1 / safe)
@@ -87,7 +92,7 @@ def normalize(
     sigma = (measurement.noise.sigma.to(safe) / safe).expand(batch)
     spectrum = operator.spectrum().scaled(1 / safe.square())
     if scale is None:
-        scale = _image_rms(y, sigma, unit, spectrum) if rescale else torch.ones_like(sigma)
+        scale = _image_rms(y, sigma, unit, spectrum)
     scale = scale.to(sigma)
     sigma = sigma / scale
     backprojection = unit.adjoint(y / expand(scale, y.ndim - 1))

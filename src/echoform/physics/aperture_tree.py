@@ -47,9 +47,9 @@ class Geometry:
         """Return half the differential path to the points of a ground grid, (pulses, rows, columns)."""
         y, x = torch.meshgrid(rows_m, columns_m, indexing="ij")
         position = torch.stack([x, y, torch.zeros_like(x)], -1).flatten(0, 1)
+        squared = (rows_m.square()[:, None] + columns_m.square()).flatten()
         receiver = None if self.receiver_m is None else self.receiver_m[pulses]
-        found = half_path(self.antenna_m[pulses], receiver, position, position.square().sum(-1))
-        return found.unflatten(-1, y.shape)
+        return half_path(self.antenna_m[pulses], receiver, position, squared).unflatten(-1, y.shape)
 
     def wavenumber(self, index: list[int]) -> Tensor:
         """Return 4 pi f / c at some frequency indices."""
@@ -215,6 +215,16 @@ class Tree(nn.Module):
         self.register_buffer("rows_m", axes[0].positions_m()[None])
         self.register_buffer("columns_m", axes[1].positions_m()[None])
         self.pulses, self.frequencies = before
+        self.to(geometry.antenna_m.device)
+
+    def steps(self) -> list[Level]:
+        """Return the levels, from the pixels to the whole image."""
+        return list(self.levels)  # pyright: ignore[reportReturnType]
+
+    def pixels_m(self) -> tuple[Tensor, Tensor]:
+        """Return the rows (H,) and columns (W,) of the padded image."""
+        first = next(iter(self.steps()), self)
+        return first.rows_m[0], first.columns_m[0]
 
 
 def _check_size(axes: list[Nodes], blocks: list[Blocks], natural: int) -> None:

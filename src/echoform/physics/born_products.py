@@ -42,7 +42,9 @@ def gathered(y: Tensor, many: Tensor, few: Tensor) -> Tensor:
     return torch.cat(parts, -1)
 
 
-def hadamard_normal(receive: Tensor, transmit: Tensor, power: Tensor, receivers: Tensor, transmitters: Tensor) -> Tensor:
+def hadamard_normal(
+    receive: Tensor, transmit: Tensor, power: Tensor, receivers: Tensor, transmitters: Tensor
+) -> Tensor:
     """Return sum_f power_f (G_r^H G_r) o (G_t^H G_t), (B, n, n), over the antennas marked 1.
 
     Args:

@@ -48,6 +48,10 @@ class ChannelwiseOperator(LinearOperator):
         """Return A^H A x_c for every channel."""
         return self._join(self.base.normal(self._separate(x, 3)), 3)
 
+    def galerkin(self, factor: int) -> LinearOperator:
+        """Return A U_s for every channel."""
+        return self if factor == 1 else ChannelwiseOperator(self.base.galerkin(factor), self.channels)
+
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the channels' own coarse version."""
         return self if factor == 1 else ChannelwiseOperator(self.base.coarsen(factor), self.channels)
@@ -146,6 +150,10 @@ class BlockDiagonalOperator(LinearOperator):
     def normal(self, x: Tensor) -> Tensor:
         """Return A_c^H A_c x_c for every part."""
         return torch.cat([p.normal(u) for p, u in zip(self.operators, x.split(self.widths, -3), strict=True)], -3)
+
+    def galerkin(self, factor: int) -> LinearOperator:
+        """Return A_c U_s for every part."""
+        return self if factor == 1 else BlockDiagonalOperator([p.galerkin(factor) for p in self.operators])
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the parts' own coarse versions."""

@@ -10,11 +10,12 @@ from echoform.physics.operator import LinearOperator
 
 
 class CropOperator(LinearOperator):
-    """y = x[..., :H, :W]; the adjoint pads with zeros below and to the right. Coarse version: Galerkin by default.
+    """y = x[..., r : r + H, c : c + W]; the adjoint pads with zeros all around. Coarse version: Galerkin by default.
 
     Args:
         padded_shape: (C, H', W') of the image.
         shape: (C, H, W) of the crop, no side larger than the padded one.
+        origin: (r, c), row and column of the padded image where the crop begins.
         dtype: dtype reported to solvers, that of the sensor it is composed with.
 
     Raises:
@@ -22,11 +23,18 @@ class CropOperator(LinearOperator):
     """
 
     def __init__(
-        self, padded_shape: tuple[int, int, int], shape: tuple[int, int, int], *, dtype: torch.dtype = torch.complex64
+        self,
+        padded_shape: tuple[int, int, int],
+        shape: tuple[int, int, int],
+        *,
+        origin: tuple[int, int] = (0, 0),
+        dtype: torch.dtype = torch.complex64,
     ) -> None:
-        if padded_shape[0] != shape[0] or padded_shape[1] < shape[1] or padded_shape[2] < shape[2]:
-            raise ValueError(f"a {shape} image does not fit inside {padded_shape}")
+        spare = [large - small for large, small in zip(padded_shape, shape, strict=True)]
+        if spare[0] != 0 or not all(0 <= start <= room for start, room in zip(origin, spare[1:], strict=True)):
+            raise ValueError(f"a {shape} image at row and column {origin} does not fit inside {padded_shape}")
         super().__init__(padded_shape, shape)
+        self.origin = origin
         self._dtype = dtype
 
     @property
@@ -35,24 +43,24 @@ class CropOperator(LinearOperator):
         return self._dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the upper left H x W pixels."""
-        return x[..., : self.range_shape[1], : self.range_shape[2]]
+        """Return the H x W pixels from the origin on."""
+        (row, column), (_, height, width) = self.origin, self.range_shape
+        return x[..., row : row + height, column : column + width]
 
     def adjoint(self, y: Tensor) -> Tensor:
-        """Return y with zeros appended."""
-        down = self.domain_shape[1] - self.range_shape[1]
-        right = self.domain_shape[2] - self.range_shape[2]
-        return functional.pad(y, (0, right, 0, down))
+        """Return y with zeros around it."""
+        (row, column), (_, height, width) = self.origin, self.domain_shape
+        return functional.pad(y, (column, width - column - y.shape[-1], row, height - row - y.shape[-2]))
 
     def coisometry(self) -> Tensor:
         """Return 1: cropping what was padded changes nothing."""
         return torch.ones(1, dtype=self._dtype.to_real())
 
 
-def padded_to_multiple(operator: LinearOperator, multiple: int, *, least: int = 1) -> LinearOperator:
-    """Return the sensor on a grid whose sides are multiples of ``multiple`` and at least ``least``; itself if they are."""
+def padded_to_multiple(operator: LinearOperator, multiple: int) -> LinearOperator:
+    """Return the sensor on a grid whose sides are multiples of ``multiple``, the image upper left; itself if they are."""
     channels, height, width = operator.domain_shape
-    sides = [max(-(-n // multiple) * multiple, least) for n in (height, width)]
+    sides = [-(-n // multiple) * multiple for n in (height, width)]
     if sides == [height, width]:
         return operator
     padded = (channels, sides[0], sides[1])

@@ -20,10 +20,12 @@ class DiagonalOperator(LinearOperator):
 
     Args:
         shape: of images and of measurements, without the batch axis.
+        complex_image: whether images are complex or real.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], *, complex_image: bool = True) -> None:
         super().__init__(shape, shape)  # pyright: ignore[reportArgumentType]
+        self.complex_image = complex_image
 
     @property
     @abstractmethod
@@ -32,8 +34,8 @@ class DiagonalOperator(LinearOperator):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Complex, of the diagonal's precision."""
-        return self.diagonal.dtype.to_complex()
+        """That of the images: complex or real, of the diagonal's precision."""
+        return self.diagonal.dtype.to_complex() if self.complex_image else self.diagonal.dtype
 
     def forward(self, x: Tensor) -> Tensor:
         """Return d o x."""

@@ -84,7 +84,7 @@ class FourierMask(LinearOperator):
         """Return A^H A x, circulant."""
         return circulant(self.eigenvalues, x)
 
-    def coarsen(self, factor: int) -> FourierMask:
+    def galerkin(self, factor: int) -> FourierMask:
         """Return A U_s exactly (Galerkin), at the cost of the coarse grid for its normal and prox."""
         if factor == 1:
             return self

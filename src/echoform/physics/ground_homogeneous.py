@@ -1,8 +1,8 @@
 """Ground-penetrating radar over homogeneous soil, antenna on the ground, by the wavenumbers of the line (omega-K).
 
-The sum of :mod:`echoform.physics.ground_penetrating` at height zero, y[a, n] = S_n sum_j x_j exp(-2 i k R_aj) / (4 pi R_aj)^2 with
-k = 2 pi f_n sqrt(eps_r) / c and exp(+j w t), is a convolution along the line. Its Fourier transform by stationary phase, to the
-second order, is a plane wave that travels down with twice the wavenumber (the exploding reflector):
+With exp(+j w t) and k = 2 pi f_n sqrt(eps_r) / c the sum of :mod:`echoform.physics.ground_penetrating` at height zero,
+y[a, n] = S_n sum_j x_j exp(-2 i k R_aj) / (4 pi R_aj)^2, is a convolution along the line. Its Fourier transform
+by stationary phase, to the second order, is a plane wave that travels down with twice the wavenumber (the exploding reflector):
 
     y[a, n] = S_n dq / 2 pi  sum_q W(q) exp(+i q x_a)  sum_j x_j z_j^(-3/2) (1 + i b / z_j) exp(-i (q x_j + p z_j)),
     p = sqrt(4 k^2 - q^2),   W = exp(-i pi / 4) sqrt(pi p / 2) / (16 pi^2 k),   b = p / (4 k^2) - 3 / (8 p).
@@ -90,7 +90,9 @@ class HomogeneousGround(LinearOperator):
         limit = _end(widest_rad) * 2 * k.amax(1)
         count = float((limit / spacing).amax())
         if not 2 * count * frequencies <= MAX_WAVES:
-            raise ValueError(f"{2 * count:.3g} wavenumbers at {frequencies} frequencies are too many: {MAX_WAVES} in all at most")
+            raise ValueError(
+                f"{2 * count:.3g} wavenumbers at {frequencies} frequencies are too many: {MAX_WAVES} in all at most"
+            )
         half = math.ceil(count) + 1
         modes = torch.arange(-half, half, dtype=torch.float64, device=device)
         self.register_buffer("angles", wrap(spacing[:, None] * self.antenna_x_m).to(dtype.to_real()))
@@ -107,11 +109,14 @@ class HomogeneousGround(LinearOperator):
         self.register_buffer("toeplitz", torch.fft.fft(torch.fft.ifftshift(kernels, dim=-1)).to(dtype))
 
     def _period_m(self) -> Tensor:
-        """Return L, (B,): the line repeats at a distance from which the deepest pixel is seen at angles that have faded out."""
+        """Return L, (B,): twice the distance from which the deepest pixel is seen at angles that have faded out.
+
+        At once that distance what is left of the repetition stands at -55 dB, at twice it below -80 dB (measured).
+        """
         x = self.section.grid.axes_m()[1].to(self.antenna_x_m.device)
         reach = torch.maximum(self.antenna_x_m.amax(1) - x[0], x[-1] - self.antenna_x_m.amin(1))
         end = _end(self.widest_rad)
-        return reach + float(self.section.depths_m()[0]) * end / math.sqrt(1 - end**2)
+        return 2 * (reach + float(self.section.depths_m()[0]) * end / math.sqrt(1 - end**2))
 
     def _wavenumbers(self, k: Tensor, q: Tensor, spacing: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the points (B, 2, F, Q), the gains (B, F, Q) and the second order i b, of k (B, F) and q (B, 1, Q)."""
@@ -123,7 +128,9 @@ class HomogeneousGround(LinearOperator):
         p = 2 * k[..., None] * (1 - sine.clamp_max(_end(self.widest_rad)).square()).sqrt()
         height = self.section.grid.shape[0]
         middle = float(depth[height // 2])
-        gain = fade * (math.pi * p / 2).sqrt() / (16 * math.pi**2 * k[..., None]) * spacing[:, None, None] / (2 * math.pi)
+        gain = (
+            fade * (math.pi * p / 2).sqrt() / (16 * math.pi**2 * k[..., None]) * spacing[:, None, None] / (2 * math.pi)
+        )
         turned = torch.polar(gain, wrap(-math.pi / 4 - p * middle)) * self.transmitted[..., None]
         points = torch.stack([wrap(p * dy), wrap(-q * dx).expand_as(p)], 1)
         return points, turned, 1j * (p / (4 * k[..., None].square()) - 3 / (8 * p))

@@ -16,13 +16,14 @@ class ScalarOperator(DiagonalOperator):
 
     Args:
         domain_shape: (C, H, W).
-        gain: shape (B,) or (1,), real; its precision decides between complex64 and complex128.
+        gain: shape (B,) or (1,), real; its precision is that of the images.
+        complex_image: whether images are complex or real.
     """
 
     gain: Tensor
 
-    def __init__(self, domain_shape: tuple[int, int, int], gain: Tensor) -> None:
-        super().__init__(domain_shape)
+    def __init__(self, domain_shape: tuple[int, int, int], gain: Tensor, *, complex_image: bool = True) -> None:
+        super().__init__(domain_shape, complex_image=complex_image)
         self.register_buffer("gain", gain)
 
     @property
@@ -35,9 +36,9 @@ class ScalarOperator(DiagonalOperator):
         return
 
 
-def identity(domain_shape: tuple[int, int, int]) -> ScalarOperator:
-    """Return A = I."""
-    return ScalarOperator(domain_shape, torch.ones(1))
+def identity(domain_shape: tuple[int, int, int], *, complex_image: bool = True) -> ScalarOperator:
+    """Return A = I, for complex64 or float32 images."""
+    return ScalarOperator(domain_shape, torch.ones(1), complex_image=complex_image)
 
 
 def blind(domain_shape: tuple[int, int, int]) -> ScalarOperator:

@@ -178,7 +178,7 @@ class KroneckerOperator(LinearOperator):
             x = _along(axis, self._factors[axis].mH, x)
         return x
 
-    def coarsen(self, factor: int) -> LinearOperator:
+    def galerkin(self, factor: int) -> LinearOperator:
         """Return A U_s, exactly and at the cost of the coarse grid: row and column factors times the 1-D interpolations."""
         if factor == 1:
             return self

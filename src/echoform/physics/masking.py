@@ -17,15 +17,10 @@ from echoform.physics.diagonal import DiagonalOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.nonuniform_fourier import NonuniformFourier
-from echoform.physics.operator import (
-    ComposedOperator,
-    GalerkinOperator,
-    LinearOperator,
-    ScaledOperator,
-    StackedOperator,
-)
+from echoform.physics.operator import ComposedOperator, GalerkinOperator, LinearOperator, ScaledOperator
 from echoform.physics.sample_gain import SampleGain, check_broadcast
 from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.stacked import StackedOperator
 
 
 class SampleMask(DiagonalOperator):
@@ -34,14 +29,15 @@ class SampleMask(DiagonalOperator):
     Coarse version: Galerkin by default.
 
     Args:
-        weights: m, shape (B or 1, *shape) for inputs of shape (..., B, *shape), float32 or float64; the precision decides
-            between complex64 and complex128.
+        weights: m, shape (B or 1, *shape) for inputs of shape (..., B, *shape), float32 or float64: the precision of the
+            images.
+        complex_image: whether images are complex or real.
     """
 
     weights: Tensor
 
-    def __init__(self, weights: Tensor) -> None:
-        super().__init__(tuple(weights.shape[1:]))
+    def __init__(self, weights: Tensor, *, complex_image: bool = True) -> None:
+        super().__init__(tuple(weights.shape[1:]), complex_image=complex_image)
         self.register_buffer("weights", weights)
 
     @property
@@ -118,7 +114,9 @@ def _weighted(operator: LinearOperator, gain: Tensor) -> LinearOperator:
         case _ if gain.is_complex():
             return SampleGain(gain, operator.range_shape) @ operator
         case _:
-            return SampleMask(gain.expand(-1, *operator.range_shape)) @ operator
+            return (
+                SampleMask(gain.expand(-1, *operator.range_shape), complex_image=operator.dtype.is_complex) @ operator
+            )
 
 
 def _alike(gain: Tensor, axis: int) -> bool:

@@ -81,4 +81,4 @@ class MulticoilMRI(LinearOperator):
         """Return the operator rediscretised on the coarse grid (close to A U_s for smooth sensitivities)."""
         if factor == 1:
             return self
-        return MulticoilMRI(self.fourier.coarsen(factor), downsample(self.sensitivities, factor))
+        return MulticoilMRI(self.fourier.galerkin(factor), downsample(self.sensitivities, factor))

@@ -108,9 +108,13 @@ class LinearOperator(nn.Module, ABC):
         """Return A^H A x; overridden where there is a faster form."""
         return self.adjoint(self.forward(x))
 
-    def coarsen(self, factor: int) -> LinearOperator:
-        """Return A_s = A U_s, the sensor seen from a grid ``factor`` times coarser (Galerkin; overrides say what they are)."""
+    def galerkin(self, factor: int) -> LinearOperator:
+        """Return A_s = A U_s exactly; overridden where that has a cheaper form."""
         return self if factor == 1 else GalerkinOperator(self, factor)
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the sensor seen from a grid ``factor`` times coarser: A U_s, or what an override says it is."""
+        return self.galerkin(factor)
 
     def prox(
         self, y: Tensor, anchor: Tensor, weight: Tensor, *, tolerance: float = 1e-6, max_iterations: int = 50
@@ -247,6 +251,10 @@ class ScaledOperator(LinearOperator):
         """Return |c|^2 A^H A x."""
         return expand(self.scale.abs().square(), 3) * self.base.normal(x)
 
+    def galerkin(self, factor: int) -> LinearOperator:
+        """Return c A U_s with the base operator's own form."""
+        return ScaledOperator(self.base.galerkin(factor), self.scale)
+
     def coarsen(self, factor: int) -> LinearOperator:
         """Return c A_s with the base operator's own coarse version."""
         return ScaledOperator(self.base.coarsen(factor), self.scale)
@@ -357,6 +365,10 @@ class ComposedOperator(LinearOperator):
             return expand(gain, len(self.domain_shape)) * self.inner.normal(x)
         return self.inner.adjoint(self.outer.normal(self.inner(x)))
 
+    def galerkin(self, factor: int) -> LinearOperator:
+        """Return A (B U_s) with the inner operator's own form."""
+        return self if factor == 1 else ComposedOperator(self.outer, self.inner.galerkin(factor))
+
     def coarsen(self, factor: int) -> LinearOperator:
         """Return A B_s with the inner operator's own coarse version: exactly Galerkin where that is."""
         return self if factor == 1 else ComposedOperator(self.outer, self.inner.coarsen(factor))
@@ -422,60 +434,3 @@ class ComposedOperator(LinearOperator):
 
 def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return None if a is None or b is None else a * b.to(a.device)
-
-
-class StackedOperator(LinearOperator):
-    """Several sensors of one scene: y = [A_1 x; A_2 x; ...], each flattened and laid end to end."""
-
-    def __init__(self, parts: Sequence[LinearOperator]) -> None:
-        domains = {p.domain_shape for p in parts}
-        if len(domains) != 1:
-            raise ValueError(f"stacked operators must share one domain, got {sorted(domains)}")
-        self.lengths = [torch.Size(p.range_shape).numel() for p in parts]
-        super().__init__(parts[0].domain_shape, (sum(self.lengths),))
-        self.parts = nn.ModuleList(parts)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the first part."""
-        return self._operators()[0].dtype
-
-    def _operators(self) -> list[LinearOperator]:
-        return list(self.parts)  # pyright: ignore[reportReturnType]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the flattened measurements, (..., B, M)."""
-        return torch.cat([p(x).flatten(-len(p.range_shape)) for p in self._operators()], -1)
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Return sum_i A_i^H y_i."""
-        pieces = [
-            p.adjoint(piece.unflatten(-1, p.range_shape))
-            for p, piece in zip(self._operators(), y.split(self.lengths, -1), strict=True)
-        ]
-        return torch.stack(pieces).sum(0)
-
-    def normal(self, x: Tensor) -> Tensor:
-        """Return sum_i A_i^H A_i x."""
-        return torch.stack([p.normal(x) for p in self._operators()]).sum(0)
-
-    def coarsen(self, factor: int) -> LinearOperator:
-        """Return the stack of the parts' own coarse versions."""
-        return StackedOperator([p.coarsen(factor) for p in self._operators()])
-
-    def support(self) -> Tensor | None:
-        """Return the parts' supports laid end to end, or None when no part has one."""
-        marks = [p.support() for p in self._operators()]
-        if all(m is None for m in marks):
-            return None
-        rows = max(m.shape[0] for m in marks if m is not None)
-        flat = []
-        for p, m in zip(self._operators(), marks, strict=True):
-            full = torch.ones(1, device=self.device) if m is None else m
-            flat.append(full.expand(rows, *p.range_shape).flatten(1))
-        return torch.cat(flat, 1)
-
-
-def stack(parts: Sequence[LinearOperator]) -> StackedOperator:
-    """Return the sensor that measures with all ``parts`` at once; raises ValueError when their domains differ."""
-    return StackedOperator(parts)

@@ -141,7 +141,7 @@ def raw_stripmap(
 
 def unwrapped_frequencies(nearest: int, farthest: int, *, pulse: int, samples: int) -> int:
     """Return the least fast number of frequencies at which echoes that start at these samples do not wrap into the window."""
-    return next_fast_len(max(farthest + pulse, samples - nearest, samples, pulse))
+    return next_fast_len(max(farthest + pulse, samples - nearest, samples, pulse))  # pyright: ignore[reportReturnType]
 
 
 def echo_starts(

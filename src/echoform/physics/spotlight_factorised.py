@@ -69,26 +69,23 @@ class _Factorised:
         margin = [n - m for n, m in zip(self.tree.padded_shape, self.shape, strict=True)]
         value = nn.functional.pad(image, (0, margin[1], 0, margin[0]))[..., None, None, :, :]
         value = value * self._start(image.dtype)
-        for level in self.tree.levels:
-            assert isinstance(level, Level)
+        for level in self.tree.steps():
             value = self._merge(level, value)
         return self.kept * self._sum(value)
 
     def backprojection(self, spectra: Tensor) -> Tensor:
         """Return the pixels (..., H, W) of the samples (..., P, F), adjoint of :meth:`samples`."""
         value = self._spread(self.kept * spectra)
-        for level in reversed(self.tree.levels):
-            assert isinstance(level, Level)
+        for level in reversed(self.tree.steps()):
             value = self._split(level, value)
         image = value[..., 0, 0, :, :] * self._start(spectra.dtype).conj()
         return image[..., : self.shape[0], : self.shape[1]]
 
     def _start(self, dtype: torch.dtype) -> Tensor:
         """Return exp(-i (k_c . r + kappa_s d_s(r))) at the pixels, s the whole aperture."""
-        first = self.tree.levels[0] if len(self.tree.levels) else self.tree
-        rows, columns = first.rows_m[0], first.columns_m[0]
-        pulses, frequencies = (len(self.kept[:, 0]) // 2, len(self.kept[0]) // 2)
-        phase = self.geometry.wavenumber([frequencies]) * self.geometry.path([pulses], rows, columns)[0]
+        rows, columns = self.tree.pixels_m()
+        pulse, frequency = (count // 2 for count in self.kept.shape)
+        phase = self.geometry.wavenumber([frequency]) * self.geometry.path([pulse], rows, columns)[0]
         return _turn(phase + self.carrier[1] * rows[:, None] + self.carrier[0] * columns, dtype)
 
     def _turns(self, level: Level, dtype: torch.dtype) -> Iterator[tuple[int, int, slice, slice, Tensor]]:

@@ -13,8 +13,8 @@ unfolded about the centroid with its ambiguities. The image carries the phase re
 k_xc the wavenumbers at the centroid and the carrier, so that its spectrum lies about zero.
 
 Rows of the image are positions along the track, V / PRF apart, columns slant range at closest approach, about the scene centre;
-shown with row 0 at the bottom the platform flies up and looks right. Azimuth transforms are longer than the image and the pulses, so
-that no echo wraps around; pulses outside the collection and those not kept are masked between the transforms.
+shown with row 0 at the bottom the platform flies up and looks right. Azimuth transforms are longer than the image and the
+pulses, so that no echo wraps around; pulses outside the collection and those not kept are masked between the transforms.
 
 Source: Cafforio, Prati and Rocca (1991), IEEE Trans. Aerosp. Electron. Syst. 27(2); Cumming and Wong (2005), chapters 5, 6 and 8.
 """
@@ -241,4 +241,4 @@ def unwrapped_length(collection: StripmapCollection, shape: tuple[int, int], ran
     ).amax(0)
     pulses = math.ceil(float((reach / collection.pulse_spacing_m()).amax()))
     needed = math.ceil((shape[0] + collection.pulses) / 2) + pulses + 1
-    return next_fast_len(max(needed, shape[0], collection.pulses))
+    return next_fast_len(max(needed, shape[0], collection.pulses))  # pyright: ignore[reportReturnType]

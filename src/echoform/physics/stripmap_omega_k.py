@@ -81,7 +81,5 @@ class StripmapOmegaK(StripmapOperator):
         width, images = self.domain_shape[2], []
         for b, sensor in enumerate(self.sensor_indices(x.shape[-4])):
             padded = torch.fft.fft(self.to_doppler(x[..., b, 0, :, :], sensor), n=2 * width)
-            images.append(
-                self.from_doppler(torch.fft.ifft(self.toeplitz[sensor] * padded)[..., :width], sensor)
-            )
+            images.append(self.from_doppler(torch.fft.ifft(self.toeplitz[sensor] * padded)[..., :width], sensor))
         return torch.stack(images, -3).unsqueeze(-3)

@@ -5,7 +5,7 @@
 about the carrier, so that for each Doppler frequency the sum over range splits into three known steps:
 
 - the azimuth phase exp(-i (k_x0 - k_xc) x), whose FM rate depends on range;
-- range migration: the cell x moves to x / D, the exact hyperbolic curve, by a windowed sinc (its adjoint reads the echoes at x / D);
+- range migration: the cell x moves to x / D, the exact hyperbolic curve, by a windowed sinc (the adjoint reads at x / D);
 - everything at the scene centre, with migration and secondary range compression there to all orders, in the response H.
 
 Left out is x rest(K), the change of secondary range compression over the swath; to second order its phase at the band edge is
@@ -86,7 +86,6 @@ class StripmapRangeDoppler(StripmapOperator):
 
     def to_ranges(self, spectrum: Tensor, sensor: int) -> Tensor:
         """Return the echoes read along the migration curve, (..., M, W)."""
-        count = self.range_shape[2]
         cells = torch.fft.fftshift(torch.fft.ifft(torch.fft.ifftshift(spectrum, dim=-1), norm="forward"), dim=-1)
         wide = torch.cat([cells, cells[..., : TAPS - 1]], -1)
         ranges = cells.new_zeros(*cells.shape[:-1], self.domain_shape[2])

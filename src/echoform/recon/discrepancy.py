@@ -23,6 +23,7 @@ from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise
 from echoform.physics.noise_coloured import ColouredGaussianNoise, DiagonalGaussianNoise
+from echoform.physics.noise_speckle import SpeckleNoise
 
 
 def energy(y: Tensor) -> Tensor:
@@ -45,7 +46,8 @@ def expected_noise_energy(measurement: Measurement) -> Tensor:
     """Return E |n|^2 per sample, shape (B,), float64.
 
     M sigma^2 for white noise, the sum of the samples' variances for other Gaussian noise; M sigma^2 + gain sum(y) for
-    Poisson-Gaussian noise, whose clean sum is estimated by that of y.
+    Poisson-Gaussian noise, whose clean sum is estimated by that of y; sum(y^2) / (L + 1) for speckle of L looks, whose mean is
+    that of sum((A x)^2) / L.
 
     Raises:
         TypeError: the noise model states no energy; give the reconstructor a weight instead.
@@ -61,6 +63,8 @@ def expected_noise_energy(measurement: Measurement) -> Tensor:
         marks = measurement.operator.support()
         variance = noise.variance(measurement.operator.range_shape).double()
         return (variance if marks is None else marks * variance).flatten(1).sum(1).expand(y.shape[0])
+    if isinstance(noise, SpeckleNoise):
+        return energy(y) / (noise.looks.double() + 1)
     raise TypeError(
         f"the discrepancy principle needs the noise energy, which {type(noise).__name__} does not state; pass a weight"
     )

@@ -13,6 +13,7 @@ import torch
 from echoform import __version__
 from echoform.measure.measurement import Measurement
 from echoform.physics.noise import PoissonGaussianNoise
+from echoform.physics.noise_speckle import SpeckleNoise
 from echoform.recon.discrepancy import energy, expected_noise_energy
 from echoform.report.numbers import number, quantity
 
@@ -68,6 +69,8 @@ def _measured(measurement: Measurement) -> str:
 
 def _noise(measurement: Measurement) -> str:
     noise = measurement.noise
+    if isinstance(noise, SpeckleNoise):
+        return f"multiplicative speckle of {number(float(noise.looks[0]))} looks"
     sigma = float(noise.sigma[0])
     text = f"{type(noise).__name__}, standard deviation {number(sigma)} in the unit of the samples"
     if isinstance(noise, PoissonGaussianNoise):

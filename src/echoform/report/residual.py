@@ -2,7 +2,8 @@
 
     r = A^H (y - A x),      E |r_j|^2 = v tr(A^H A) / n  on average over the n pixels when x is the truth,
 
-with v the mean variance of a measured sample: structure in r is signal the image does not hold or a sensor that is not A.
+with v the mean variance of a measured sample (1 and those of W A where noise that is not white is whitened): structure in r is
+signal the image does not hold or a sensor that is not A.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
+from echoform.measure.whitened import single_level
 from echoform.recon.discrepancy import expected_noise_energy
 
 
@@ -33,6 +35,7 @@ def residual_maps(measurement: Measurement, images: Sequence[Tensor]) -> list[Re
 
     Where the measurement states no noise (v = 0) the reference is the peak of A^H y instead.
     """
+    measurement = single_level(measurement)
     operator = measurement.operator
     energy = expected_noise_energy(measurement)
     noisy = bool((energy > 0).all())

@@ -19,6 +19,7 @@ from echoform.assess.metrics import (
 )
 from echoform.assess.point_target import point_target_response
 from echoform.measure.measurement import Measurement
+from echoform.measure.whitened import single_level
 from echoform.recon.discrepancy import expected_noise_energy, relative_residual, residual_energy
 from echoform.recon.reconstructor import Estimate
 
@@ -100,6 +101,7 @@ def _against_truth(image: Tensor, truth: Tensor) -> list[Score]:
 
 
 def _misfit(measurement: Measurement, image: Tensor) -> Score:
+    measurement = single_level(measurement)
     expected = expected_noise_energy(measurement)
     if bool((expected > 0).all()):
         ratio = float((residual_energy(measurement, image) / expected)[0])

@@ -72,6 +72,29 @@ def uniform_line(count: int, spacing_m: float, *, device: torch.device | None = 
     return positions
 
 
+def uniform_plane(
+    shape: tuple[int, int], spacing_m: tuple[float, float], *, device: torch.device | None = None
+) -> Tensor:
+    """Return a planar array in the aperture plane y = 0, centred, shape (1, rows * columns, 3), metres, float64.
+
+    Args:
+        shape: (rows, columns); rows are stacked along z, columns run along x, and columns count fastest.
+        spacing_m: (dz, dx), metres.
+        device: of the result.
+    """
+    z, x = (
+        (torch.arange(n, dtype=torch.float64, device=device) - (n - 1) / 2) * d
+        for n, d in zip(shape, spacing_m, strict=True)
+    )
+    grid = torch.meshgrid(z, x, indexing="ij")
+    return torch.stack([grid[1], torch.zeros_like(grid[0]), grid[0]], -1).flatten(0, 1)[None]
+
+
+def thinned(positions_m: Tensor, kept: Tensor) -> Tensor:
+    """Return the elements that a boolean ``kept`` (K,) names, (B, kept, 3): a sparse array on the grid of a full one."""
+    return positions_m[:, kept]
+
+
 def filled_array(transmitters: int, receivers: int, spacing_m: float) -> MimoArray:
     """Return the array whose virtual elements are a uniform line: receivers ``spacing_m`` apart, transmitters R times that."""
     return MimoArray(uniform_line(transmitters, receivers * spacing_m), uniform_line(receivers, spacing_m))

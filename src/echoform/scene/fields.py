@@ -1,6 +1,6 @@
 """Random fields: white complex noise, smooth Gaussian fields, smooth phase.
 
-Every function draws a whole batch from one generator on the CPU; callers move the result.
+Every function draws a whole batch from one generator, on the generator's device.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from torch import Tensor
 
 def uniform(generator: torch.Generator, shape: tuple[int, ...], low: float, high: float) -> Tensor:
     """Return independent uniform numbers in [low, high)."""
-    return low + (high - low) * torch.rand(shape, generator=generator)
+    return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
 
 
 def white(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
     """Return independent CN(0, 1) entries, complex64: fully developed speckle of unit mean intensity."""
-    return torch.view_as_complex(torch.randn((*shape, 2), generator=generator) * 0.5**0.5)
+    return torch.view_as_complex(torch.randn((*shape, 2), generator=generator, device=generator.device) * 0.5**0.5)
 
 
 def smooth(generator: torch.Generator, batch: int, shape: tuple[int, int]) -> Tensor:
@@ -26,13 +26,15 @@ def smooth(generator: torch.Generator, batch: int, shape: tuple[int, int]) -> Te
     third of the side.
     """
     height, width = shape
-    ky = torch.fft.fftfreq(height)[:, None]
-    kx = torch.fft.fftfreq(width)[None, :]
+    device = generator.device
+    ky = torch.fft.fftfreq(height, device=device)[:, None]
+    kx = torch.fft.fftfreq(width, device=device)[None, :]
     exponent = uniform(generator, (batch, 1, 1), 1.2, 3.0)
     length = torch.exp(uniform(generator, (batch, 1, 1), 1.1, torch.log(torch.tensor(min(shape) / 3)).item()))
     amplitude = (ky**2 + kx**2 + (1 / (2 * torch.pi * length)) ** 2) ** (-exponent / 2)
     amplitude[:, 0, 0] = 0
-    field = torch.fft.ifft2(amplitude * torch.fft.fft2(torch.randn((batch, height, width), generator=generator))).real
+    drawn = torch.randn((batch, height, width), generator=generator, device=device)
+    field = torch.fft.ifft2(amplitude * torch.fft.fft2(drawn)).real
     return field / field.square().mean((-2, -1), keepdim=True).sqrt()
 
 

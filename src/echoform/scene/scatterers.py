@@ -6,25 +6,39 @@ the band is Hamming weighted, as images are weighted in practice, so that side l
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from echoform.scene.fields import uniform
 
 
-def place(positions: Tensor, amplitudes: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Return band-limited points, (B, H, W) complex64: x = F^-1 [h(k) sum_q a_q exp(-i k . r_q)], h a Hamming window.
+def hamming(frequency: Tensor) -> Tensor:
+    """Return 0.54 + 0.46 cos(k) at k radians per pixel."""
+    return 0.54 + 0.46 * torch.cos(frequency)
+
+
+def place(
+    positions: Tensor,
+    amplitudes: Tensor,
+    shape: tuple[int, int],
+    *,
+    window: Callable[[Tensor], Tensor] = hamming,
+) -> Tensor:
+    """Return band-limited points, (B, H, W) complex64: x = F^-1 [h(k) sum_q a_q exp(-i k . r_q)].
 
     Args:
         positions: (B, Q, 2), (row, column) in pixels, anywhere within the grid (periodic).
         amplitudes: (B, Q) complex; zero for absent points.
         shape: (H, W).
+        window: h of one axis, from k (size,) in radians per pixel to (size,) or one per scene, (B, 1, size).
     """
     phases = []
     for axis, size in enumerate(shape):
         k = 2 * torch.pi * torch.fft.fftfreq(size, device=positions.device)
-        window = 0.54 + 0.46 * torch.cos(k)
-        phases.append(window * torch.exp(-1j * positions[..., axis, None] * k))
+        turn, h = positions[..., axis, None] * k, window(k)
+        phases.append(torch.complex(h * torch.cos(turn), -h * torch.sin(turn)))
     spectrum = torch.einsum("bq,bqh,bqw->bhw", amplitudes, phases[0], phases[1])
     return torch.fft.ifft2(spectrum)
 

@@ -49,8 +49,13 @@ class Calibrator(ABC):
     """A method that estimates gains along one axis of a measurement."""
 
     @abstractmethod
-    def __call__(self, measurement: Measurement) -> Calibration:
-        """Return gains and the corrected measurement; deterministic."""
+    def __call__(self, measurement: Measurement, *, start_rad: Tensor | None = None) -> Calibration:
+        """Return gains and the corrected measurement; nothing is drawn at random.
+
+        Args:
+            measurement: y = g o A x + noise.
+            start_rad: first phases, (B, channels), radians; zero when absent.
+        """
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,16 @@ class ChannelAxis:
         """Zeros, (B, channels), float64."""
         y = self.measurement.y
         return torch.zeros(y.shape[0], self.count, dtype=torch.float64, device=y.device)
+
+    def start(self, phase_rad: Tensor | None) -> Tensor:
+        """Return the first phases as (B, channels), float64: zeros when there are none; raises ValueError when they do not fit."""
+        if phase_rad is None:
+            return self.zeros
+        if phase_rad.shape != self.zeros.shape:
+            raise ValueError(
+                f"start_rad must be (batch, channels) = {tuple(self.zeros.shape)}, got {tuple(phase_rad.shape)}"
+            )
+        return phase_rad.to(self.zeros)
 
     def heard(self) -> Tensor:
         """Return of which channels anything was measured, (B, channels), bool."""

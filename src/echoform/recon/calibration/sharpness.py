@@ -10,9 +10,9 @@ x is linear in the phasors, so that the gradient costs one backprojection and on
 It is handed to L-BFGS. E is not convex: phases are first sought among the lowest cosines of the channel index and then among
 ever more of them, up to one number per channel, so that large smooth errors are taken away before small ones are looked at.
 
-Limits. The entropy knows only the image: the phases found are those of the sharpest image, which for a few points in noise are
-the true ones up to a constant and a line, and for clutter are not. A random phase of all channels (pi and more) leaves no
-gradient worth following from zero; give ``start_rad`` of another method then.
+Limits. The entropy knows only the image: the phases found are those of the sharpest one, which are the true ones (up to a
+constant and a line) for a few points in noise and not for clutter. It is a local search: a scene without points that stand
+out of their own blur may end in a wrong valley; give ``start_rad`` by another method then.
 
 Source: Kragh (2006), Monotonic iterative algorithm for minimum-entropy autofocus, ASAP workshop, equations 2-6; Morrison, Do
 and Munson (2007), IEEE Trans. Image Process. 16(9), section II.
@@ -40,24 +40,22 @@ class MinimumEntropy(Calibrator):
         stages: how many cosines of the channel index are sought in each stage before the last, which seeks all phases.
         iterations: bound on the L-BFGS steps of one stage.
         tolerance: relative decrease of the entropy at which a stage ends.
-        start_rad: first phases, (B, channels), radians; zero when absent.
         axis: of the operator's range along which the channels are counted.
     """
 
     stages: tuple[int, ...] = (8, 32)
     iterations: int = 100
     tolerance: float = 1e-7
-    start_rad: Tensor | None = None
     axis: int = PULSE_AXIS
 
     @torch.no_grad()
-    def __call__(self, measurement: Measurement) -> Calibration:
+    def __call__(self, measurement: Measurement, *, start_rad: Tensor | None = None) -> Calibration:
         """Return the phases, (B, channels).
 
         Facts: ``entropy_before``, ``entropy_after`` (nats, means over the batch) and ``evaluations`` of the gradient.
         """
         channels = ChannelAxis(measurement, self.axis)
-        phase = channels.zeros if self.start_rad is None else self.start_rad.to(channels.zeros)
+        phase = channels.start(start_rad)
         before, _ = entropy_and_gradient(channels, phase)
         after, evaluations = before, 0
         for terms in (*self.stages, channels.count):

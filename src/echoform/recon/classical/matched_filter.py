@@ -17,7 +17,8 @@ class MatchedFilter(Reconstructor):
         x = A^H (w o y) / m,    m = tr(A^H A) / n,    w of mean one over the measured entries
 
     Dividing by the mean eigenvalue m of A^H A makes the peak of a point target its amplitude (exactly so when A^H A has
-    a constant diagonal, as Fourier sums do), so that x is in the units of the scene.
+    a constant diagonal, as Fourier sums do), so that x is in the units of the scene. In noise whose level sigma differs from
+    sample to sample, whitened like every measurement, the side lobes are those of w / sigma^2.
 
     Args:
         window: separable weighting over the last two axes of the measurement (pulses and frequencies of a radar, the two

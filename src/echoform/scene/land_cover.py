@@ -1,0 +1,214 @@
+"""Land and water as a radar sees them: fields, woods, towns, roads, rivers and coasts, each with its own backscatter.
+
+Every region has a mean backscatter (decibels, drawn within the range of its class) and a gamma texture of the class's shape,
+so that its speckle is K distributed. Parcels are cells of a Voronoi diagram drawn out along a common direction; woods and
+coasts are level sets of rough fields; roads and rivers run along smooth random curves t = f(s),
+
+    distance  |t - f(s)| / sqrt(1 + f'(s)^2),      f(s) = sum_m a_m sin(w_m s + phi_m).
+
+The ranges are those of X and C band at middling incidence, rounded, after Ulaby and Dobson, Handbook of Radar Scattering
+Statistics for Terrain (1989).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from echoform.scene.frame import Frame, Illumination, draw_illumination
+from echoform.scene.random_fields import developed_speckle, gamma_texture, power_law_field, rough_field
+from echoform.scene.random_source import RandomSource
+from echoform.scene.scene import Scene, SceneClass
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Ranges of a class: mean backscatter in decibels and shape of the gamma texture."""
+
+    label: SceneClass
+    level_db: tuple[float, float]
+    texture: tuple[float, float]
+
+
+#: what the land is made of; the order is that of the labels in :func:`land`
+COVERS = (
+    Cover(SceneClass.BARE, (-20.0, -9.0), (5.0, 30.0)),
+    Cover(SceneClass.CROP, (-15.0, -6.0), (5.0, 30.0)),
+    Cover(SceneClass.GRASS, (-17.0, -9.0), (5.0, 20.0)),
+    Cover(SceneClass.FOREST, (-11.0, -5.0), (1.5, 6.0)),
+    Cover(SceneClass.URBAN, (-6.0, 4.0), (0.4, 1.2)),
+    Cover(SceneClass.WATER, (-32.0, -18.0), (8.0, 40.0)),
+    Cover(SceneClass.ROAD, (-26.0, -18.0), (8.0, 30.0)),
+    Cover(SceneClass.SHADOW, (-50.0, -40.0), (40.0, 50.0)),
+)
+_CLASS = {cover.label: i for i, cover in enumerate(COVERS)}
+#: shares of the first five classes among parcels
+PARCEL_SHARES = (0.25, 0.3, 0.25, 0.12, 0.08)
+#: parcels of a scene, and the regions that come after them
+PARCELS = 20
+_EXTRA = (SceneClass.FOREST, SceneClass.WATER, SceneClass.ROAD, SceneClass.SHADOW)
+_WOOD, _WATER, _ROAD, _SHADOW = (PARCELS + i for i in range(len(_EXTRA)))
+
+
+def land(source: RandomSource, frame: Frame, *, illumination: Illumination | None = None) -> Scene:
+    """Return countryside: parcels with woods, roads, rivers and coasts, and a mask for every class of :data:`COVERS`.
+
+    Args:
+        source: of randomness.
+        frame: pixels; 1 to 20 m suit the widths of roads and rivers.
+        illumination: where the radar is, for the shadows of woods; drawn when absent.
+    """
+    illumination = illumination or draw_illumination(source, frame.batch)
+    region = _regions(source, frame, illumination)
+    kinds = _kinds(source, frame.batch)
+    level, texture = _tables(source, kinds)
+    intensity = 10 ** (level.gather(1, region.flatten(1)).reshape(region.shape) / 10)
+    intensity = intensity * _furrows(source, frame, region, kinds)
+    fine = rough_field(source, frame.batch, frame.shape)
+    labels = kinds.gather(1, region.flatten(1)).reshape(region.shape)
+    intensity = intensity * gamma_texture(fine, texture, labels)
+    masks = {cover.label: labels == i for i, cover in enumerate(COVERS)}
+    return Scene(developed_speckle(source, intensity)[:, None], masks=masks)
+
+
+def voronoi(source: RandomSource, frame: Frame, cells: int) -> Tensor:
+    """Return the number of the nearest of ``cells`` random seeds, in a metric drawn out up to four times, (B, H, W) int64."""
+    batch, (height, width) = frame.batch, frame.shape
+    y, x = frame.axes_m()
+    size = frame.extent_m()[:, :, None]
+    turn, long = source.uniform((batch, 1, 1), 0, math.pi), source.uniform((batch, 1, 1), 1.0, 4.0)
+    c, s = torch.cos(turn), torch.sin(turn)
+    seed = source.uniform((batch, 2, cells), -0.6, 0.6) * size
+
+    def metric(at_y: Tensor, at_x: Tensor) -> Tensor:
+        return torch.stack([(at_x * c + at_y * s) / long, at_y * c - at_x * s], -1).flatten(1, 2)
+
+    pixels, seeds = metric(y, x), metric(seed[:, 0, None], seed[:, 1, None])
+    # |p - s|^2 without |p|^2, which no seed changes
+    distance = seeds.square().sum(-1)[:, None] - 2 * pixels @ seeds.mT
+    return distance.argmin(-1).reshape(batch, height, width)
+
+
+def meander(source: RandomSource, frame: Frame, *, width_m: Tensor, bend: Tensor) -> Tensor:
+    """Return the pixels within half a width of a random curve across the scene, at least one pixel wide, (B, H, W) bool.
+
+    Args:
+        source: of randomness.
+        frame: pixels.
+        width_m: (B,), metres.
+        bend: greatest slope of the curve, (B,); 0 is straight.
+    """
+    batch, modes = frame.batch, 3
+    y, x = frame.axes_m()
+    side = frame.side_m()[:, None, None]
+    turn = source.uniform((batch, 1, 1), 0, math.pi)
+    s, t = x * torch.cos(turn) + y * torch.sin(turn), y * torch.cos(turn) - x * torch.sin(turn)
+    t = t - source.uniform((batch, 1, 1), -0.35, 0.35) * side
+    cycles = source.uniform((batch, modes, 1, 1), 0.3, 2.5)
+    share = source.uniform((batch, modes, 1, 1), 0.2, 1.0)
+    rate = 2 * math.pi * cycles / side[:, None]
+    angle = rate * s[:, None] + source.uniform((batch, modes, 1, 1), 0, 2 * math.pi)
+    slope = bend[:, None, None, None] * share / share.sum(1, keepdim=True)
+    offset = (slope / rate * torch.sin(angle)).sum(1)
+    steep = (slope * torch.cos(angle)).sum(1)
+    half = torch.maximum(width_m, frame.spacing_m.amax(1))[:, None, None] / 2
+    return (t - offset).abs() <= half * torch.sqrt(1 + steep.square())
+
+
+def shore(source: RandomSource, frame: Frame) -> Tensor:
+    """Return the water of a random coast: where a rough field lies below a level that drowns 10 to 60 %, (B, H, W) bool."""
+    batch = frame.batch
+    exponent = source.uniform((batch,), 1.3, 1.9)
+    outer = torch.full((batch,), min(frame.shape) / 1.5, device=source.place)
+    field = power_law_field(source, batch, frame.shape, exponent=exponent, outer_px=outer)
+    share = source.uniform((batch, 1, 1), -1.2, 0.25)
+    return field / field.std((1, 2), keepdim=True) < share
+
+
+def cast(mask: Tensor, frame: Frame, direction: Tensor, length_m: Tensor, *, steps: int = 4) -> Tensor:
+    """Return the pixels that a mask covers while it moves ``length_m`` along ``direction``, in ``steps`` steps, (B, H, W) bool.
+
+    Args:
+        mask: (B, H, W) bool.
+        frame: pixels.
+        direction: unit vector (x, y), (B, 2).
+        length_m: (B,), metres.
+        steps: pixels further apart than length / steps may be missed.
+    """
+    height, width = frame.shape
+    j, k = (torch.arange(n, device=mask.device) for n in frame.shape)
+    covered = mask
+    for step in range(1, steps + 1):
+        moved = (direction * (length_m * step / steps)[:, None]).flip(1) / frame.spacing_m
+        rows = (j - moved[:, :1].round().long()).clamp(0, height - 1)
+        columns = (k - moved[:, 1:].round().long()).clamp(0, width - 1)
+        index = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
+        covered = covered | mask.flatten(1).gather(1, index).reshape(mask.shape)
+    return covered
+
+
+def _regions(source: RandomSource, frame: Frame, illumination: Illumination) -> Tensor:
+    """Which region every pixel belongs to: parcels 0 to PARCELS - 1, then the extra ones, each painted over the last."""
+    batch = frame.batch
+
+    def some(probability: float) -> Tensor:
+        return source.chance((batch, 1, 1), probability)
+
+    region = voronoi(source, frame, PARCELS)
+    wood = (rough_field(source, batch, frame.shape) > source.uniform((batch, 1, 1), 0.5, 1.5)) & some(0.5)
+    hedges = _borders(region) & some(0.3)
+    tall = illumination.shadow_m(source.uniform((batch,), 6, 25))
+    shadow = cast(wood, frame, -illumination.towards(), tall)
+    region = torch.where(shadow, _SHADOW, region)
+    region = torch.where(wood | hedges, _WOOD, region)
+    river = meander(source, frame, width_m=source.log_uniform((batch,), 5, 80), bend=source.uniform((batch,), 0.2, 2.0))
+    region = torch.where(river & some(0.35), _WATER, region)
+    region = torch.where(shore(source, frame) & some(0.35), _WATER, region)
+    for share in (0.7, 0.4, 0.3):
+        road = meander(source, frame, width_m=source.uniform((batch,), 4, 20), bend=source.uniform((batch,), 0, 0.6))
+        region = torch.where(road & some(share) & (region != _WATER), _ROAD, region)
+    return region
+
+
+def _borders(region: Tensor) -> Tensor:
+    """Pixels whose neighbour in the next row or column belongs to another region."""
+    border = torch.zeros_like(region, dtype=torch.bool)
+    border[:, :-1] |= region[:, :-1] != region[:, 1:]
+    border[:, :, :-1] |= region[:, :, :-1] != region[:, :, 1:]
+    return border
+
+
+def _kinds(source: RandomSource, batch: int) -> Tensor:
+    """Class of every region, as its index in COVERS, (B, PARCELS + extras)."""
+    edges = torch.tensor(PARCEL_SHARES, device=source.place).cumsum(0)[:-1]
+    parcels = torch.bucketize(source.uniform((batch, PARCELS)), edges)
+    extra = torch.tensor([_CLASS[label] for label in _EXTRA], device=source.place)
+    return torch.cat([parcels, extra.expand(batch, -1)], 1)
+
+
+def _tables(source: RandomSource, kinds: Tensor) -> tuple[Tensor, Tensor]:
+    """Backscatter of every region in decibels, (B, regions), and texture of every class, (B, classes)."""
+    bounds = torch.tensor([cover.level_db for cover in COVERS], device=source.place)
+    low, high = bounds[:, 0][kinds], bounds[:, 1][kinds]
+    level = low + (high - low) * source.uniform(tuple(kinds.shape))
+    shapes = torch.log(torch.tensor([cover.texture for cover in COVERS], device=source.place))
+    share = source.uniform((kinds.shape[0], len(COVERS)))
+    return level, torch.exp(shapes[:, 0] + (shapes[:, 1] - shapes[:, 0]) * share)
+
+
+def _furrows(source: RandomSource, frame: Frame, region: Tensor, kinds: Tensor) -> Tensor:
+    """Rows of crops: 1 + m cos(k . r) in some parcels, with periods of 3 to 12 pixels, (B, H, W)."""
+    shape = tuple(kinds.shape)
+    crop = (kinds == _CLASS[SceneClass.CROP]) & source.chance(shape, 0.6)
+    depth = crop * source.uniform(shape, 0.1, 0.7)
+    rate = 2 * math.pi / source.log_uniform(shape, 3, 12)
+    turn = source.uniform(shape, 0, math.pi)
+    flat = region.flatten(1)
+    m, ky, kx = (
+        t.gather(1, flat).reshape(region.shape) for t in (depth, rate * torch.sin(turn), rate * torch.cos(turn))
+    )
+    j, k = (torch.arange(n, device=region.device) for n in frame.shape)
+    return 1 + m * torch.cos(ky * j[:, None] + kx * k)

@@ -1,0 +1,67 @@
+"""The fast ground-penetrating radar against the exact two-way sum, targets in their place, misuse."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from test_ground_penetrating import DOUBLE, real, survey
+
+from contracts import distance, randn
+from echoform.physics.ground_homogeneous import HomogeneousGround
+from echoform.physics.ground_penetrating import GroundPenetratingRadar
+from echoform.scene.grid import Grid
+from echoform.scene.soil import GroundSurvey, Section
+
+
+@pytest.mark.parametrize(("top_m", "decibels"), [(0.4, -40), (0.8, -48), (1.6, -60)])
+def test_is_the_exact_sum_where_the_phase_is_stationary(top_m: float, decibels: float) -> None:
+    """Random scenes under the whole line; uneven traces and a complex spectrum are exact. Measured: -43, -50 and -63 dB."""
+    taken = survey(0.0)
+    uneven = taken.antenna_x_m + 0.01 * torch.sin(37 * taken.antenna_x_m)
+    taken = GroundSurvey(uneven, taken.height_m, taken.permittivity, taken.start_hz, taken.step_hz, taken.spectrum)
+    section = Section(Grid((12, 21), (0.04, 0.05)), top_m)
+    x = randn((1, 1, 12, 21), 3)
+    fast = HomogeneousGround(taken, section, widest_rad=math.radians(80), dtype=DOUBLE)
+    exact = GroundPenetratingRadar(taken, section, dtype=DOUBLE)
+    assert 20 * math.log10(distance(fast(x), exact(x))) < decibels
+
+
+def test_the_error_is_of_second_order_in_the_depth() -> None:
+    """3 m deep: -83 dB, and -52 dB without the second term of the expansion."""
+    taken, section = survey(0.0), Section(Grid((6, 9), (0.04, 0.05)), 3.0)
+    x = randn((1, 1, 6, 9), 3)
+    fast = HomogeneousGround(taken, section, widest_rad=math.radians(65), dtype=DOUBLE)
+    exact = GroundPenetratingRadar(taken, section, dtype=DOUBLE)(x)
+    assert 20 * math.log10(distance(fast(x), exact)) < -80
+    fast.falls = torch.zeros_like(fast.falls)
+    assert 20 * math.log10(distance(fast(x), exact)) > -55
+
+
+@pytest.mark.parametrize(("x_m", "depth_m"), [(0.4, 0.5), (-0.3, 0.8)])
+def test_an_echo_migrates_to_its_place(x_m: float, depth_m: float) -> None:
+    """Samples from straight two-way paths, not from the operator."""
+    taken, section = survey(0.0), Section(Grid((24, 33), (0.05, 0.05)), 0.2)
+    hz = taken.start_hz + taken.step_hz * torch.arange(taken.spectrum.shape[1], dtype=torch.float64)
+    path = torch.hypot(taken.antenna_x_m[0] - x_m, real(depth_m)) * 6.0**0.5
+    y = torch.exp(-4j * math.pi * path[:, None] * hz / 299_792_458.0) * taken.spectrum[0]
+    image = HomogeneousGround(taken, section, dtype=DOUBLE).adjoint(y[None, None])[0, 0].abs()
+    image = image * section.depths_m()[:, None]
+    row, column = divmod(int(image.argmax()), 33)
+    assert float(section.grid.axes_m()[1][column]) == pytest.approx(x_m, abs=1e-9)
+    assert float(section.depths_m()[row]) == pytest.approx(depth_m, abs=1e-9)
+
+
+def test_misuse_is_refused() -> None:
+    section = Section(Grid((4, 4), (0.05, 0.05)), 0.2)
+    with pytest.raises(ValueError, match="must lie on the ground"):
+        HomogeneousGround(survey(0.1), section)
+    with pytest.raises(ValueError, match="widest_rad"):
+        HomogeneousGround(survey(0.0), section, widest_rad=1.6)
+    taken = survey(0.0)
+    far = GroundSurvey(
+        1e9 * taken.antenna_x_m, taken.height_m, taken.permittivity, taken.start_hz, taken.step_hz, taken.spectrum
+    )
+    with pytest.raises(ValueError, match="too many"):
+        HomogeneousGround(far, section)

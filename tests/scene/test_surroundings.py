@@ -1,0 +1,189 @@
+"""Buildings, land, sea, soil and composition against geometry and the levels they state."""
+
+import math
+
+import pytest
+import torch
+
+from echoform.scene.buildings import buildings, footprints
+from echoform.scene.composed import PEAK_DB, aircraft_on_apron, ships_at_sea, stand_out, town, vehicles_on_land
+from echoform.scene.frame import draw_illumination
+from echoform.scene.land_cover import COVERS, cast, land, meander, shore, voronoi
+from echoform.scene.outline import to_body
+from echoform.scene.point_response import PointResponse
+from echoform.scene.scene import ObjectKind, Objects, Scene, SceneClass, objects_at_rest
+from echoform.scene.sea import sea
+from echoform.scene.subsurface import subsurface
+from echoform.scene.vehicles import vehicles
+from scene.scene_cases import frame, radar, source, span_db
+
+DELTA = PointResponse(torch.zeros(1), torch.ones(1))
+
+
+def house(height_m: float) -> Objects:
+    """20 m along y (across the radar's sight), 12 m along x."""
+    kind, on = torch.full((1, 1), ObjectKind.BUILDING.value), torch.ones(1, 1, dtype=torch.bool)
+    size = torch.tensor([[[20.0, 12.0, height_m]]])
+    return objects_at_rest(kind, on, torch.zeros(1, 1, 2), torch.full((1, 1), math.pi / 2), size)
+
+
+@pytest.mark.parametrize(("height_m", "grazing_deg"), [(5.0, 30.0), (20.0, 30.0), (9.0, 55.0)])
+def test_layover_roof_and_shadow_have_the_lengths_of_the_formula(height_m: float, grazing_deg: float) -> None:
+    """Radar towards +x. Roof: x in -6 + lay to 6 + lay; facade: 6 to 6 + lay (as far as not roof); shadow: down to -6 - dark."""
+    view, objects = frame(1, (128, 512), (0.25, 0.25)), house(height_m)
+    grazing = math.radians(grazing_deg)
+    lay, dark = height_m * math.tan(grazing), height_m / math.tan(grazing)
+    seen = footprints(radar(0.0, grazing), objects, to_body(view, objects.position_m, objects.heading_rad))
+    x = view.axes_m()[1].flatten()
+
+    def reach(mask: torch.Tensor) -> tuple[float, float]:
+        row = x[mask[0, 0, 64]]
+        return float(row.min()), float(row.max())
+
+    assert reach(seen.roof) == pytest.approx((-6 + lay, 6 + lay), abs=0.26)
+    assert reach(seen.shadow) == pytest.approx((-6 - dark, min(6, -6 + lay)), abs=0.51)
+    assert reach(seen.facade) == pytest.approx((6, min(6 + lay, -6 + lay) if lay > 12 else 6 + lay), abs=0.51) or lay < 12
+    assert not bool((seen.roof & seen.shadow).any() | (seen.facade & seen.shadow).any() | (seen.facade & seen.roof).any())
+    rows = seen.roof[0, 0].any(1).nonzero()
+    assert float(rows.max() - rows.min() + 1) * 0.25 == pytest.approx(20, abs=0.3)
+
+
+def test_double_bounce_is_the_brightest_line_at_the_foot_of_the_facing_wall() -> None:
+    batch = 32
+    view = frame(batch, spacing_m=(0.8, 0.8))
+    scene = buildings(source(1), view, most=1, illumination=radar(0.0, math.radians(40), batch), response=DELTA)
+    assert scene.objects is not None
+    u, v = to_body(view, scene.objects.position_m, scene.objects.heading_rad)
+    heading = scene.objects.heading_rad[:, 0]
+    facing_u, facing_v = torch.cos(heading), -torch.sin(heading)
+    bounce = scene.masks[SceneClass.DOUBLE_BOUNCE]
+    assert bool(bounce.any((1, 2)).all())
+    length, width, _ = (s[:, 0, None, None] for s in scene.objects.size_m.unbind(-1))
+    from_u = (u[:, 0] - torch.sign(facing_u)[:, None, None] * length / 2).abs()
+    from_v = (v[:, 0] - torch.sign(facing_v)[:, None, None] * width / 2).abs()
+    assert float(torch.minimum(from_u, from_v)[bounce].max()) < 0.8
+    square = facing_u.abs() > 0.9
+    assert float(from_u[square][bounce[square]].max()) < 0.8  # seen square on, only that wall answers
+
+
+def test_voronoi_cells_are_nearest_in_some_metric_and_all_there() -> None:
+    label = voronoi(source(2), frame(8), 20)
+    assert int(label.min()) >= 0
+    assert int(label.max()) < 20
+    assert all(len(torch.unique(each)) >= 5 for each in label)
+    # convex cells: between two pixels of a cell in one row there is no other
+    for row in label[:, 32].tolist():
+        changes = [a for a, b in zip(row, row[1:] + [None], strict=True) if a != b]
+        assert len(changes) == len(set(changes))
+
+
+def test_straight_meander_has_its_width() -> None:
+    view = frame(64, (96, 96))
+    strip = meander(source(3), view, width_m=torch.full((64,), 6.0), bend=torch.zeros(64))
+    # within a circle of radius 40 about the middle, a strip at distance t from it is 2 sqrt(40^2 - t^2) long
+    y, x = view.axes_m()
+    inside = (x.square() + y.square() <= 40**2) & strip
+    area = inside.sum((1, 2)).float()
+    assert float(area.max()) == pytest.approx(6 * 80, rel=0.03)
+    assert bool((strip.sum((1, 2)) > 0).all())
+
+
+def test_cast_moves_a_mask_along_the_direction() -> None:
+    mask = torch.zeros(1, 64, 64, dtype=torch.bool)
+    mask[0, 32, 32] = True
+    moved = cast(mask, frame(1), torch.tensor([[1.0, 0.0]]), torch.tensor([4.0]))
+    assert moved[0].nonzero().tolist() == [[32, k] for k in range(32, 37)]
+
+
+def test_shores_drown_the_share_stated() -> None:
+    share = shore(source(4), frame(300)).float().mean((1, 2))
+    assert 0.05 < float(share.quantile(0.05))
+    assert float(share.quantile(0.95)) < 0.7
+
+
+def test_land_covers_every_pixel_once_with_levels_of_its_class() -> None:
+    scene = land(source(5), frame(64, spacing_m=(4.0, 4.0)))
+    covered = torch.stack([scene.masks[cover.label] for cover in COVERS]).sum(0)
+    assert bool((covered == 1).all())
+    power = scene.image[:, 0].abs().square()
+    for cover in COVERS:
+        mask = scene.masks[cover.label]
+        counts = mask.sum((1, 2))
+        mean_db = 10 * torch.log10((power * mask).sum((1, 2)) / counts)[counts > 400]
+        low, high = cover.level_db
+        # regions of a class differ within its range; the mean over some hundred spiky pixels is within 2 dB of it
+        assert bool(((mean_db > low - 2) & (mean_db < high + 2)).all()), cover.label
+    assert float(span_db(scene.image).median()) > 60
+
+
+def test_sea_is_k_distributed_about_a_mean_near_one() -> None:
+    power = sea(source(6), frame(64)).image.abs().square().flatten(1)
+    assert 0.5 < float(power.mean()) < 2
+    contrast = power.var(1) / power.mean(1).square()
+    assert float(contrast.min()) > 0.8  # speckle alone has 1
+    assert float(contrast.max()) > 3  # spiky scenes are among them
+
+
+@pytest.mark.parametrize("family", [vehicles_on_land, ships_at_sea, aircraft_on_apron, town])
+def test_composed_scenes_span_more_than_sixty_decibels(family) -> None:
+    spacing = 0.4 if family is vehicles_on_land else 1.0
+    scene = family(source(7), frame(32, spacing_m=(spacing, spacing)))
+    assert float(span_db(scene.image).min()) > 60
+
+
+def test_peak_over_background_is_within_the_range_and_shadows_are_dark() -> None:
+    view = frame(48, spacing_m=(0.3, 0.3))
+    light = draw_illumination(source(8), 48)
+    ground = land(source(9), view, illumination=light)
+    cars = vehicles(source(10), view, illumination=light)
+    scene = stand_out(source(11), ground, cars)
+    mean = ground.image.abs().square().mean((1, 2, 3))
+    assert scene.centres is not None
+    assert cars.centres is not None
+    factor = scene.centres.amplitude.abs().amax(1) / cars.centres.amplitude.abs().amax(1)
+    over = 20 * torch.log10(factor * cars.image.abs().amax((1, 2, 3)) / mean.sqrt())
+    assert PEAK_DB[0] <= float(over.min())
+    assert float(over.max()) <= PEAK_DB[1]
+    left = (scene.image - cars.scaled(factor).image)[:, 0].abs()
+    dark = cars.masks[SceneClass.SHADOW]
+    assert torch.allclose(left[~dark], ground.image[:, 0].abs()[~dark], rtol=1e-2, atol=1e-4 * float(scene.image.abs().max()))
+
+
+def test_addition_keeps_both_truths_apart() -> None:
+    a, b = (vehicles(source(seed), frame(3, spacing_m=(0.3, 0.3))) for seed in (12, 13))
+    total = a + b
+    assert torch.equal(total.image, a.image + b.image)
+    assert total.objects is not None
+    assert total.centres is not None
+    assert total.objects.present.shape[1] == 12
+    assert total.centres.owner[0, 0] == 0
+    assert total.centres.owner[0, -1] == 11
+    assert torch.equal(total.masks[SceneClass.VEHICLE], a.masks[SceneClass.VEHICLE] | b.masks[SceneClass.VEHICLE])
+    double = a.scaled(torch.tensor([2.0, 1.0, 0.5]))
+    assert double.centres is not None
+    assert a.centres is not None
+    assert torch.allclose(double.centres.amplitude[0], 2 * a.centres.amplitude[0])
+    assert (Scene(a.image) + b).centres is b.centres
+
+
+def test_pipes_answer_at_their_tops_and_bottoms_shallower() -> None:
+    """The top's apex is at z + r; the bottom shows at z + r - 2 r q with q between 0.3 and 1."""
+    batch = 64
+    view = frame(batch, spacing_m=(0.02, 0.02))
+    scene = subsurface(source(14), view, most=1, response=DELTA)
+    assert scene.objects is not None
+    assert scene.centres is not None
+    pipe = scene.objects.kind[:, 0] == ObjectKind.PIPE.value
+    x, y = scene.objects.position_m[pipe, 0].unbind(-1)
+    radius = scene.objects.size_m[pipe, 0, 0] / 2
+    top, bottom = scene.centres.position_m[pipe, :20], scene.centres.position_m[pipe, 20:32]
+    assert torch.allclose((top - torch.stack([x, y], -1)[:, None]).norm(dim=-1), radius[:, None].expand(-1, 20), atol=1e-5)
+    deep = (y + radius)[:, None] - bottom[..., 1]
+    assert bool((deep > 0.3 * 0.69 * 2 * radius[:, None]).all())
+    assert bool((deep <= 2 * radius[:, None] + 1e-6).all())
+    apex, nadir = scene.centres.amplitude[pipe, 9], scene.centres.amplitude[pipe, 25]
+    assert bool(((apex * nadir.conj()).real < 0).all())  # opposite sign
+    area = scene.masks[SceneClass.PIPE].sum((1, 2))[pipe] * 0.02**2
+    wide = radius > 0.08
+    assert torch.allclose(area[wide], math.pi * radius[wide].square(), rtol=0.15)
+    assert float(span_db(scene.image).median()) > 60
