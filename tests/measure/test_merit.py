@@ -115,6 +115,14 @@ def test_the_tumour_of_the_real_phantom_stands_out() -> None:
     assert found.to_clutter_db > 5
     assert found.to_background_db > 15
     assert wrong.to_background_db < 13
+    # The turned phantom's tumour is subtracted: 36 degrees on, at the same height, stands its negative (about -0.6).
+    image = operator.adjoint(measurement.y).flatten()
+    turned = 0.018 * torch.tensor([math.cos(math.radians(36)), -math.sin(math.radians(36)), 0.0])
+    at = [
+        int((position - place - torch.tensor([0, 0, 0.026])).norm(dim=-1).argmin())
+        for place in (torch.tensor([0.018, 0, 0]), turned)
+    ]
+    assert float((image[at[1]] / image[at[0]]).real) < -0.3
 
 
 ROW = ",".join(["1+2i"] * len(CHANNELS))

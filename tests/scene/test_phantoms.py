@@ -24,7 +24,7 @@ def test_an_ellipse_covers_its_area() -> None:
     axes = torch.tensor([[[0.5, 0.3], [0.1, 0.1]]])
     cover = coverage(torch.tensor([[[0.1, -0.2], [0.0, 0.0]]]), axes, torch.tensor([[0.7, 0.0]]), (64, 64))
     area = cover.sum((2, 3))[0] * (2 / 64) ** 2
-    assert area.tolist() == pytest.approx([math.pi * 0.15, math.pi * 0.01], rel=0.01)
+    assert area.tolist() == pytest.approx([math.pi * 0.15, math.pi * 0.01], rel=0.02)
     assert float(cover[0, 0, 32 - round(0.2 * 32), 32 + round(0.1 * 32)]) == 1
 
 
@@ -138,13 +138,17 @@ def test_people_move_as_stated() -> None:
 def test_photographs_are_cropped_flipped_and_scaled(tmp_path: Path) -> None:
     rows, columns = np.mgrid[:80, :120]
     for i in range(3):
-        Image.fromarray(np.stack([rows * 2, columns * 2, 0 * rows + 80 * i], -1).astype(np.uint8)).save(tmp_path / f"{i}_mean.png")
+        Image.fromarray(np.stack([rows * 2, columns * 2, 0 * rows + 80 * i], -1).astype(np.uint8)).save(
+            tmp_path / f"{i}_mean.png"
+        )
     grey = read_photographs(tmp_path).draw(source(9), 8, (64, 64))
     assert grey.image.shape == (8, 1, 64, 64)
     colour = read_photographs(tmp_path, colour=True, ending="_mean").draw(source(10), 64, (32, 32))
     assert colour.image.shape == (64, 3, 32, 32)
     assert 0 <= float(colour.image.min()) <= float(colour.image.max()) <= 1
-    slope = (colour.image[:, 0, 1:] - colour.image[:, 0, :-1]).mean((1, 2)) * 255 / 2  # rows of the file per row of the crop
+    slope = (
+        (colour.image[:, 0, 1:] - colour.image[:, 0, :-1]).mean((1, 2)) * 255 / 2
+    )  # rows of the file per row of the crop
     assert bool((slope < 0).any() & (slope > 0).any())
     assert 0.95 < float(slope.abs().min()) < float(slope.abs().max()) <= 80 / 32 * 1.1
     assert torch.equal(colour.image, read_photographs(tmp_path, colour=True).draw(source(10), 64, (32, 32)).image)

@@ -30,7 +30,9 @@ def test_power_law_field_has_the_spectrum_stated() -> None:
     ratio = (spectrum / (expected / expected.mean())).flatten()[1:]
     assert float(field.square().mean()) == pytest.approx(1, abs=0.03)
     assert float(ratio.mean()) == pytest.approx(1, abs=0.01)
-    assert float(ratio.std()) < 2 / math.sqrt(DRAWS)  # each is an average of DRAWS exponentials, or of squares where real
+    assert float(ratio.std()) < 2 / math.sqrt(
+        DRAWS
+    )  # each is an average of DRAWS exponentials, or of squares where real
 
 
 @pytest.mark.parametrize(

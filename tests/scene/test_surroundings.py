@@ -29,7 +29,7 @@ def house(height_m: float) -> Objects:
 
 @pytest.mark.parametrize(("height_m", "grazing_deg"), [(5.0, 30.0), (20.0, 30.0), (9.0, 55.0)])
 def test_layover_roof_and_shadow_have_the_lengths_of_the_formula(height_m: float, grazing_deg: float) -> None:
-    """Radar towards +x. Roof: x in -6 + lay to 6 + lay; facade: 6 to 6 + lay (as far as not roof); shadow: down to -6 - dark."""
+    """Radar towards +x. Roof: x in -6 + lay to 6 + lay; facade: 6 to 6 + lay; shadow: from -6 - dark to the roof."""
     view, objects = frame(1, (128, 512), (0.25, 0.25)), house(height_m)
     grazing = math.radians(grazing_deg)
     lay, dark = height_m * math.tan(grazing), height_m / math.tan(grazing)
@@ -42,8 +42,8 @@ def test_layover_roof_and_shadow_have_the_lengths_of_the_formula(height_m: float
 
     assert reach(seen.roof) == pytest.approx((-6 + lay, 6 + lay), abs=0.26)
     assert reach(seen.shadow) == pytest.approx((-6 - dark, min(6, -6 + lay)), abs=0.51)
-    assert reach(seen.facade) == pytest.approx((6, min(6 + lay, -6 + lay) if lay > 12 else 6 + lay), abs=0.51) or lay < 12
-    assert not bool((seen.roof & seen.shadow).any() | (seen.facade & seen.shadow).any() | (seen.facade & seen.roof).any())
+    assert reach(seen.facade) == pytest.approx((6, 6 + lay), abs=0.26)
+    assert not bool((seen.roof & seen.shadow).any() | (seen.facade & seen.shadow).any())
     rows = seen.roof[0, 0].any(1).nonzero()
     assert float(rows.max() - rows.min() + 1) * 0.25 == pytest.approx(20, abs=0.3)
 
@@ -73,7 +73,7 @@ def test_voronoi_cells_are_nearest_in_some_metric_and_all_there() -> None:
     assert all(len(torch.unique(each)) >= 5 for each in label)
     # convex cells: between two pixels of a cell in one row there is no other
     for row in label[:, 32].tolist():
-        changes = [a for a, b in zip(row, row[1:] + [None], strict=True) if a != b]
+        changes = [a for a, b in zip(row, [*row[1:], None], strict=True) if a != b]
         assert len(changes) == len(set(changes))
 
 
@@ -97,7 +97,7 @@ def test_cast_moves_a_mask_along_the_direction() -> None:
 
 def test_shores_drown_the_share_stated() -> None:
     share = shore(source(4), frame(300)).float().mean((1, 2))
-    assert 0.05 < float(share.quantile(0.05))
+    assert float(share.quantile(0.05)) > 0.05
     assert float(share.quantile(0.95)) < 0.7
 
 
@@ -111,8 +111,9 @@ def test_land_covers_every_pixel_once_with_levels_of_its_class() -> None:
         counts = mask.sum((1, 2))
         mean_db = 10 * torch.log10((power * mask).sum((1, 2)) / counts)[counts > 400]
         low, high = cover.level_db
-        # regions of a class differ within its range; the mean over some hundred spiky pixels is within 2 dB of it
-        assert bool(((mean_db > low - 2) & (mean_db < high + 2)).all()), cover.label
+        # regions of a class differ within its range; the mean over some hundred pixels strays the more the spikier they are
+        slack = 1.5 + 1.5 / cover.texture[0]
+        assert bool(((mean_db > low - slack) & (mean_db < high + slack)).all()), cover.label
     assert float(span_db(scene.image).median()) > 60
 
 
@@ -146,7 +147,9 @@ def test_peak_over_background_is_within_the_range_and_shadows_are_dark() -> None
     assert float(over.max()) <= PEAK_DB[1]
     left = (scene.image - cars.scaled(factor).image)[:, 0].abs()
     dark = cars.masks[SceneClass.SHADOW]
-    assert torch.allclose(left[~dark], ground.image[:, 0].abs()[~dark], rtol=1e-2, atol=1e-4 * float(scene.image.abs().max()))
+    assert torch.allclose(
+        left[~dark], ground.image[:, 0].abs()[~dark], rtol=1e-2, atol=1e-4 * float(scene.image.abs().max())
+    )
 
 
 def test_addition_keeps_both_truths_apart() -> None:
@@ -177,7 +180,9 @@ def test_pipes_answer_at_their_tops_and_bottoms_shallower() -> None:
     x, y = scene.objects.position_m[pipe, 0].unbind(-1)
     radius = scene.objects.size_m[pipe, 0, 0] / 2
     top, bottom = scene.centres.position_m[pipe, :20], scene.centres.position_m[pipe, 20:32]
-    assert torch.allclose((top - torch.stack([x, y], -1)[:, None]).norm(dim=-1), radius[:, None].expand(-1, 20), atol=1e-5)
+    assert torch.allclose(
+        (top - torch.stack([x, y], -1)[:, None]).norm(dim=-1), radius[:, None].expand(-1, 20), atol=1e-5
+    )
     deep = (y + radius)[:, None] - bottom[..., 1]
     assert bool((deep > 0.3 * 0.69 * 2 * radius[:, None]).all())
     assert bool((deep <= 2 * radius[:, None] + 1e-6).all())

@@ -30,7 +30,7 @@ def test_a_point_is_one_at_its_peak_and_on_a_pixel_that_pixel_alone() -> None:
     assert abs(complex(soft[27, 35])) == pytest.approx(2.0, abs=2e-2)
 
 
-@pytest.mark.parametrize(("shape", "lobe_db"), [(0.0, -13.26), (5.44, -40.0), (8.0, -61.0)])
+@pytest.mark.parametrize(("shape", "lobe_db"), [(0.0, -13.26), (5.44, -40.0), (8.16, -60.0)])
 def test_side_lobes_are_those_of_kaisers_window(shape: float, lobe_db: float) -> None:
     centres = still_centres(torch.zeros(1, 1, 2), torch.ones(1, 1) + 0j, torch.zeros(1, 1, dtype=torch.int64))
     # 1/16 of the band oversamples the response 16 times
@@ -57,7 +57,7 @@ def test_magnitudes_span_the_range_asked_for(law: PowerLaw) -> None:
     level = 20 * torch.log10(magnitudes(source(2), (100_000,), law, range_db=80.0))
     assert float(level.max()) <= 0
     assert float(level.min()) >= -80.001
-    assert float(level.max() - level.min()) > 55
+    assert float(level.max() - level.min()) > 50
     if law is PowerLaw.LOG_UNIFORM:
         assert float(level.mean()) == pytest.approx(-40, abs=0.3)
     elif law is PowerLaw.PARETO:

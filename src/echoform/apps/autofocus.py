@@ -39,7 +39,9 @@ def autofocus(options: Autofocus, arguments: list[str]) -> None:
     measurement = read(options.file)
     shape = measurement.operator.range_shape
     if len(shape) != 3 or shape[1] < 3:
-        raise UsageError(f"autofocus needs samples (channels, pulses, frequencies) of three pulses or more, got {shape}")
+        raise UsageError(
+            f"autofocus needs samples (channels, pulses, frequencies) of three pulses or more, got {shape}"
+        )
     out = options.out or Path("runs") / f"{options.file.stem}-autofocus-{options.method}"
     configuration = resolved(replace(options, out=out), command="autofocus", arguments=arguments)
     with atomic_folder(out) as part:

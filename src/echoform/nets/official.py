@@ -23,7 +23,7 @@ from echoform.nets.blocks import Level
 from echoform.nets.channels import to_channels
 from echoform.nets.sensing import pyramid
 from echoform.physics.crop import CropOperator
-from echoform.physics.noise import PoissonGaussianNoise
+from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise
 from echoform.physics.operator import LinearOperator
 
 #: smallest noise level and gain the weights were trained to see
@@ -56,7 +56,15 @@ def official_inputs(measurement: Measurement, fact_realign: Tensor, decimation: 
         measurement: B scenes.
         fact_realign: the learned factor of the proximal weight, (1,).
         decimation: f.
+
+    Raises:
+        ValueError: the noise is neither Gaussian of one level nor Poisson-Gaussian.
     """
+    if not isinstance(measurement.noise, GaussianNoise | PoissonGaussianNoise):
+        kind = type(measurement.noise).__name__
+        raise ValueError(
+            f"the official head takes GaussianNoise or PoissonGaussianNoise, got {kind}; whiten the samples first"
+        )
     operator, noise = _padded(measurement.operator), measurement.noise
     complex_image = operator.dtype.is_complex
     peak = _real_view(measurement.y).abs().flatten(1).amax(1)

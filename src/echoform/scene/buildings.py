@@ -5,9 +5,9 @@ A flat-roofed box of height h on level ground appears in ground range as
     roof            the footprint moved by h tan(g) towards the radar
     facade          from the foot of the facing walls over h tan(g) towards the radar
     double bounce   wall to ground to radar: a line at the foot of the facing walls, strongest when seen square on
-    shadow          behind it over h / tan(g), as far as nothing is laid over it
+    shadow          behind it over h / tan(g), its own ground included, as far as no roof is laid over it
 
-g is the grazing angle. Layover adds to the ground it falls upon. Windows make a lattice of bright points on the facade.
+g is the grazing angle. Facade and roof add where they meet, and to the ground that they fall upon. Windows make a lattice of bright points on the facade.
 
 Source: Franceschetti, Iodice and Riccio (2002), IEEE Trans. Geosci. Remote Sens. 40(8), section II (the mechanisms).
 """
@@ -95,9 +95,8 @@ def footprints(illumination: Illumination, objects: Objects, axes: tuple[Tensor,
     lay, dark = illumination.layover_m(height), illumination.shadow_m(height)
     move = (lay[..., None] * towards)[..., None, None, :]
     ground, roof = box(u, v, length, width), box(u - move[..., 0], v - move[..., 1], length, width)
-    overlaid = swept_box(u, v, length, width, direction=towards, distance_m=lay)
     hidden = swept_box(u, v, length, width, direction=-towards, distance_m=dark)
-    facade = overlaid & ~ground & ~roof
+    facade = swept_box(u, v, length, width, direction=towards, distance_m=lay) & ~ground
     return Footprints(roof, facade, hidden & ~facade & ~roof)
 
 
@@ -115,6 +114,8 @@ def _layout(source: RandomSource, frame: Frame, most: int) -> Objects:
     )
     order = source.uniform(shape).argsort(1)[..., None].expand(-1, -1, 2)
     position = to_ground(torch.zeros_like(block), street, (spot * block)[:, None].gather(2, order[:, None]))[:, 0]
+    first = torch.arange(most, device=source.place)[None, :, None] == 0
+    position = torch.where(first, position / 3, position)
     kind = torch.full(shape, ObjectKind.BUILDING.value, device=source.place)
     size = torch.stack([length, width, height], -1)
     return objects_at_rest(kind, source.present(frame.batch, most), position, heading, size)

@@ -128,7 +128,7 @@ def layered_wall(source: RandomSource, frame: Frame, *, most: int = 5) -> Scene:
     cover = coverage(centre, axes, angle, frame.shape)[:, 0] * present[..., None]
     chi = chi + cover * (source.uniform((batch, 1, 1), -0.7, 1.5) - chi)
     chi = chi + source.decibels((batch, 1, 1), -60, -40) * rough_field(source, batch, frame.shape)
-    image = chi * torch.complex(torch.ones(()), -source.uniform((batch, 1, 1), 0, 0.2).cpu()).to(source.place)
+    image = torch.complex(chi, -chi * source.uniform((batch, 1, 1), 0, 0.2))
     kind = torch.full((batch, 1), ObjectKind.VOID.value, device=source.place)
     objects = _as_objects(frame, kind, present, centre, axes, angle)
     return Scene(image[:, None], None, objects, {SceneClass.DIELECTRIC: cover > 0.5})

@@ -89,7 +89,8 @@ def brain(source: RandomSource, batch: int, shape: tuple[int, int], *, phase_rad
     )
     cleft = (x.abs() < 0.02) & (radius < 0.75) & ((y.abs() > 0.3) | (radius > 0.6))
     folded = radius + 0.07 * fold
-    inside, cortex = radius < 0.8, (folded < 0.72) & ~cleft
+    inside = radius < 0.8
+    cortex = inside & (folded < 0.72) & ~cleft
     white = (folded + 0.05 * torch.roll(fold, 2, -1) < source.uniform((batch, 1, 1), 0.52, 0.6)) & ~cleft
     nuclei = coverage(*_pair(source, batch, 0.16, 0.02, 0.08, 0.13), shape).amax(1) > 0.5
     ventricles = coverage(*_pair(source, batch, 0.09, 0.05, 0.05, 0.22), shape).amax(1) > 0.5

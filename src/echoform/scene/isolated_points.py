@@ -96,4 +96,9 @@ def _arranged(source: RandomSource, frame: Frame, count: int) -> Tensor:
     along = source.uniform((batch, count, 1), -0.5, 0.5)
     line = frame.anywhere_m(source, 1, share=0.5) + along * direction
     choice = source.integers((batch, 1, 1), 0, 3)
-    return torch.where(choice == 0, uniform, torch.where(choice == 1, clustered, line))
+    return _folded(torch.where(choice == 0, uniform, torch.where(choice == 1, clustered, line)), 0.45 * size)
+
+
+def _folded(position_m: Tensor, half_m: Tensor) -> Tensor:
+    """Positions beyond +-half turned back inside, as by mirrors at the border."""
+    return half_m - (torch.remainder(position_m + half_m, 4 * half_m) - 2 * half_m).abs()

@@ -2,7 +2,7 @@
 
     h(k) = I_0(b sqrt(1 - (k / s pi)^2))  for |k| <= s pi,  else 0
 
-over k in radians per pixel: Kaiser's window, b its shape (0 unweighted, side lobes at -13 dB; 5.4 about -40 dB; 8.5 about -65 dB)
+over k in radians per pixel: Kaiser's window, b its shape (0 unweighted, side lobes at -13 dB; 5.5 at -40 dB; 8.2 at -60 dB)
 and s the share of the sampled band that is filled. The response is one at its peak. With b = 0 and s = 1 a scatterer on a pixel
 is that pixel alone.
 

@@ -29,7 +29,9 @@ def collection(side: int, *, looking_along_x: bool = True) -> tuple[SpotlightCol
     antenna = 10e3 * torch.stack([azimuth.cos(), azimuth.sin(), 0 * azimuth], -1)
     kept = torch.ones(1, side, side, dtype=torch.float64)
     spacing = 0.8 * resolution_m
-    return SpotlightCollection(antenna[None], (9.6e9 + 640e6 * cells)[None], kept), Grid((side, side), (spacing, spacing))
+    return SpotlightCollection(antenna[None], (9.6e9 + 640e6 * cells)[None], kept), Grid(
+        (side, side), (spacing, spacing)
+    )
 
 
 def plane_wave(side: int) -> LinearOperator:

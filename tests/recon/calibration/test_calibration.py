@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -23,13 +24,15 @@ from echoform.measure.measurement import Measurement
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.masking import restrict
 from echoform.physics.noise import GaussianNoise
+from echoform.physics.operator import LinearOperator
 from echoform.physics.range_angle_doppler import mimo_radar
 from echoform.recon.calibration.calibration import Calibrator, ChannelAxis, residual_rad, rmse_rad, without_linear
 from echoform.recon.calibration.channel_gain import ChannelGain
 from echoform.recon.calibration.data_fit import Alternation, DataFit
 from echoform.recon.calibration.phase_gradient import PhaseGradient, azimuth_direction, image_measurement
 from echoform.recon.calibration.sharpness import MinimumEntropy, cosines, entropy_and_gradient
-from echoform.scene.array import MimoArray
+from echoform.scene.array import MimoArray, uniform_line
+from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.waveform import FmcwWaveform
 
 SIDE, POINTS = 64, 8
@@ -137,14 +140,75 @@ def test_line_is_removed_also_through_wraps() -> None:
     ramp = 2.3 + 1.9 * index
     torch.testing.assert_close(without_linear(wanted + ramp, every(wanted)), wanted)
     wrapped = torch.exp(1j * (wanted + ramp)).angle()
-    torch.testing.assert_close(residual_rad(wrapped, torch.zeros_like(wanted), every(wanted)), wanted, atol=1e-9, rtol=0)
+    torch.testing.assert_close(
+        residual_rad(wrapped, torch.zeros_like(wanted), every(wanted)), wanted, atol=1e-9, rtol=0
+    )
     some = every(wanted)
     some[:, 5:9] = False
     assert bool((without_linear(wanted + ramp, some)[:, 5:9] == 0).all())
 
 
-def radar() -> Measurement:
-    """A 77 GHz FMCW radar of 3 x 8 virtual elements that sees four targets."""
-    wavelength = SPEED_OF_LIGHT_M_S / 77e9
-    array = MimoArray.uniform(transmitters=3, receivers=8, spacing_m=wavelength / 2)
-    return array
+def radar() -> LinearOperator:
+    """A 77 GHz FMCW radar of 2 x 8 half-wavelength virtual elements; 24 angles, even in their sine, and 32 ranges."""
+    half = SPEED_OF_LIGHT_M_S / 77e9 / 2
+    one = torch.ones(1, dtype=torch.float64)
+    waveform = FmcwWaveform(77e9 * one, 30e12 * one, 1e-7 * one, 32, 5e-5 * one, 1, (0, 1))
+    array = MimoArray(uniform_line(2, 8 * half), uniform_line(8, half))
+    angles = torch.linspace(-0.8, 0.8, 24, dtype=torch.float64).asin()[None]
+    ranges = waveform.range_extent_m()[:, None] * torch.linspace(0.1, 0.9, 32, dtype=torch.float64)
+    return mimo_radar(waveform, array, ranges_m=ranges, angles_rad=angles)
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_gains_of_array_elements_are_found(dead: bool) -> None:
+    operator, generator = radar(), torch.Generator().manual_seed(4)
+    scene = torch.zeros(1, 1, 24, 32, dtype=torch.complex64)
+    for row, column, value in ((4, 20, 1.0), (11, 6, 0.7j), (17, 25, -0.6), (20, 12, 0.5)):
+        scene[0, 0, row, column] = value
+    clean = measured(operator, scene)
+    phase = 0.5 * torch.randn(1, 16, dtype=torch.float64, generator=generator)
+    level = 0.2 * torch.randn(1, 16, dtype=torch.float64, generator=generator)
+    kept = every(phase)
+    if dead:
+        kept[:, 5] = False
+        clean = clean.without(restrict(operator, kept[:, None, :, None]))
+    axis = ChannelAxis(clean, 1)
+    disturbed_y = clean.y * axis.spread(torch.polar(level.exp(), phase))
+    found = ChannelGain()(replace(clean, y=disturbed_y))
+    expected = level - (level * kept).sum() / kept.sum()
+    assert float(((found.magnitude.log() - expected) * kept).square().mean().sqrt()) < 0.05
+    assert float(rmse_rad(found.phase_rad, phase, kept)) < LIMIT_RAD
+    assert float(found.phase_rad[0, 0]) == pytest.approx(0.0, abs=1e-12)
+    assert float((found.magnitude.log() * kept).sum()) == pytest.approx(0.0, abs=1e-9)
+    torch.testing.assert_close(
+        found.measurement.y * axis.spread(found.gain), clean.y * axis.spread(torch.polar(level.exp(), phase))
+    )
+    if dead:
+        assert float(found.magnitude[0, 5]) == 1.0
+        with pytest.raises(ValueError, match="reference channel 5"):
+            ChannelGain(reference=5)(clean)
+
+
+def test_stated_noise_is_the_mean_over_the_corrected_channels() -> None:
+    measurement = Measurement(
+        torch.ones(1, 1, 2, 4) + 0j, FourierMask(torch.ones(1, 1, 2, 4)), GaussianNoise(torch.ones(1))
+    )
+    magnitude = torch.tensor([[2.0, 0.5]], dtype=torch.float64)
+    corrected = ChannelAxis(measurement, 1).corrected(torch.zeros_like(magnitude), magnitude, {}).measurement
+    assert float(corrected.noise.sigma) == pytest.approx(math.sqrt((0.25 + 4) / 2))
+    torch.testing.assert_close(corrected.y[0, 0, :, 0].real, torch.tensor([0.5, 2.0]))
+
+
+def test_requests_without_meaning_are_refused(clean: Measurement) -> None:
+    with pytest.raises(ValueError, match="axis 7"):
+        MinimumEntropy(axis=7)(clean)
+    with pytest.raises(ValueError, match="start_rad"):
+        PhaseGradient()(clean, start_rad=torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="shrink"):
+        PhaseGradient(shrink=1.5)
+    with pytest.raises(ValueError, match="last_share"):
+        Alternation(first_share=0.1, last_share=0.2)
+    two = FourierMask(torch.ones(1, 2, 8, 8))
+    blank = Measurement(torch.zeros(1, 2, 8, 8) + 0j, two, GaussianNoise(torch.ones(1)))
+    with pytest.raises(ValueError, match="one channel"):
+        PhaseGradient()(blank)

@@ -90,7 +90,7 @@ class ChannelAxis:
         return torch.zeros(y.shape[0], self.count, dtype=torch.float64, device=y.device)
 
     def start(self, phase_rad: Tensor | None) -> Tensor:
-        """Return the first phases as (B, channels), float64: zeros when there are none; raises ValueError when they do not fit."""
+        """Return the first phases as (B, channels), float64: zeros when absent; raises ValueError on a misfit."""
         if phase_rad is None:
             return self.zeros
         if phase_rad.shape != self.zeros.shape:
@@ -171,7 +171,7 @@ def residual_rad(estimate_rad: Tensor, truth_rad: Tensor, heard: Tensor) -> Tens
     count = truth_rad.shape[1]
     turn = torch.polar(heard.double(), (estimate_rad - truth_rad).double())
     spectrum = torch.fft.fft(turn, n=16 * count)
-    slope = 2 * torch.pi * spectrum.abs().argmax(1, keepdim=True) / (16 * count)
+    slope = 2 * torch.pi * spectrum.abs().argmax(1, keepdim=True).double() / (16 * count)
     line = torch.exp(-1j * slope * torch.arange(count, device=truth_rad.device))
     return without_linear((turn * line * (turn * line).sum(1, keepdim=True).conj()).angle(), heard)
 

@@ -5,7 +5,8 @@
 Alternation as in :mod:`echoform.recon.calibration.data_fit`, with the least-squares gain of each channel. A factor common to
 all channels belongs to the image: the gains returned have mean log magnitude 0 and phase 0 at the reference channel. Where
 channel and spatial frequency are proportional (a uniform array and a grid in sin theta) a linear phase shifts the image and
-cannot be known either.
+cannot be known either; nor can a taper over the channels be told from a spread that all targets share, so the targets must
+be points.
 
 Source: Salvini and Wijnholds (2014), Astron. Astrophys. 571, A97, equation 10 (the gain step, there for gains of baselines);
 Ling and Strohmer (2015), Inverse Problems 31(11) (what sparsity makes of the problem).
@@ -13,7 +14,7 @@ Ling and Strohmer (2015), Inverse Problems 31(11) (what sparsity makes of the pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class ChannelGain(Calibrator):
         reference: channel whose phase is zero.
     """
 
-    schedule: Alternation = Alternation()
+    schedule: Alternation = field(default_factory=Alternation)
     axis: int = PULSE_AXIS
     reference: int = 0
 

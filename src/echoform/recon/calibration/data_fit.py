@@ -15,7 +15,7 @@ Source: Onhon and Cetin (2012), IEEE Trans. Image Process. 21(4), section III (s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -126,7 +126,7 @@ class DataFit(Calibrator):
         axis: of the operator's range along which the channels are counted.
     """
 
-    schedule: Alternation = Alternation()
+    schedule: Alternation = field(default_factory=Alternation)
     axis: int = PULSE_AXIS
 
     @torch.no_grad()

@@ -109,9 +109,7 @@ class PhaseGradient(Calibrator):
                 level = OTHER_SHARE * flat.abs().gather(1, some.mT).mT[..., None]
                 kept &= (azimuth <= self.near_px) | (pooled.flatten(1) <= level)
             point = torch.zeros_like(kept, dtype=flat.dtype).scatter(2, some[..., None], 1.0)
-            steering, response = (
-                operator(v.unflatten(-1, operator.domain_shape)) for v in (point, flat * kept)
-            )
+            steering, response = (operator(v.unflatten(-1, operator.domain_shape)) for v in (point, flat * kept))
             history = channels.sum(steering.conj() * response)
             earlier = history.gather(2, before.expand(history.shape))
             total = total + (constancy(history, heard) * history * earlier.conj()).sum(0)
@@ -187,7 +185,7 @@ def brightest(image: Tensor, range_px: Tensor, count: int, separation_px: float)
 
 
 def constancy(history: Tensor, heard: Tensor) -> Tensor:
-    """Return c = max(0, 1 - var |z|^2 / mean^2 |z|^2)^2 of histories (J, B, pulses), (J, B, 1): 1 for a lone point, 0 for clutter."""
+    """Return c = max(0, 1 - var |z|^2 / mean^2 |z|^2)^2 of histories (J, B, pulses): 1 for a point, 0 for clutter."""
     count = heard.sum(1)[:, None]
     power = history.abs().square()
     mean = (power * heard).sum(2, keepdim=True) / count
