@@ -3,9 +3,11 @@
     python benchmarks/scene_sheets.py [--only NAME] [--picture PATH] [--columns N]
 
 Writes docs/scenes.png: one row per family, magnitude in decibels over 60 dB below each image's peak; of a radar cube the
-strongest velocity per pixel; heads and X-ray phantoms on a linear scale. Writes benchmarks/results/scenes.json: milliseconds of processor
-time per scene at 64 x 64 in batches of 64 (median of 9), and strongest over weakest pixel in decibels (median over scenes; the
-weakest is the 1 % quantile of those above zero). Photographs are timed where ../shared/data has them.
+strongest velocity per pixel; heads and X-ray phantoms on a linear scale.
+
+Writes benchmarks/results/scenes.json: milliseconds of processor time per scene at 64 x 64 in batches of 64 (median of 9), and
+strongest over weakest pixel in decibels (median over scenes; the weakest is the 1 % quantile of those above zero). Photographs
+are timed where ../shared/data has them.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from echoform.scene.array import thinned, uniform_plane
+from echoform.scene.array import uniform_plane
 from echoform.scene.catalogue import FAMILIES, Domain, SceneFamily
 from echoform.scene.frame import Frame, frame_of
 from echoform.scene.grid import Grid
@@ -130,4 +130,3 @@ def test_planar_array_is_centred_rows_along_z() -> None:
     assert plane.shape == (1, 6, 3)
     assert torch.allclose(plane[0, 0], torch.tensor([-0.2, 0, -0.05], dtype=torch.float64))
     assert torch.allclose(plane[0, 5], torch.tensor([0.2, 0, 0.05], dtype=torch.float64))
-    assert thinned(plane, torch.tensor([True, False, False, True, False, False])).shape == (1, 2, 3)

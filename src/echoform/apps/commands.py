@@ -31,7 +31,7 @@ from echoform.recon.noise_estimation import NoiseLevelUnknown, estimate_sigma
 from echoform.recon.reconstructor import Estimate
 from echoform.report.numbers import fixed
 from echoform.report.provenance import measurement_facts
-from echoform.report.run import Run, enlarged_target
+from echoform.report.run import Run, enlarged_target, strongest_channel
 from echoform.report.scores import MethodResult, score
 
 #: label of the note that says what came of estimating the noise level
@@ -144,14 +144,15 @@ def carry_out(
     done, failures = _estimates(seen, methods, seed=options.seed, weight=weight)
     if not done:
         raise UsageError("; ".join(failures))
-    target = enlarged_target(seen, done[0][1].mean) if named is None else named
+    channel = strongest_channel(seen, done[0][1].mean)
+    target = enlarged_target(seen, done[0][1].mean, channel) if named is None else named
     results = tuple(
         MethodResult(
             name,
             METHODS[name].label,
             estimate,
             seconds,
-            score(seen, estimate, held_out=held_out, target=target),
+            score(seen, estimate, held_out=held_out, target=target, channel=channel),
         )
         for name, estimate, seconds in done
     )
@@ -161,9 +162,10 @@ def carry_out(
         target=target,
         configuration=configuration,
         finished=time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        warnings=(*warnings, *failures, *_shortfalls(results)),
+        warnings=(*warnings, *_shown(seen, channel), *failures, *_shortfalls(results)),
         dynamic_range_db=options.dynamic_range_db,
         held_out=held_out,
+        channel=channel,
     )
 
 
@@ -192,9 +194,14 @@ def _warnings(measurement: Measurement) -> list[str]:
         )
     if measurement.y.shape[0] > 1:
         found.append(f"The file holds {measurement.y.shape[0]} scenes: pictures and numbers here are of the first.")
-    if measurement.operator.domain_shape[0] > 1:
-        found.append(f"The image has {measurement.operator.domain_shape[0]} channels: pictures show the first.")
     return found
+
+
+def _shown(measurement: Measurement, channel: int) -> list[str]:
+    channels = measurement.operator.domain_shape[0]
+    if channels == 1:
+        return []
+    return [f"The image has {channels} channels: pictures show number {channel + 1}, which holds the strongest pixel."]
 
 
 def _shortfalls(results: tuple[MethodResult, ...]) -> list[str]:

@@ -38,6 +38,7 @@ class Run:
         finished: when the run ended, as text.
         dynamic_range_db: depth of the pictures below their peak.
         held_out: samples the methods have not seen, by which they are judged, or None.
+        channel: which channel of the images is shown and measured.
         warnings: what a reader must know before trusting a number.
         environment: machine and versions.
     """
@@ -49,14 +50,21 @@ class Run:
     finished: str
     dynamic_range_db: float
     held_out: Measurement | None = None
+    channel: int = 0
     warnings: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=environment)
 
 
-def enlarged_target(measurement: Measurement, image: Tensor) -> tuple[int, int]:
-    """Return (row, column) of the strongest pixel: of the truth when it is known, else of an image (B, C, H, W)."""
+def strongest_channel(measurement: Measurement, image: Tensor) -> int:
+    """Return the channel with the strongest pixel: of the truth when it is known, else of an image (B, C, H, W)."""
     truth = measurement.metadata.truth
-    return strongest(_plane(image if truth is None else truth))
+    return int((image if truth is None else truth)[0].abs().amax((-2, -1)).argmax())
+
+
+def enlarged_target(measurement: Measurement, image: Tensor, channel: int = 0) -> tuple[int, int]:
+    """Return (row, column) of a channel's strongest pixel: of the truth when it is known, else of an image (B, C, H, W)."""
+    truth = measurement.metadata.truth
+    return strongest((image if truth is None else truth)[0, channel])
 
 
 def build_page(run: Run) -> Page:
@@ -94,14 +102,10 @@ def _flat(configuration: dict[str, object]) -> dict[str, str]:
     return flat
 
 
-def _plane(image: Tensor) -> Tensor:
-    return image[0, 0]
-
-
 def _panels(run: Run, *, with_truth: bool) -> list[Panel]:
     truth = run.measurement.metadata.truth
-    first = [Panel("Truth", _plane(truth))] if with_truth and truth is not None else []
-    return [*first, *(Panel(result.label, _plane(result.estimate.mean)) for result in run.results)]
+    first = [Panel("Truth", truth[0, run.channel])] if with_truth and truth is not None else []
+    return [*first, *(Panel(result.label, result.estimate.mean[0, run.channel]) for result in run.results)]
 
 
 def _names(panels: list[Panel]) -> str:
@@ -198,7 +202,7 @@ def _method_facts(results: tuple[MethodResult, ...]) -> Table:
 
 def _residuals(run: Run) -> Section:
     maps = residual_maps(run.measurement, [result.estimate.mean for result in run.results])
-    panels = [Panel(result.label, _plane(m.level_db)) for result, m in zip(run.results, maps, strict=True)]
+    panels = [Panel(result.label, m.level_db[0, run.channel]) for result, m in zip(run.results, maps, strict=True)]
     noisy = maps[0].against_noise
     limits = (-RESIDUAL_RANGE_DB, RESIDUAL_RANGE_DB) if noisy else (-run.dynamic_range_db, 0.0)
     grid = run.measurement.metadata.grid
@@ -208,7 +212,7 @@ def _residuals(run: Run) -> Section:
 
 
 def _uncertainty(run: Run) -> list[Section]:
-    panels = [Panel(r.label, _plane(r.estimate.std)) for r in run.results if r.estimate.std is not None]
+    panels = [Panel(r.label, r.estimate.std[0, run.channel]) for r in run.results if r.estimate.std is not None]
     if not panels:
         return []
     png = magnitude_png(panels, grid=run.measurement.metadata.grid, dynamic_range_db=run.dynamic_range_db)

@@ -66,7 +66,12 @@ class MethodResult:
 
 @torch.no_grad()
 def score(
-    measurement: Measurement, estimate: Estimate, *, held_out: Measurement | None, target: tuple[int, int]
+    measurement: Measurement,
+    estimate: Estimate,
+    *,
+    held_out: Measurement | None,
+    target: tuple[int, int],
+    channel: int = 0,
 ) -> tuple[Score, ...]:
     """Return every score that applies.
 
@@ -75,6 +80,7 @@ def score(
         estimate: what it made of it.
         held_out: samples it has not seen, or None.
         target: (row, column) of the point target whose response is measured, within half a main lobe.
+        channel: of the image, where the target stands.
     """
     image = estimate.mean
     found: list[Score] = []
@@ -85,7 +91,7 @@ def score(
         found += _against_truth(image, measurement.metadata.truth)
     found.append(_misfit(measurement, image))
     found.append(Score("entropy_nats", "Entropy", "nat", float(entropy(image)[0]), 2))
-    return (*found, *_response(image[0, 0], measurement, target))
+    return (*found, *_response(image[0, channel], measurement, target))
 
 
 def _against_truth(image: Tensor, truth: Tensor) -> list[Score]:

@@ -90,11 +90,6 @@ def uniform_plane(
     return torch.stack([grid[1], torch.zeros_like(grid[0]), grid[0]], -1).flatten(0, 1)[None]
 
 
-def thinned(positions_m: Tensor, kept: Tensor) -> Tensor:
-    """Return the elements that a boolean ``kept`` (K,) names, (B, kept, 3): a sparse array on the grid of a full one."""
-    return positions_m[:, kept]
-
-
 def filled_array(transmitters: int, receivers: int, spacing_m: float) -> MimoArray:
     """Return the array whose virtual elements are a uniform line: receivers ``spacing_m`` apart, transmitters R times that."""
     return MimoArray(uniform_line(transmitters, receivers * spacing_m), uniform_line(receivers, spacing_m))

@@ -7,7 +7,8 @@ A flat-roofed box of height h on level ground appears in ground range as
     double bounce   wall to ground to radar: a line at the foot of the facing walls, strongest when seen square on
     shadow          behind it over h / tan(g), its own ground included, as far as no roof is laid over it
 
-g is the grazing angle. Facade and roof add where they meet, and to the ground that they fall upon. Windows make a lattice of bright points on the facade.
+g is the grazing angle. Facade and roof add where they meet, and to the ground that they fall upon. Windows make a lattice of
+bright points on the facade.
 
 Source: Franceschetti, Iodice and Riccio (2002), IEEE Trans. Geosci. Remote Sens. 40(8), section II (the mechanisms).
 """

@@ -6,6 +6,8 @@ below its mean and the shadows, every scene spans more than 60 dB from its stron
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from echoform.scene.aircraft import aircraft
@@ -76,7 +78,7 @@ def _ground(source: RandomSource, frame: Frame, *, grass_db: tuple[float, float]
     y, x = frame.axes_m()
     grass = torch.zeros((batch, *frame.shape), dtype=torch.bool, device=source.place)
     for share in (0.8, 0.6):
-        turn = source.uniform((batch, 1, 1), 0, 6.2832)
+        turn = source.uniform((batch, 1, 1), 0, math.tau)
         beyond = (
             x * torch.cos(turn) + y * torch.sin(turn)
             > source.uniform((batch, 1, 1), 0.1, 0.5) * frame.side_m()[:, None, None]

@@ -29,7 +29,7 @@ from echoform.scene.scene import Objects, Scene, SceneClass, still_centres
 #: amplitude of a centre that faces away, as a share of its greatest: -30 dB
 FLOOR = 10 ** (-30 / 20)
 #: amplitude of the rough body below the strongest centre of the scene, decibels
-BODY_DB = (-50.0, -22.0)
+BODY_DB = (-42.0, -20.0)
 
 
 @dataclass(frozen=True)
