@@ -190,3 +190,12 @@ def test_the_spectral_density_of_a_product_scatters_half_as_much_as_one_probe() 
     print(f"rms error of the mean: one probe {single:.3f}, product {averaged:.3f}")
     assert 0.3 < single < 0.6
     assert averaged < 0.3
+
+
+def test_mean_eigenvalue_of_a_large_image_takes_one_product_and_agrees_with_the_trace() -> None:
+    """A mask keeps a known share of the frequencies, which is the mean eigenvalue; the probe is off by 1 / sqrt(rank)."""
+    kept = (torch.rand(1, 1, 512, 256, generator=torch.Generator().manual_seed(0)) < 0.3).float()
+    share = float(kept.mean())
+    found = float(FourierMask(kept).mean_eigenvalue())
+    assert found != share
+    assert abs(found - share) < 4 * share / (share * kept.numel()) ** 0.5

@@ -50,9 +50,13 @@ def transfer(factor: int, frequency: Tensor) -> Tensor:
     """
     taps = kaiser_sinc(factor)
     half = len(taps) // 2
-    response = torch.zeros_like(frequency)
-    for j in range(half):
-        response += 2 * float(taps[half + j]) * torch.cos(frequency * (j + 0.5))
+    # cos((j + 1/2) k) from the two before it: cos(k / 2) is the same at j = -1 and j = 0
+    previous, twice = torch.cos(frequency / 2), 2 * torch.cos(frequency)
+    wave = previous
+    response = 2 * float(taps[half]) * wave
+    for j in range(1, half):
+        previous, wave = wave, twice * wave - previous
+        response += 2 * float(taps[half + j]) * wave
     return response
 
 

@@ -88,7 +88,7 @@ def first_weight(measurement: Measurement) -> Tensor:
     """Return the rms of A^H n per pixel, (B,), float64: the scale at which a penalty of slope one meets the noise."""
     operator = measurement.operator
     variance = expected_noise_energy(measurement) / operator.samples().clamp_min(1)
-    return (variance * operator.spectrum().mean(lambda eigenvalue: eigenvalue).double()).sqrt()
+    return (variance * operator.mean_eigenvalue().double()).sqrt()
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def residual_maps(measurement: Measurement, images: Sequence[Tensor]) -> list[Re
     noisy = bool((energy > 0).all())
     if noisy:
         variance = energy / operator.samples().clamp_min(1)
-        power = variance * operator.spectrum().mean(lambda eigenvalue: eigenvalue).double()
+        power = variance * operator.mean_eigenvalue().double()
         reference = "the level that noise alone leaves"
     else:
         power = operator.adjoint(measurement.y).abs().double().flatten(1).amax(1).square()

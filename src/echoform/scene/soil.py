@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from echoform.linalg.resample import COARSE_ORIGIN
 from echoform.scene.grid import Grid
 
 #: Newton's steps; bisection alone would reach the last bit with this many
@@ -82,6 +83,10 @@ class Section:
         """Return the depth of each row, (H,), metres, falling: the last row is the uppermost."""
         height = self.grid.shape[0]
         return self.top_m + (height - 1 - torch.arange(height, dtype=torch.float64)) * self.grid.spacing_m[0]
+
+    def coarser(self, factor: int) -> Section:
+        """Return the section on pixels ``factor`` times larger: the last coarse row stands at fine row H - s + 1 / 2."""
+        return Section(self.grid.coarser(factor), self.top_m + (factor - 1 - COARSE_ORIGIN) * self.grid.spacing_m[0])
 
 
 def refracted_path_m(distance_m: Tensor, height_m: Tensor, depth_m: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:

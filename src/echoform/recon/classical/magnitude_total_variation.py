@@ -161,7 +161,7 @@ class MagnitudeTotalVariation(Reconstructor):
         operator = measurement.operator
         backprojection = operator.adjoint(measurement.y)
         real = backprojection.real.dtype
-        scale = operator.spectrum().mean(lambda eigenvalues: eigenvalues).to(real)
+        scale = operator.mean_eigenvalue().to(real)
         if bool((scale <= 0).any()):
             raise ValueError("the operator is zero for at least one sensor: there is nothing to reconstruct from")
         matched = backprojection / expand(scale, 3)

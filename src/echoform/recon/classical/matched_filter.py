@@ -36,7 +36,7 @@ class MatchedFilter(Reconstructor):
             ValueError: the operator is zero, or a window is asked of a measurement without two sample axes.
         """
         operator, y = measurement.operator, measurement.y
-        mean = operator.spectrum().mean(lambda eigenvalues: eigenvalues)
+        mean = operator.mean_eigenvalue()
         if bool((mean <= 0).any()):
             raise ValueError("the operator is zero for at least one sensor: there is nothing to backproject")
         if self.window is not None:

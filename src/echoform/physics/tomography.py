@@ -1,0 +1,122 @@
+"""X-ray tomography of a section: line integrals along the rays of a parallel or a fan beam.
+
+    y[phi, d] = |dp / dv| sum_k x(p_{phi d}(v_k)),      v_k one pixel apart,  x(p) bilinear between pixels, zero outside
+
+(:mod:`echoform.scene.beams` for the ray p): the unit of y is that of the image times a pixel. Steps, interpolation and, for a
+parallel beam, every weight are those of deepinv's Tomography; its fan beam lacks the factor |dp / dv|.
+
+The sum is a sparse matrix with 2.2 entries per pixel and angle (parallel beam, detectors one pixel apart), held with its
+transpose: 35 bytes per pixel and angle in single precision, 118 MB for 256 x 256 pixels and 51 angles. Adjoint: its transpose,
+exactly. Coarse version: Galerkin by default; A U_s as a matrix of its own has 1.3 times as many entries at s = 2, 0.6 at s = 4.
+
+Source: Joseph (1982), IEEE Trans. Med. Imaging 1(3), for sums over interpolated samples along a ray.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy.sparse import coo_matrix, csr_matrix, vstack
+from torch import Tensor, nn
+
+from echoform.linalg.sparse import SparseMatrix
+from echoform.physics.operator import LinearOperator
+from echoform.scene.beams import Beam, diagonal_px
+
+#: most samples along all rays of one sensor: bounds the matrix at 4 entries each, 4 GiB in single precision
+MAX_SAMPLES = 2**26
+
+
+class Tomography(LinearOperator):
+    """Line integrals through C sections alike, y of shape (C, angles, detectors).
+
+    Args:
+        beam: rays; angles of its own for each sensor.
+        domain_shape: (C, H, W).
+        dtype: of the images, real or complex.
+
+    Raises:
+        ValueError: the rays take more than 2^26 samples.
+    """
+
+    def __init__(self, beam: Beam, domain_shape: tuple[int, int, int], *, dtype: torch.dtype = torch.float32) -> None:
+        channels, height, width = domain_shape
+        angles = beam.angles_rad.shape[1]
+        samples = angles * beam.detectors * _steps(beam, (height, width))
+        if samples > MAX_SAMPLES:
+            raise ValueError(
+                f"{angles} angles of {beam.detectors} detectors through {height} x {width} pixels take {samples} samples, "
+                f"more than {MAX_SAMPLES}: use fewer angles, or stack operators of some angles each"
+            )
+        super().__init__(domain_shape, (channels, angles, beam.detectors))
+        self.beam = beam
+        self._dtype = dtype
+        rows = beam.angles_rad.tolist()
+        self.matrices = nn.ModuleList(
+            SparseMatrix(projection_matrix(beam, row, (height, width)), dtype.to_real()) for row in rows
+        )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype given at construction."""
+        return self._dtype
+
+    @property
+    def batch(self) -> int:
+        """Number of sets of angles."""
+        return len(self.matrices)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the line integrals, (..., B, C, angles, detectors)."""
+        return self._product(x.flatten(-2), transposed=False).unflatten(-1, self.range_shape[1:])
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return the sum of what every ray brings back to each pixel, (..., B, C, H, W)."""
+        return self._product(y.flatten(-2), transposed=True).unflatten(-1, self.domain_shape[1:])
+
+    def _product(self, vectors: Tensor, *, transposed: bool) -> Tensor:
+        """Apply each sensor's matrix to its samples, or the only one to all: vectors (..., B, C, n)."""
+        matrices = [m for m in self.matrices if isinstance(m, SparseMatrix)]
+        if len(matrices) == 1:
+            return matrices[0].adjoint(vectors) if transposed else matrices[0](vectors)
+        self.sensor_indices(vectors.shape[-3])  # raises unless there is one sensor per sample
+        pieces = zip(matrices, vectors.unbind(-3), strict=True)
+        return torch.stack([m.adjoint(v) if transposed else m(v) for m, v in pieces], -3)
+
+
+def projection_matrix(beam: Beam, angles_rad: list[float], shape: tuple[int, int]) -> csr_matrix:
+    """Return the line integrals of one sensor as a matrix, (angles * detectors, H * W), float64."""
+    steps = _steps(beam, shape)
+    along = torch.arange(steps, dtype=torch.float64) - (steps - 1) / 2
+    lateral, path = beam.lateral_px(along).numpy(), beam.path_per_step().numpy()
+    row, column = (n // 2 + offset for n, offset in zip(shape, beam.axis_offset_px, strict=True))
+    parts = []
+    for angle in angles_rad:
+        c, s = math.cos(angle), math.sin(angle)
+        places = row - s * lateral + c * along.numpy(), column + c * lateral + s * along.numpy()
+        parts.append(_ray_sums(*places, path, shape))
+    return vstack(parts, format="csr")
+
+
+def _ray_sums(row: np.ndarray, column: np.ndarray, path: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
+    """Sum over k of the bilinear interpolation at the points (row, column)[d, k], times path[d]."""
+    height, width = shape
+    near = (row > -1) & (row < height) & (column > -1) & (column < width)
+    ray = np.nonzero(near)[0]
+    row, column = row[near], column[near]
+    top, left = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
+    down, right = row - top, column - left
+    found = []
+    for i, share in ((top, 1 - down), (top + 1, down)):
+        for j, weight in ((left, share * (1 - right)), (left + 1, share * right)):
+            inside = (i >= 0) & (i < height) & (j >= 0) & (j < width) & (weight > 0)
+            found.append((ray[inside], (i * width + j)[inside], (weight * path[ray])[inside]))
+    rays, pixels, weights = (np.concatenate(part) for part in zip(*found, strict=True))
+    return coo_matrix((weights, (rays, pixels)), shape=(len(path), height * width)).tocsr()
+
+
+def _steps(beam: Beam, shape: tuple[int, int]) -> int:
+    """Samples along a ray, one pixel apart: the image's diagonal, wherever the axis stands."""
+    return diagonal_px(shape) + 2 * int(max(abs(offset) for offset in beam.axis_offset_px))
