@@ -10,6 +10,7 @@ from examples_array_radar import ARRAY_RADAR
 from examples_born import BORN_EXAMPLES
 from examples_ground import GROUND_EXAMPLES
 from examples_mri import MRI_EXAMPLES
+from examples_optics import OPTICS_EXAMPLES, OPTICS_PRODUCTS, OPTICS_STACKS
 from examples_spotlight import FACTORISED_SPOTLIGHT, exact_bistatic, plane_wave_bistatic
 from examples_stripmap import STRIPMAP_EXAMPLES, STRIPMAP_PRODUCTS
 from examples_wrappers import MASKS, PRODUCTS, SPOTLIGHTS, WRAPPERS
@@ -181,8 +182,9 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
         Example("masked_exact", masked_exact),
         *PRODUCTS,
         *STRIPMAP_PRODUCTS,
+        *OPTICS_PRODUCTS,
     ],
-    StackedOperator: [Example("stacked", stacked, **NUFFT)],
+    StackedOperator: [Example("stacked", stacked, **NUFFT), *OPTICS_STACKS],
     AdjointOperator: [
         Example("adjoint_of_mask", adjoint_of_mask),
         Example("adjoint_of_stack", adjoint_of_stack, image=False),
@@ -192,6 +194,7 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
     **BORN_EXAMPLES,
     **GROUND_EXAMPLES,
     **MRI_EXAMPLES,
+    **OPTICS_EXAMPLES,
     **STRIPMAP_EXAMPLES,
     **WRAPPERS,
     **FACTORISED_SPOTLIGHT,

@@ -142,6 +142,54 @@ class Autofocus:
     """Folder to write; runs/<file>-autofocus-<method> when absent."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class WeightsList:
+    """Print the weights at hand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsShow:
+    """Print the card of a set of weights: data, recipe, figures, licence."""
+
+    name: Positional[str]
+    """Name of the weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsVerify:
+    """Check files against their cards: size and hash."""
+
+    name: Positional[Annotated[str | None, tyro.conf.arg(metavar="NAME")]] = None
+    """Name of the weights; all when absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsImport:
+    """Take in a checkpoint of the official RAM (ram.pth.tar), read without running anything it holds."""
+
+    file: Positional[Annotated[Path, tyro.conf.arg(metavar="FILE")]]
+    """The checkpoint."""
+
+    name: str = "ram-official"
+    """How the weights will be called."""
+
+
+WeightsAction = (
+    Annotated[WeightsList, tyro.conf.subcommand("list", prefix_name=False)]
+    | Annotated[WeightsShow, tyro.conf.subcommand("show", prefix_name=False)]
+    | Annotated[WeightsVerify, tyro.conf.subcommand("verify", prefix_name=False)]
+    | Annotated[WeightsImport, tyro.conf.subcommand("import", prefix_name=False)]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """List, show, verify and import the weights of the network."""
+
+    action: Annotated[WeightsAction, tyro.conf.arg(name="")]
+    """What to do."""
+
+
 DESCRIPTION = """Forms images from the measurements of any known linear sensor, radar first.
 
 Examples:
@@ -151,13 +199,14 @@ Examples:
   echoform compare data.h5 --keep-pulses 0.4 --seed 0
   echoform autofocus data.h5 --method sharpness
   echoform convert data.mat --out data.cphd --place 39.8 -84.1 250
+  echoform weights import ram.pth.tar
 
 Files read: echoform HDF5, CPHD 1.x, spotlight phase history .npz (docs/npz.md), AFRL Gotcha .mat, RADARSAT-1 raw echoes .mat,
 OpenRadar FMCW frames .npy, Institut Fresnel .exp, MERIT breast .csv, GSSI .DZT, EHT .csv, BART .hdr/.cfl. Written: CPHD, SICD.
 Each run writes one folder: report.html (opens without a network), images, metrics.json and config.json.
 `echoform --version` prints the version; `echoform COMMAND --help` the options of a command."""
 
-Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo
+Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo | Weights
 
 
 def parse(arguments: list[str]) -> Command:

@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 
@@ -21,10 +21,11 @@ class SparseMatrix(nn.Module):
         dtype: float32 or float64.
     """
 
-    def __init__(self, matrix: csr_matrix, dtype: torch.dtype) -> None:
+    def __init__(self, matrix: csr_array, dtype: torch.dtype) -> None:
         super().__init__()
-        self.shape: tuple[int, int] = matrix.shape
-        for name, part in (("matrix", matrix), ("transpose", matrix.T.tocsr())):
+        rows, columns = matrix.shape  # pyright: ignore[reportGeneralTypeIssues]
+        self.shape = (rows, columns)
+        for name, part in (("matrix", matrix), ("transpose", csr_array(matrix.T))):
             self.register_buffer(f"{name}_starts", torch.from_numpy(part.indptr.astype(np.int32)))
             self.register_buffer(f"{name}_columns", torch.from_numpy(part.indices.astype(np.int32)))
             self.register_buffer(f"{name}_values", torch.from_numpy(part.data).to(dtype))

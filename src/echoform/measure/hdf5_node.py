@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from echoform.measure.errors import MeasurementFileError, quote
+from echoform.measure.hdf5_dataset import FieldProblem, claimed_bytes, own_dataset, own_entry
 
 #: most bytes read from one file, all fields together
 MAX_BYTES = 8 * 2**30
@@ -30,8 +31,6 @@ MAX_TEXT = 2**20
 MAX_GROUPS = 1024
 #: deepest nesting of groups
 MAX_DEPTH = 16
-#: the best ratio deflate can reach: more bytes than this per stored byte are not data
-MAX_INFLATION = 1040
 
 FLOATS = (torch.float32, torch.float64)
 COMPLEXES = (torch.complex64, torch.complex128)
@@ -156,33 +155,29 @@ class GroupReader:
         return values
 
     def _entry(self, name: str) -> h5py.Group | h5py.Dataset | h5py.Datatype:
-        link = self.group.get(name, getlink=True)
-        if link is None:
-            self.fail(name, "missing", f"a field '{name}'")
-        if not isinstance(link, h5py.HardLink):
-            self.fail(
-                name, "that is a link to another place or file", "the data themselves", "use a file without links"
-            )
-        return self.group[name]
+        try:
+            return own_entry(self.group, name)
+        except FieldProblem as problem:
+            self._fail(problem)
 
     def _dataset(self, name: str) -> h5py.Dataset:
-        dataset = self._entry(name)
-        if not isinstance(dataset, h5py.Dataset):
-            self.fail(name, "that is not a dataset", "a dataset")
-        if dataset.is_virtual or dataset.external:
-            self.fail(name, "whose data lie in another file", "data in this file", "use a file without external data")
-        if dataset.shape is None:
-            self.fail(name, "without data", "numbers or text")
-        return dataset
+        try:
+            return own_dataset(self.group, name)
+        except FieldProblem as problem:
+            self._fail(problem)
 
     def _charge(self, name: str, dataset: h5py.Dataset) -> None:
         """Take a dataset's bytes from the budget, after checking that the file stores what its shape claims."""
-        claimed, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
-        self.budget.bytes_left -= claimed
+        self.budget.bytes_left -= dataset.size * dataset.dtype.itemsize
         if self.budget.bytes_left < 0:
             self.fail(name, f"of shape {dataset.shape}", f"at most {MAX_BYTES} bytes in all")
-        if claimed > (stored if dataset.chunks is None else MAX_INFLATION * stored):
-            self.fail(name, f"of {claimed} bytes with {stored} bytes stored", "data as large as the shape says")
+        try:
+            claimed_bytes(name, dataset)
+        except FieldProblem as problem:
+            self._fail(problem)
+
+    def _fail(self, problem: FieldProblem) -> NoReturn:
+        self.fail(problem.name, problem.got, problem.expected, problem.remedy or DAMAGED)
 
     def _array(self, name: str, ndim: int | None, dtypes: Sequence[torch.dtype]) -> np.ndarray:
         dataset = self._dataset(name)

@@ -65,8 +65,10 @@ def read_official(path: Path) -> Imported:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: no checkpoint that can be read safely ({reason})") from error
+        raise WeightsError(
+            f"{path}: not a checkpoint that can be read safely, as tensors alone ({type(error).__name__}); anything else in "
+            "such a file could run code"
+        ) from error
     nested = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(nested, dict) or not all(isinstance(v, Tensor) for v in nested.values()):
         raise WeightsError(f"{path}: holds no state dict of tensors; expected the official ram.pth.tar")

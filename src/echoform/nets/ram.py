@@ -19,7 +19,6 @@ from echoform.nets.channels import from_channels
 from echoform.nets.official import official_inputs
 from echoform.nets.sensing import Sensing, normalize
 from echoform.nets.state import INPUT_CHANNELS, Consistency, DiffusionState, NoiseEmbedding, StateInputs, state_inputs
-from echoform.physics.noise import GaussianNoise
 
 COMPLEX = 2
 
@@ -99,20 +98,16 @@ class RAM(nn.Module):
             ValueError: the noise is not Gaussian with a positive level; for Poisson counts state mode would be an
                 approximation that is not offered yet.
         """
-        noise = measurement.noise
-        if not isinstance(noise, GaussianNoise) or not bool((noise.sigma > 0).all()):
-            raise ValueError(f"the state head needs GaussianNoise with sigma > 0, got {noise}; give the noise floor")
         return normalize(measurement, multiple=8, scale=scale)
 
     def denoise(self, sensing: Sensing, state: DiffusionState | None) -> Tensor:
         """Return E[x | x_t, y, A] for a prepared problem, in the image's own units, (B, C, H, W)."""
-        height, width = sensing.shape
         if state is not None:
             down, right = (n - m for n, m in zip(sensing.backprojection.shape[-2:], sensing.shape, strict=True))
             x_t = functional.pad(state.x_t / expand(sensing.scale, 3), (0, right, 0, down))
             state = DiffusionState(x_t, state.sigma_t / sensing.scale)
         image, _ = self.denoise_normalized(sensing, state)
-        return expand(sensing.scale, 3) * image[..., :height, :width]
+        return sensing.restored(image)
 
     def denoise_normalized(self, sensing: Sensing, state: DiffusionState | None) -> tuple[Tensor, StateInputs]:
         """Return D in units of the image scale and the inputs it was made from (their variance weights its loss)."""

@@ -20,6 +20,7 @@ from echoform.nets.backbone import FACTORS
 from echoform.nets.blocks import Level
 from echoform.nets.channels import to_channels
 from echoform.physics.crop import padded_to_multiple
+from echoform.physics.noise import GaussianNoise
 from echoform.physics.operator import LinearOperator, ScaledOperator
 
 #: share of the measured power that is credited to the image at least, however low the signal-to-noise ratio
@@ -32,6 +33,7 @@ class Sensing:
 
     Attributes:
         operator: A', unit norm (or zero).
+        y: y', (B, *range_shape).
         backprojection: A'^H y', (B, C, H, W).
         sigma: s', (B,).
         scale: c, (B,): multiply the network's image by it.
@@ -41,6 +43,7 @@ class Sensing:
     """
 
     operator: LinearOperator
+    y: Tensor
     backprojection: Tensor
     sigma: Tensor
     scale: Tensor
@@ -51,6 +54,11 @@ class Sensing:
     def pyramid(self, factor: Tensor) -> list[Level]:
         """Return the four levels with the embedding of ``factor`` A'^H y' at each scale; ``factor`` has shape (B,)."""
         return pyramid(self.levels, expand(factor, 3) * self.backprojection)
+
+    def restored(self, image: Tensor) -> Tensor:
+        """Return an image of the normalised problem, (B, C, H', W'), in its own units and without padding."""
+        height, width = self.shape
+        return expand(self.scale, 3) * image[..., :height, :width]
 
 
 def pyramid(operators: Sequence[LinearOperator], image: Tensor) -> list[Level]:
@@ -81,24 +89,29 @@ def normalize(measurement: Measurement, *, multiple: int, scale: Tensor | None =
         scale: c, (B,), when the image's RMS is known.
 
     Raises:
-        ValueError: no sample was measured and no scale is given, so the image has no unit.
+        ValueError: the noise is not Gaussian with a positive level; or no sample was measured and no scale is given, so
+            the image has no unit.
     """
+    noise = measurement.noise
+    if not isinstance(noise, GaussianNoise) or not bool((noise.sigma > 0).all()):
+        raise ValueError(f"a network needs GaussianNoise with sigma > 0, got {noise}; give the noise floor")
     operator = padded_to_multiple(measurement.operator, multiple)
     norm = operator.norm()
     safe = torch.where(norm > 0, norm, torch.ones_like(norm))
     unit = ScaledOperator(operator, 1 / safe)
     batch = measurement.y.shape[0]
     y = measurement.y / expand(safe, measurement.y.ndim - 1)
-    sigma = (measurement.noise.sigma.to(safe) / safe).expand(batch)
+    sigma = (noise.sigma.to(safe) / safe).expand(batch)
     spectrum = operator.spectrum().scaled(1 / safe.square())
     if scale is None:
         scale = _image_rms(y, sigma, unit, spectrum)
     scale = scale.to(sigma)
     sigma = sigma / scale
-    backprojection = unit.adjoint(y / expand(scale, y.ndim - 1))
+    y = y / expand(scale, y.ndim - 1)
+    backprojection = unit.adjoint(y)
     levels = tuple(unit.coarsen(s) for s in FACTORS)
     height, width = measurement.operator.domain_shape[1:]
-    return Sensing(unit, backprojection, sigma, scale, spectrum, levels, (height, width))
+    return Sensing(unit, y, backprojection, sigma, scale, spectrum, levels, (height, width))
 
 
 def _image_rms(y: Tensor, sigma: Tensor, operator: LinearOperator, spectrum: SpectralDensity) -> Tensor:

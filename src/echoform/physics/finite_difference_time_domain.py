@@ -43,8 +43,8 @@ class LatticeSettings:
     """
 
     nodes_per_wavelength: float = 12.0
-    layer_cells: int = 12
-    margin_cells: int = 6
+    layer_cells: int = 8
+    margin_cells: int = 4
     echoes: float = 1.0
 
 
@@ -99,46 +99,41 @@ def full_wave_fields(
     """
     settings = settings or LatticeSettings()
     _check(contrast, rig, cells)
-    real, device = contrast.real.dtype, contrast.device
-    k = wavenumber(rig.frequency_hz, torch.tensor([permittivity], dtype=torch.float64, device=device))
-    nodes = _nodes(contrast, rig, cells, float(k.max()), settings)
-    h, slowest = nodes.step_m, math.sqrt(1 + max(float(contrast.real.max()), 0.0))
+    real = contrast.real.dtype
+    k = wavenumber(rig.frequency_hz, torch.tensor([permittivity], dtype=torch.float64, device=contrast.device))
+    middle = (k.min() + k.max()) / 2 if reference_hz is None else k[0, 0] * (reference_hz / rig.frequency_hz[0, 0])
+    densest = math.sqrt(1 + max(float(contrast.real.max()), 0.0))
+    nodes = _nodes(rig, cells, 2 * math.pi / (float(k.max()) * densest), settings)
     courant = COURANT * min(1.0, math.sqrt(1 + float(contrast.real.min())))
-    turn = angular_frequency(k * h, courant)
-    middle = float((k.min() + k.max()) / 2) if reference_hz is None else _k(reference_hz, permittivity)
-    loss = middle * h / math.cos(0.5 * float(angular_frequency(torch.tensor(middle * h).double(), courant)))
-    epsilon, sigma = (
-        _painted(part, nodes, fill).to(real)
-        for part, fill in ((1 + contrast.real[:, 0], 1.0), (-loss * contrast.imag[:, 0], 0.0))
-    )
-    pulse = _pulse(turn, math.ceil(_steps(h, rig, cells, slowest, settings) / courant))
+    turn = angular_frequency(k * nodes.step_m, courant)
+    pulse = _pulse(turn, math.ceil(_path_m(rig, cells, densest * settings.echoes) / (courant * nodes.step_m)))
     source, source_weight = _spread(rig.transmitter_m, nodes)
     probe, probe_weight = _spread(rig.receiver_m, nodes)
     currents = Currents(pulse, source, source_weight.to(real), probe, probe_weight.to(real))
-    together = max(1, rig.transmitter_m.shape[0], rig.receiver_m.shape[0])
-    empty = torch.ones((together, *epsilon.shape[1:]), dtype=real, device=device)
-    traces = []
-    for eps, conductivity in ((empty, torch.zeros_like(empty)), (epsilon, sigma)):
-        lattice = Lattice(
-            eps,
-            conductivity,
-            sources=rig.transmitter_m.shape[1],
-            layer_cells=settings.layer_cells,
-            courant=courant,
-        )
-        traces.append(lattice.run(currents))
-    difference = traces[1] - traces[0]
-    unit = -1j * (k * h) * _spectrum(pulse[:, None, None, None].double(), turn, 0.5)[:, :, 0, 0]
-    fields = [_spectrum(t, turn, 1.0) / unit[:, :, None, None] for t in (difference, traces[0])]
-    heard = rig.heard[:, None].to(real)
-    scattered, incident = (f.mT[:, None].to(contrast.dtype) for f in fields)
-    tail = difference[-max(1, len(pulse) // 100) :].abs().amax((0, 2, 3)) / difference.abs().amax((0, 2, 3)).clamp_min(1e-30)
-    return FullWaveFields(scattered * heard, incident, float(tail.max()))
+    epsilon, sigma = _media(contrast, nodes, middle * nodes.step_m, courant)
+    empty = torch.ones_like(epsilon[:1]).expand(max(len(source), len(probe)), -1, -1)
+    sources, layer = rig.transmitter_m.shape[1], settings.layer_cells
+    alone, total = (
+        Lattice(*medium, sources=sources, layer_cells=layer, courant=courant).run(currents)
+        for medium in ((empty, torch.zeros_like(empty)), (epsilon, sigma))
+    )
+    total -= alone
+    current = _spectrum(pulse[:, None, None, None].to(contrast.device), turn, 0.5)
+    unit = -1j * (k * nodes.step_m)[..., None, None] * current
+    scattered, incident = ((_spectrum(t, turn, 1.0) / unit).mT[:, None].to(contrast.dtype) for t in (total, alone))
+    peak, last = (t.abs().amax((0, 2, 3)) for t in (total, total[-max(1, len(total) // 100) :]))
+    unsettled = float((last / peak.clamp_min(1e-30)).max())
+    return FullWaveFields(scattered * rig.heard[:, None].to(real), incident, unsettled)
 
 
-def _k(frequency_hz: float, permittivity: float) -> float:
-    one = torch.tensor([[frequency_hz]], dtype=torch.float64), torch.tensor([permittivity], dtype=torch.float64)
-    return float(wavenumber(*one))
+def _media(contrast: Tensor, nodes: _Nodes, middle: Tensor, courant: float) -> tuple[Tensor, Tensor]:
+    """Return permittivity and conductivity on the nodes, (B, Y, X); ``middle`` is k h where Im chi holds.
+
+    Averaging E over a step, as the losses' term does, takes cos(w' dt / 2) of it: that is made up for.
+    """
+    loss = float(middle) / math.cos(0.5 * float(angular_frequency(middle, courant)))
+    epsilon = _painted(1 + contrast.real[:, 0], nodes, 1.0)
+    return epsilon, _painted(-loss * contrast.imag[:, 0], nodes, 0.0)
 
 
 def _check(contrast: Tensor, rig: MultistaticRig, cells: Cells) -> None:
@@ -164,25 +159,19 @@ def _bounds(position_m: Tensor) -> tuple[Tensor, Tensor]:
     return position_m[:, :2].amin(0), position_m[:, :2].amax(0)
 
 
-def _nodes(
-    contrast: Tensor, rig: MultistaticRig, cells: Cells, k_max: float, settings: LatticeSettings
-) -> _Nodes:
+def _nodes(rig: MultistaticRig, cells: Cells, wavelength_m: float, settings: LatticeSettings) -> _Nodes:
     """Return the coarsest lattice that divides pixels evenly and resolves the shortest wave."""
-    spacing, slowest = cells.grid.spacing_m[0], math.sqrt(1 + max(float(contrast.real.max()), 0.0))
-    wave = 2 * math.pi / (k_max * slowest)
-    refine = max(1, math.ceil(spacing * settings.nodes_per_wavelength / wave - 1e-9))
+    spacing = cells.grid.spacing_m[0]
+    refine = max(1, math.ceil(spacing * settings.nodes_per_wavelength / wavelength_m - 1e-9))
     step = spacing / refine
-    position = cells.positions_m()
-    first = position[0, :2] - (refine - 1) / 2 * step
-    antennas = torch.cat([position, rig.transmitter_m.flatten(0, 1).cpu(), rig.receiver_m.flatten(0, 1).cpu()])
-    low, high = _bounds(antennas)
+    pixels = cells.positions_m()
+    low, high = _bounds(torch.cat([pixels, rig.transmitter_m.flatten(0, 1).cpu(), rig.receiver_m.flatten(0, 1).cpu()]))
+    first = pixels[0, :2] - (refine - 1) / 2 * step
     border = FRAME + settings.layer_cells + settings.margin_cells
-    before = torch.ceil((first - low) / step).clamp_min(0).to(torch.int64) + border
-    after = torch.ceil((high - first) / step).to(torch.int64) + border + 1
-    origin = first - before * step
-    width, height = (before + after).tolist()
-    column, row = before.tolist()
-    return _Nodes(step, (float(origin[0]), float(origin[1])), (height, width), refine, (row, column))
+    before = ((first - low) / step).ceil().clamp_min(0).to(torch.int64) + border
+    after = ((high - first) / step).ceil().to(torch.int64) + refine + border
+    (left, below), (width, height) = before.tolist(), (before + after).tolist()
+    return _Nodes(step, tuple((first - before * step).tolist()), (height, width), refine, (below, left))
 
 
 def _painted(pixels: Tensor, nodes: _Nodes, fill: float) -> Tensor:
@@ -202,26 +191,28 @@ def _spread(position_m: Tensor, nodes: _Nodes) -> tuple[Tensor, Tensor]:
     index = base.to(torch.int64)[..., None] + torch.arange(-1, SPREAD - 1, device=place.device)
     t = (place - base)[..., None]
     own = torch.arange(-1, SPREAD - 1, device=place.device, dtype=torch.float64)
-    ratio = (t[..., None] - own) / (own[:, None] - own).fill_diagonal_(1.0)
-    ratio = torch.where(torch.eye(SPREAD, dtype=torch.bool, device=place.device), torch.ones_like(ratio), ratio)
-    weight = ratio.prod(-1)
+    same = torch.eye(SPREAD, dtype=torch.bool, device=place.device)
+    ratio = (t[..., None] - own) / (own[:, None] - own).masked_fill(same, 1.0)
+    weight = ratio.masked_fill(same, 1.0).prod(-1)
     flat = index[..., 1, :, None] * nodes.shape[1] + index[..., 0, None, :]
     return flat.flatten(-2), (weight[..., 1, :, None] * weight[..., 0, None, :]).flatten(-2)
 
 
-def _steps(step_m: float, rig: MultistaticRig, cells: Cells, slowest: float, settings: LatticeSettings) -> int:
-    """Return for how many steps of one node the waves are followed beyond the pulse: the longest path, then the echoes."""
+def _path_m(rig: MultistaticRig, cells: Cells, crossings: float) -> float:
+    """Return the longest path over a pixel and ``crossings`` times the image's diagonal."""
     low, high = _bounds(cells.positions_m())
-    corner = torch.stack([torch.stack([x, y]) for x in (low[0], high[0]) for y in (low[1], high[1])])
+    corner = torch.cartesian_prod(torch.stack([low[0], high[0]]), torch.stack([low[1], high[1]]))
     out, back = (
         (antenna[..., None, :2].cpu() - corner).norm(dim=-1).max() for antenna in (rig.transmitter_m, rig.receiver_m)
     )
-    path = float(out + back) + settings.echoes * slowest * float((high - low).norm())
-    return math.ceil(path / step_m)
+    return float(out + back) + crossings * float((high - low).norm())
 
 
 def _pulse(turn: Tensor, steps: int) -> Tensor:
-    """Return the current at the half steps, (N,), whose spectrum covers all w' dt in ``turn``."""
+    """Return the current at the half steps, (N,) float64, for its own length and ``steps`` more.
+
+    Its spectrum covers all w' dt in ``turn``; being odd about t0 it has no constant part, which would not leave the lattice.
+    """
     low, high = float(turn.min()), float(turn.max())
     middle = (low + high) / 2
     width = max((high - low) / 3, 0.3 * middle)
@@ -233,7 +224,7 @@ def _pulse(turn: Tensor, steps: int) -> Tensor:
 def _spectrum(traces: Tensor, turn: Tensor, first: float) -> Tensor:
     """Return sum_n traces[n] exp(-i w' (n + first) dt), (B, F, T, R), complex128, of traces (N, B, T, R)."""
     n = torch.arange(len(traces), dtype=torch.float64, device=traces.device) + first
-    kernel = torch.polar(torch.ones((), dtype=torch.float64), -turn.to(traces.device)[:, :, None] * n)
+    kernel = torch.polar(torch.ones_like(n), -turn[..., None] * n)
     batch = max(len(kernel), traces.shape[1])
-    flat = traces.movedim(0, -1).to(torch.complex128).expand(batch, *traces.shape[2:], -1)
+    flat = traces.movedim(0, -1).to(kernel.dtype).expand(batch, *traces.shape[2:], -1)
     return torch.einsum("bfn,btrn->bftr", kernel.expand(batch, -1, -1), flat)

@@ -93,17 +93,24 @@ class SpectralResponse(LinearOperator):
 
 
 def pansharpening(
-    kernel: Tensor, factor: int, domain_shape: tuple[int, int, int], *, response: Tensor | None = None
+    kernel: Tensor,
+    factor: int,
+    domain_shape: tuple[int, int, int],
+    *,
+    response: Tensor | None = None,
+    complex_image: bool = False,
 ) -> StackedOperator:
-    """Return the stack of :func:`downsampling` and :class:`SpectralResponse`, for real images of the kernel's precision.
+    """Return the stack of :func:`downsampling` and :class:`SpectralResponse`.
 
     Args:
         kernel: of the filter, (B or 1, C or 1, h, h').
         factor: f.
         domain_shape: (C, H, W).
         response: r, (B or 1, C); 1 / C for each channel when absent (a flat response).
+        complex_image: whether images are complex or real.
     """
     channels, height, width = domain_shape
     if response is None:
         response = torch.full((1, channels), 1 / channels, dtype=kernel.dtype, device=kernel.device)
-    return StackedOperator([downsampling(kernel, factor, domain_shape), SpectralResponse(response, height, width)])
+    coarse = downsampling(kernel, factor, domain_shape, complex_image=complex_image)
+    return StackedOperator([coarse, SpectralResponse(response, height, width, complex_image=complex_image)])

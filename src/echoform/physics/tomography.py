@@ -18,15 +18,15 @@ import math
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix, csr_matrix, vstack
+from scipy.sparse import coo_array, csr_array, vstack
 from torch import Tensor, nn
 
 from echoform.linalg.sparse import SparseMatrix
 from echoform.physics.operator import LinearOperator
 from echoform.scene.beams import Beam, diagonal_px
 
-#: most samples along all rays of one sensor: bounds the matrix at 4 entries each, 4 GiB in single precision
-MAX_SAMPLES = 2**26
+#: most samples along all rays of one sensor: at 1.1 entries each (never more than 4) 2.4 GB in single precision
+MAX_SAMPLES = 2**27
 
 
 class Tomography(LinearOperator):
@@ -38,7 +38,7 @@ class Tomography(LinearOperator):
         dtype: of the images, real or complex.
 
     Raises:
-        ValueError: the rays take more than 2^26 samples.
+        ValueError: the rays take more than 2^27 samples.
     """
 
     def __init__(self, beam: Beam, domain_shape: tuple[int, int, int], *, dtype: torch.dtype = torch.float32) -> None:
@@ -86,7 +86,7 @@ class Tomography(LinearOperator):
         return torch.stack([m.adjoint(v) if transposed else m(v) for m, v in pieces], -3)
 
 
-def projection_matrix(beam: Beam, angles_rad: list[float], shape: tuple[int, int]) -> csr_matrix:
+def projection_matrix(beam: Beam, angles_rad: list[float], shape: tuple[int, int]) -> csr_array:
     """Return the line integrals of one sensor as a matrix, (angles * detectors, H * W), float64."""
     steps = _steps(beam, shape)
     along = torch.arange(steps, dtype=torch.float64) - (steps - 1) / 2
@@ -97,10 +97,10 @@ def projection_matrix(beam: Beam, angles_rad: list[float], shape: tuple[int, int
         c, s = math.cos(angle), math.sin(angle)
         places = row - s * lateral + c * along.numpy(), column + c * lateral + s * along.numpy()
         parts.append(_ray_sums(*places, path, shape))
-    return vstack(parts, format="csr")
+    return csr_array(vstack(parts))
 
 
-def _ray_sums(row: np.ndarray, column: np.ndarray, path: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
+def _ray_sums(row: np.ndarray, column: np.ndarray, path: np.ndarray, shape: tuple[int, int]) -> csr_array:
     """Sum over k of the bilinear interpolation at the points (row, column)[d, k], times path[d]."""
     height, width = shape
     near = (row > -1) & (row < height) & (column > -1) & (column < width)
@@ -114,7 +114,7 @@ def _ray_sums(row: np.ndarray, column: np.ndarray, path: np.ndarray, shape: tupl
             inside = (i >= 0) & (i < height) & (j >= 0) & (j < width) & (weight > 0)
             found.append((ray[inside], (i * width + j)[inside], (weight * path[ray])[inside]))
     rays, pixels, weights = (np.concatenate(part) for part in zip(*found, strict=True))
-    return coo_matrix((weights, (rays, pixels)), shape=(len(path), height * width)).tocsr()
+    return csr_array(coo_array((weights, (rays, pixels)), shape=(len(path), height * width)))
 
 
 def _steps(beam: Beam, shape: tuple[int, int]) -> int:

@@ -145,9 +145,7 @@ class Lattice:
         receivers, parts = currents.probe.shape[1:]
         probe = currents.probe.flatten(1)[:, None].expand(*lead, -1).contiguous()
         weight = currents.probe_weight[:, None]
-        traces = torch.empty(
-            (len(currents.pulse), *lead, receivers), dtype=self.e.dtype, device=self.e.device
-        )
+        traces = torch.empty((len(currents.pulse), *lead, receivers), dtype=self.e.dtype, device=self.e.device)
         for n, amplitude in enumerate(currents.pulse.tolist()):
             self._step()
             flat.scatter_add_(-1, source, amplitude * drive)

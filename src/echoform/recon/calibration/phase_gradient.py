@@ -11,11 +11,12 @@ samples are corrected, and all is repeated with a shorter window. In a focused i
 but for the other bright responses of the strip, so that phase is seen at every rate.
 
 Where the textbook takes the azimuth transform of the image for the aperture, each pulse is here asked through its own rows A_p
-of the operator, so that curved k-space tracks, spherical wavefronts and missing pulses need no interpolation; for a
+of the operator, so that curved k-space tracks and spherical wavefronts need no interpolation; for a
 FourierMask whose rows are pulses both are the same.
 
 Limits. There must be points that stand out of their range bins: clutter alone gives a random phase, moving targets a wrong one.
-Energy that an error moves out of the strip in range (a range offset of a resolution cell or more) is not seen. Points of one
+Phases that are independent and uniform from pulse to pulse are not found, nor are phases across many missing pulses, whose side
+lobes fill the strips: use :mod:`echoform.recon.calibration.data_fit` there. Energy that an error moves out of the strip in range (a range offset of a resolution cell or more) is not seen. Points of one
 strip that stand closer than ``near_px`` disturb each other.
 
 Source: Wahl, Eichel, Ghiglia and Jakowatz (1994), IEEE Trans. Aerosp. Electron. Syst. 30(3), section III; Jakowatz and Wahl

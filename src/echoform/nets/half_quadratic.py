@@ -1,0 +1,80 @@
+"""Half-quadratic splitting: data and denoiser in turns, at noise levels that fall from step to step.
+
+    x_k = argmin_u |A u - y|^2 + w_k |u - z_{k-1}|^2,    z_k = D(x_k, s_k),    w_k = lambda s_n^2 / s_k^2
+
+s_k falls evenly in log from a first level to the noise level s_n. One loop serves plug-and-play (one denoiser, nothing
+learned) and the unrolled networks (denoisers, s_k and w_k learned).
+
+Source: Zhang et al. (2021), Plug-and-Play Image Restoration with Deep Denoiser Prior, section 4 (DPIR).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.inner import expand
+from echoform.nets.denoiser import Denoiser
+from echoform.physics.operator import LinearOperator
+
+#: number of steps, and lambda, as published
+STEPS = 8
+TRADE_OFF = 0.23
+#: s_1 over the RMS of the image: the published 49 / 255 of the full range, for an image whose RMS is half its range
+FIRST_LEVEL = 2 * 49 / 255
+
+
+def half_quadratic_levels(sigma: Tensor, *, steps: int = STEPS, first: float = FIRST_LEVEL) -> Tensor:
+    """Return s_1 > ... > s_K = s_n per scene, (steps, B); constant where s_n lies above the first level.
+
+    Args:
+        sigma: s_n, (B,), positive.
+        steps: K, two at least.
+        first: s_1, in the unit of the image.
+
+    Raises:
+        ValueError: fewer than two steps, or a first level that is not positive.
+    """
+    if steps < 2 or first <= 0:
+        raise ValueError(f"need steps >= 2 and a first level > 0, got {steps} and {first}")
+    share = torch.linspace(0, 1, steps, dtype=sigma.dtype, device=sigma.device)[:, None]
+    return torch.exp((1 - share) * torch.log(sigma.clamp_min(first)) + share * torch.log(sigma))
+
+
+def half_quadratic_weights(sigma: Tensor, levels: Tensor, *, trade_off: float = TRADE_OFF) -> Tensor:
+    """Return w_k, (steps, B), for s_n (B,) and s_k (steps, B)."""
+    return trade_off * (sigma / levels).square()
+
+
+def half_quadratic_splitting(
+    operator: LinearOperator,
+    backprojection: Tensor,
+    start: Tensor,
+    denoisers: Sequence[Denoiser],
+    *,
+    levels: Tensor,
+    weights: Tensor,
+    tolerance: float = 1e-4,
+    max_iterations: int = 30,
+) -> Tensor:
+    """Return z_K, (B, C, H, W).
+
+    Args:
+        operator: A.
+        backprojection: A^H y, (B, C, H, W).
+        start: z_0, (B, C, H, W).
+        denoisers: D of each step, as many as levels.
+        levels: s_k, (steps, B).
+        weights: w_k, (steps, B).
+        tolerance: of conjugate gradients where the data step has no closed form.
+        max_iterations: bound on the applications of A^H A in one data step without a closed form.
+    """
+    z = start
+    for denoiser, level, weight in zip(denoisers, levels, weights, strict=True):
+        x = operator.prox_from_backprojection(
+            backprojection, z, weight, tolerance=tolerance, max_iterations=max_iterations
+        )
+        z = denoiser(x, level)
+    return z

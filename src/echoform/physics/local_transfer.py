@@ -1,0 +1,242 @@
+"""Sensors written down again on a coarse grid: entries at the coarse pixels, weighted by what U_s does to them there.
+
+About the coarse pixel m an entry a_i(r) is a wave of the local wavenumber k_i(r_m) = grad arg a_i, in radians per fine pixel, so
+
+    (A U_s)[i, m] = sum_j a_i(r_j) U_s[j, m] ~ a_i(r_m) H_s(k_i(r_m)),        H_s(k) = H_s(k_y) H_s(k_x),
+
+exactly so for plane waves and amplitudes that do not change (``transfer`` of :mod:`echoform.linalg.resample`). k_i changes
+slowly over the image, hence few terms suffice,
+
+    H_s(k_i(r_m)) ~ sum_q w_q[i] b_q[m],        A_s = sum_q diag(w_q) A' diag(b_q),
+
+A' being the same sensor on the coarse pixels. w and b are found from the exact H_s at a few nodes of the image: the leading
+singular vectors over the nodes, interpolated between them by polynomials. Samples with |H_s| < 1e-3 at all nodes are dropped.
+
+An entry's phase must be kappa_n l_e(r) + c(r): one path l for each element (pulse, trace, pair of antennas), one wavenumber for
+each frequency.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.resample import transfer
+from echoform.physics.operator import LinearOperator, coarse_shape
+
+#: samples whose response falls below this everywhere are left out
+BAND_EDGE = 1e-3
+#: share of the weights, in norm, that the terms left out may hold
+TOLERANCE = 3e-2
+#: largest relative error of the weights between the nodes; a sensor with more of it is not written down again
+LARGEST_ERROR = 5e-2
+#: nodes along each axis of the image
+NODES = 9
+#: elements from which the terms are found, and between whose nodes they are tested
+PROBED = 48
+
+
+@dataclass(frozen=True)
+class EntryPhase:
+    """What the phases of one sensor's entries are made of, at K pixels: kappa_n l_e(r) + c(r), of either sign.
+
+    Attributes:
+        wavenumber: kappa, radians per metre, (F,), float64.
+        path_m: l, metres, (E, K).
+        reference: c, radians, (K,).
+    """
+
+    wavenumber: Tensor
+    path_m: Tensor
+    reference: Tensor
+
+
+@dataclass(frozen=True)
+class TransferWeights:
+    """The terms of H_s: w (B, Q, E, F), b (B, Q, H / s, W / s), float64, Q terms for each of B sensors."""
+
+    samples: Tensor
+    image: Tensor
+
+    def rectangle(self) -> tuple[slice, slice]:
+        """Return the elements and frequencies outside which all samples are dropped; one of each where all are."""
+        kept = (self.samples != 0).flatten(0, 1).any(0)
+        found = [torch.nonzero(kept.any(1 - axis)).flatten().tolist() or [0] for axis in (0, 1)]
+        elements, frequencies = (slice(index[0], index[-1] + 1) for index in found)
+        return elements, frequencies
+
+
+@torch.no_grad()
+def transfer_weights(
+    factor: int, shape: tuple[int, int], sensors: Sequence[Callable[[Tensor], EntryPhase]]
+) -> TransferWeights | None:
+    """Return the weights of a coarse version, or None where too many terms are needed for it to pay or to be true.
+
+    Args:
+        factor: s.
+        shape: (H, W) of the fine grid.
+        sensors: for each sensor the phases at some fine pixels, given by their indices in row-major order.
+    """
+    _, rows, columns = coarse_shape((1, *shape), factor)
+    nodes = _nodes(rows), _nodes(columns)
+    between = [[(a + b) // 2 for a, b in zip(n, n[1:], strict=False)] or n for n in nodes]
+    interpolation = [_lagrange(n, count) for n, count in zip(nodes, (rows, columns), strict=True)]
+    found = []
+    for sensor in sensors:
+        at_nodes, at_tests = (sensor(_corners(*at, factor, shape[1])) for at in (nodes, between))
+        probed = _spread(at_nodes.path_m.shape[0])
+        basis = _leading(_responses(factor, at_nodes, probed).flatten(0, 1))
+        blocks = torch.arange(at_nodes.path_m.shape[0]).split(PROBED)
+        weights = torch.cat([_kept(_responses(factor, at_nodes, block), basis) for block in blocks])
+        maps = [m.to(basis.device) for m in interpolation]
+        image = torch.einsum("yg,xh,ghq->qyx", *maps, basis.unflatten(0, [len(n) for n in nodes]))
+        expected = _responses(factor, at_tests, probed)
+        given = weights[probed] @ image[:, between[0]][:, :, between[1]].flatten(1)
+        error = torch.linalg.vector_norm(given - expected) / torch.linalg.vector_norm(expected)
+        if float(error) > LARGEST_ERROR or 2 * basis.shape[1] > factor**2:
+            return None
+        found.append((weights.movedim(-1, 0), image))
+    terms = max(len(w) for w, _ in found)
+
+    def stacked(values: list[Tensor]) -> Tensor:
+        return torch.stack([torch.cat([v, v.new_zeros(terms - len(v), *v.shape[1:])]) for v in values])
+
+    return TransferWeights(stacked([w for w, _ in found]), stacked([b for _, b in found]))
+
+
+def _nodes(count: int) -> list[int]:
+    """Return up to NODES coarse pixels, the nearest to the extrema of a Chebyshev polynomial."""
+    places = [(count - 1) / 2 * (1 - math.cos(math.pi * i / (NODES - 1))) for i in range(NODES)]
+    return sorted({round(place) for place in places})
+
+
+def _lagrange(nodes: list[int], count: int) -> Tensor:
+    """Return the matrix of polynomial interpolation from values at the nodes to all pixels, (count, nodes), float64."""
+    pixels, at = torch.arange(count, dtype=torch.float64), torch.tensor(nodes, dtype=torch.float64)
+    columns = []
+    for i in range(len(nodes)):
+        others = torch.cat([at[:i], at[i + 1 :]])
+        columns.append(((pixels[:, None] - others) / (at[i] - others)).prod(1))
+    return torch.stack(columns, 1)
+
+
+def _corners(rows: Sequence[int], columns: Sequence[int], factor: int, width: int) -> Tensor:
+    """Return the four fine pixels about each coarse one, (2, 2, rows, columns) flattened: steps along y, along x, pixels."""
+    steps = torch.arange(2)
+    y = factor * torch.tensor(rows)[:, None] + steps[:, None, None, None]
+    x = factor * torch.tensor(columns) + steps[:, None, None]
+    return (y * width + x).flatten()
+
+
+def _spread(count: int) -> Tensor:
+    return torch.linspace(0, count - 1, min(count, PROBED)).round().long()
+
+
+def _responses(factor: int, phase: EntryPhase, elements: Tensor) -> Tensor:
+    """Return H_s of some elements at all frequencies about the pixels of :func:`_corners`, (elements, F, pixels)."""
+    path = phase.path_m[elements].unflatten(-1, (2, 2, -1))[:, None]
+    corners = phase.wavenumber[:, None, None, None] * path + phase.reference.unflatten(-1, (2, 2, -1))
+    along_y = (corners[..., 1, :, :] - corners[..., 0, :, :]).mean(-2)
+    along_x = (corners[..., 1, :] - corners[..., 0, :]).mean(-2)
+    return transfer(factor, along_y) * transfer(factor, along_x)
+
+
+def _leading(responses: Tensor) -> Tensor:
+    """Return the leading right singular vectors of (samples, nodes), (nodes, Q)."""
+    power, vectors = torch.linalg.eigh(responses.mT @ responses)
+    left_out = power.clamp_min(0).cumsum(0)
+    count = int((left_out > TOLERANCE**2 * left_out[-1]).sum())
+    return vectors[:, -max(1, count) :].flip(-1)
+
+
+def _kept(responses: Tensor, basis: Tensor) -> Tensor:
+    """Return w = H_s V, (elements, F, Q), zero for samples below the edge of the band at all nodes."""
+    heard = (responses.abs() >= BAND_EDGE).any(-1, keepdim=True)
+    return (responses @ basis) * heard
+
+
+class LocalTransfer(LinearOperator):
+    """A_s = sum_q diag(w_q) A' diag(b_q): the coarse version of a sensor A'; its coarse versions are Galerkin.
+
+    Args:
+        base: A', with range (1, p, f): the samples of a rectangle, all others being zero.
+        sample_weights: w, shape (B or 1, Q, p, f), real; zero for all q where a sample is dropped.
+        image_weights: b, shape (B or 1, Q, H, W), complex.
+        range_shape: (1, P, F).
+        origin: first element and first frequency of the rectangle.
+
+    Raises:
+        ValueError: shapes disagree.
+    """
+
+    sample_weights: Tensor
+    image_weights: Tensor
+
+    def __init__(
+        self,
+        base: LinearOperator,
+        sample_weights: Tensor,
+        image_weights: Tensor,
+        *,
+        range_shape: tuple[int, int, int],
+        origin: tuple[int, int] = (0, 0),
+    ) -> None:
+        expected = (base.range_shape[1:], base.domain_shape[1:])
+        given = (tuple(sample_weights.shape[2:]), tuple(image_weights.shape[2:]))
+        if given != expected or sample_weights.shape[1] != image_weights.shape[1]:
+            raise ValueError(
+                f"weights of shape {tuple(sample_weights.shape)} and {tuple(image_weights.shape)} do not fit samples "
+                f"{expected[0]} and pixels {expected[1]}: both need (batch, terms, ...)"
+            )
+        super().__init__(base.domain_shape, range_shape)
+        after = [n - o - m for n, o, m in zip(range_shape[1:], origin, base.range_shape[1:], strict=True)]
+        if min(*origin, *after) < 0:
+            raise ValueError(f"samples {expected[0]} from {origin} on reach beyond {range_shape[1:]}")
+        self.base, self.origin = base, origin
+        self._margins = (origin[1], after[1], origin[0], after[0])
+        self.register_buffer("sample_weights", sample_weights.to(base.dtype.to_real()))
+        self.register_buffer("image_weights", image_weights.to(base.dtype))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of A'."""
+        return self.base.dtype
+
+    def support(self) -> Tensor:
+        """Return the samples that A' has and that are not dropped."""
+        marks = (self.sample_weights != 0).any(1, keepdim=True).to(self.sample_weights.dtype)
+        own = self.base.support()
+        return torch.nn.functional.pad(marks if own is None else marks * own, self._margins)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the samples, (..., B, 1, P, F)."""
+        terms = self.base(self._terms(self.image_weights, x.ndim) * x)
+        heard = (self._terms(self.sample_weights, x.ndim) * terms).sum(0)
+        return torch.nn.functional.pad(heard, self._margins)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return the backprojection, (..., B, 1, H, W)."""
+        rows, columns = (slice(o, o + n) for o, n in zip(self.origin, self.base.range_shape[1:], strict=True))
+        terms = self.base.adjoint(self._terms(self.sample_weights, y.ndim) * y[..., rows, columns])
+        return (self._terms(self.image_weights, y.ndim).conj() * terms).sum(0)
+
+    @staticmethod
+    def _terms(weights: Tensor, ndim: int) -> Tensor:
+        """Return weights (B, Q, ...) as (Q, 1, .., B, 1, ...), to meet values of ``ndim`` axes."""
+        turned = weights.transpose(0, 1)[:, :, None]
+        return turned.reshape(len(turned), *[1] * (ndim - 4), *turned.shape[1:])
+
+
+def coarse_version(
+    base: LinearOperator, weights: TransferWeights, fine: LinearOperator, *, origin: tuple[int, int] = (0, 0)
+) -> LocalTransfer:
+    """Return A_s of a fine sensor from A' on the coarse pixels, with the weights of the samples that A' has."""
+    spans = [slice(o, o + n) for o, n in zip(origin, base.range_shape[1:], strict=True)]
+    range_shape = (1, fine.range_shape[1], fine.range_shape[2])
+    return LocalTransfer(
+        base, weights.samples[..., spans[0], spans[1]], weights.image, range_shape=range_shape, origin=origin
+    )
