@@ -207,10 +207,10 @@ def draw(measurement: Measurement, images: dict[str, Tensor]) -> None:
     panels = [Panel(name, image[0, 0]) for name, image in images.items()]
     grid = measurement.metadata.grid
     assert grid is not None
-    window = zoom_window(grid.shape, strongest(panels[0].image), grid=grid, half_side=60.0)
+    window = zoom_window(grid.shape, strongest(panels[0].image), grid=grid, half_side=50.0)
     png = magnitude_png(panels, grid=grid, window=window, dynamic_range_db=45.0)
-    # 128 colours are enough for a colour scale and a third of the bytes.
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(128).save(PICTURE, optimize=True)
+    # 64 colours are enough for a colour scale and a third of the bytes.
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(64).save(PICTURE, optimize=True)
 
 
 def main() -> None:

@@ -10,7 +10,15 @@ import scipy.signal
 import torch
 
 from contracts import distance, randn
-from echoform.linalg.resample import COARSE_ORIGIN, downsample, kaiser_sinc, transfer, upsample, upsampling_matrix
+from echoform.linalg.resample import (
+    COARSE_ORIGIN,
+    downsample,
+    kaiser_sinc,
+    resampling_gram,
+    transfer,
+    upsample,
+    upsampling_matrix,
+)
 
 FACTORS = [2, 4, 8]
 
@@ -105,3 +113,9 @@ def test_upsampling_matrix_is_upsample_axis_by_axis(factor) -> None:
     assert torch.allclose(rows @ x @ columns.mT, upsample(x, factor), atol=1e-14)
     with pytest.raises(ValueError, match="7"):
         upsampling_matrix(7, 2)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_gram_is_up_then_down(factor: int) -> None:
+    x = torch.randn(2, 1, 8, 6, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(resampling_gram(x, factor), downsample(upsample(x, factor), factor), rtol=0, atol=1e-12)

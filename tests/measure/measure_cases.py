@@ -9,7 +9,10 @@ from echoform.measure.measurement import Measurement, Metadata
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
+from echoform.physics.compressed_sensing import SineTransform
+from echoform.physics.convolution import CircularConvolution, valid_blur
 from echoform.physics.crop import CropOperator
+from echoform.physics.downsampling import Downsampling
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.green import Radiator
 from echoform.physics.ground_homogeneous import HomogeneousGround
@@ -22,6 +25,7 @@ from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import GalerkinOperator, LinearOperator, ScaledOperator
+from echoform.physics.pansharpening import SpectralResponse
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_exact import ExactSpotlight
@@ -31,7 +35,9 @@ from echoform.physics.stacked import stack
 from echoform.physics.stripmap import StripmapOperator
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
+from echoform.physics.tomography import Tomography
 from echoform.scene.array import MimoArray, uniform_line
+from echoform.scene.beams import FanBeam, ParallelBeam, uniform_angles_rad
 from echoform.scene.cells import cells_of, volume_of
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
@@ -111,6 +117,19 @@ def operators() -> dict[str, LinearOperator]:
         "galerkin": GalerkinOperator(nonuniform, 4),
         "sample gain, batched": SampleGain(rough[:, :, :, :1], SHAPE),
         "axis matrix": AxisMatrix(rough[:1, 0, :5, :8], SHAPE, 1),
+        "convolution, coarse, batched": CircularConvolution(rough.real, 1, complex_image=True).coarsen(2),
+        "valid blur": valid_blur(real[..., :3, :4], SHAPE),
+        "downsampling": Downsampling(real, 4, 1),
+        "spectral response": SpectralResponse(real[0, 0, :1, :3].double(), 8, 16),
+        "sine transform": SineTransform(SHAPE, dtype=torch.complex64),
+        "tomography, parallel, batched": Tomography(
+            ParallelBeam(angles_rad=rough.real[:, 0, 0], detectors=9, axis_offset_px=(0.5, -0.5)), SHAPE
+        ),
+        "tomography, fan": Tomography(
+            FanBeam(angles_rad=uniform_angles_rad(3), detectors=7, spacing_px=2.0, source_px=30.0, detector_px=9.0),
+            SHAPE,
+            dtype=torch.complex128,
+        ),
         "channelwise": ChannelwiseOperator(nonuniform, 3),
         "block diagonal": BlockDiagonalOperator([nonuniform, SampleGain(rough[:1, :, :3, :4], (1, 3, 4)) @ nonuniform]),
         "nested": 0.25 * stack([GalerkinOperator(mask, 2) @ GalerkinOperator(mask, 2).H @ mask.coarsen(2)]),

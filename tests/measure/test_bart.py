@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from echoform.linalg.fft import fft2c, ifft2c
-from echoform.measure.bart import outer_level, read_bart, read_kspace
+from echoform.measure.bart import read_bart, read_kspace
 from echoform.measure.errors import MeasurementFileError
+from echoform.measure.kspace import outer_level
 from echoform.measure.reading import read
 from echoform.physics.multicoil_mri import MulticoilMRI
 from mri_cases import smooth_maps

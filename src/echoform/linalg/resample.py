@@ -114,3 +114,18 @@ def upsample(x: Tensor, factor: int) -> Tensor:
     rows = _down_matrix(factor * x.shape[-2], factor, *kind)
     columns = _down_matrix(factor * x.shape[-1], factor, *kind)
     return _separable(x, rows.mT.contiguous(), columns.mT.contiguous())
+
+
+@lru_cache(maxsize=64)
+def _gram_matrix(size: int, factor: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    down = _down_matrix(size, factor, torch.float64, device)
+    return (down @ down.mT).to(dtype)
+
+
+def resampling_gram(x: Tensor, factor: int) -> Tensor:
+    """Return D U x = U^T U x on the coarse grid, (..., H, W), without going to the fine one."""
+    if factor == 1:
+        return x
+    kind = (_real_dtype(x), x.device)
+    rows, columns = (_gram_matrix(factor * side, factor, *kind) for side in x.shape[-2:])
+    return _separable(x, rows, columns)

@@ -43,7 +43,7 @@ class SparseMatrix(nn.Module):
         parts = [getattr(self, f"{name}_{part}") for part in ("starts", "columns", "values")]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            return torch.sparse_csr_tensor(*parts, size=shape)
+            return torch.sparse_csr_tensor(*parts, size=shape, check_invariants=False)
 
 
 def _apply(vectors: Tensor, matrix: Tensor, transpose: Tensor) -> Tensor:

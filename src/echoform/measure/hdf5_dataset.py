@@ -14,7 +14,7 @@ import h5py
 MAX_INFLATION = 1040
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class FieldProblem(Exception):
     """What is wrong with a field of a file.
 

@@ -22,6 +22,17 @@ from echoform.measure.codecs_array_radar import (
 from echoform.measure.codecs_born import read_born, write_born
 from echoform.measure.codecs_ground import read_ground, read_homogeneous, write_ground, write_homogeneous
 from echoform.measure.codecs_mri import read_multicoil, write_multicoil
+from echoform.measure.codecs_optics import (
+    read_convolution,
+    read_downsampling,
+    read_response,
+    read_sine,
+    read_tomography,
+    write_convolution,
+    write_response,
+    write_sine,
+    write_tomography,
+)
 from echoform.measure.codecs_spotlight import read_factorised, read_spotlight, write_factorised, write_spotlight
 from echoform.measure.codecs_stripmap import read_chirp, stripmap_reader, write_chirp, write_stripmap
 from echoform.measure.codecs_wrappers import read_axis_matrix, read_gain, write_axis_matrix, write_gain
@@ -29,7 +40,10 @@ from echoform.measure.hdf5_node import FLOATS, MAX_GROUPS, MAX_PIXELS, NUMBERS, 
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
+from echoform.physics.compressed_sensing import SineTransform
+from echoform.physics.convolution import CircularConvolution
 from echoform.physics.crop import CropOperator
+from echoform.physics.downsampling import Downsampling
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
@@ -46,6 +60,7 @@ from echoform.physics.operator import (
     LinearOperator,
     ScaledOperator,
 )
+from echoform.physics.pansharpening import SpectralResponse
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_exact import ExactSpotlight
@@ -53,6 +68,7 @@ from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.stacked import StackedOperator
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
+from echoform.physics.tomography import Tomography
 
 Kind = TypeVar("Kind", bound=LinearOperator)
 
@@ -254,8 +270,10 @@ CODECS: dict[str, Codec[Any]] = {
     ),
     "BornScattering": Codec(BornScattering, write_born, read_born),
     "ChannelwiseOperator": Codec(ChannelwiseOperator, _write_channelwise, _read_channelwise),
+    "CircularConvolution": Codec(CircularConvolution, write_convolution, read_convolution),
     "ComposedOperator": Codec(ComposedOperator, _write_composed, _read_composed),
     "CropOperator": Codec(CropOperator, _write_crop, _read_crop),
+    "Downsampling": Codec(Downsampling, write_convolution, read_downsampling),
     "ExactSpotlight": Codec(ExactSpotlight, write_spotlight, read_spotlight),
     "FactorisedSpotlight": Codec(FactorisedSpotlight, write_factorised, read_factorised),
     "FourierMask": Codec(FourierMask, _write_fourier_mask, _read_fourier_mask),
@@ -271,7 +289,10 @@ CODECS: dict[str, Codec[Any]] = {
     "SampleMask": Codec(SampleMask, _write_mask, _read_mask),
     "ScalarOperator": Codec(ScalarOperator, _write_scalar, _read_scalar),
     "ScaledOperator": Codec(ScaledOperator, _write_scaled, _read_scaled),
+    "SineTransform": Codec(SineTransform, write_sine, read_sine),
+    "SpectralResponse": Codec(SpectralResponse, write_response, read_response),
     "StripmapOmegaK": Codec(StripmapOmegaK, write_stripmap, stripmap_reader(StripmapOmegaK)),
     "StripmapRangeDoppler": Codec(StripmapRangeDoppler, write_stripmap, stripmap_reader(StripmapRangeDoppler)),
     "StackedOperator": Codec(StackedOperator, _write_parts, lambda node: StackedOperator(_read_parts(node))),
+    "Tomography": Codec(Tomography, write_tomography, read_tomography),
 }

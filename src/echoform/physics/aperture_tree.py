@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from echoform.linalg.prolate import band_interpolation
-from echoform.physics.spotlight_exact import half_path
+from echoform.physics.differential_range import half_path
 from echoform.scene.grid import Grid
 
 #: ground positions along each axis at which K is measured
@@ -115,11 +115,11 @@ class Nodes:
     local: np.ndarray
 
     @staticmethod
-    def of_pixels(pixels: int, spacing_m: float, leaf: int) -> Nodes:
+    def of_pixels(first_m: float, pixels: int, spacing_m: float, leaf: int) -> Nodes:
         """Return the pixels themselves, in intervals of at most ``leaf``; pixels are added at the end to fill them."""
         count = 2 ** max(0, math.ceil(math.log2(pixels / leaf)))
         each = math.ceil(pixels / count)
-        middle = ((count * each - 1) / 2 - pixels // 2) * spacing_m
+        middle = first_m + (count * each - 1) / 2 * spacing_m
         return Nodes(middle, each * spacing_m / 2, count, (2 * np.arange(each) + 1) / each - 1)
 
     def merged(self) -> Nodes:
@@ -193,7 +193,10 @@ class Tree(nn.Module):
 
     def __init__(self, geometry: Geometry, grid: Grid, *, leaf: int, accuracy: float, dtype: torch.dtype) -> None:
         super().__init__()
-        axes = [Nodes.of_pixels(n, d, leaf) for n, d in zip(grid.shape, grid.spacing_m, strict=True)]
+        axes = [
+            Nodes.of_pixels(float(axis[0]), len(axis), d, leaf)
+            for axis, d in zip(grid.axes_m(), grid.spacing_m, strict=True)
+        ]
         self.padded_shape = tuple(axis.count * len(axis.local) for axis in axes)
         samples = (geometry.antenna_m.shape[0], geometry.frequencies)
         depth = max(math.ceil(math.log2(n)) for n in (1, *(a.count for a in axes), *(s / leaf for s in samples)))

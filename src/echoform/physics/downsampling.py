@@ -10,7 +10,7 @@ closed and free of any division by w alone. The coarse version is exactly Galerk
 H G_s folded s times (s <= f: decimation by f / s on the coarse grid; s = f: a circular convolution on the grid of y) or folded
 f times (s > f: that convolution of an image with s / f - 1 zeros inserted).
 
-Filters sum to one: |A| = 1 / f about, as the official weights of RAM expect.
+Bicubic and bilinear filters have |A| = 1 / f, as the official weights of RAM expect.
 
 Source: Zhao et al. (2016), Fast single image super-resolution using a new analytical solution for l2-l2 problems, IEEE Trans.
 Image Process. 25(8), theorem 1 (there in the form of a division by w).

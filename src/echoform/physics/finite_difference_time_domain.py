@@ -1,10 +1,10 @@
 """Full-wave measurements of a dielectric scene by line sources, all orders of scattering, time convention exp(+i w t).
 
-    (laplacian + k^2 eps_r(r)) E = -delta(r - r_t),      y[f, r, t] = E(r_r) - E0(r_r),      eps_r = 1 + chi,  k = w sqrt(eps_b) / c
+    (laplacian + k^2 (1 + chi(r))) E = -delta(r - r_t),      y[f, r, t] = E(r_r) - E0(r_r),      k = w sqrt(eps_b) / c
 
 E0 is the field without the scene. Both are stepped in time on the same lattice (:mod:`echoform.physics.yee`) from one pulse and
-divided by its spectrum, E = E_lattice / (-i k I), so that y is in the unit of :class:`echoform.physics.born.BornScattering` with line
-radiators, with no constant to fit. Nothing here knows the Green function. Antennas may stand between nodes (Lagrange's
+divided by its spectrum, E = E_lattice / (-i k I), so that y is in the unit of :class:`echoform.physics.born.BornScattering` with
+line radiators, with no constant to fit. Nothing here knows the Green function. Antennas may stand between nodes (Lagrange's
 interpolation of third order in each axis); a pixel is a square of n x n nodes of one permittivity.
 
 Losses. Im chi = -sigma / (w eps) belongs to a conductivity, so it falls as 1 / f: the contrast given is that at ``reference_hz``.
@@ -144,7 +144,7 @@ def _check(contrast: Tensor, rig: MultistaticRig, cells: Cells) -> None:
         raise ValueError(f"contrast must be complex, (batch, {cells.shape}), got {tuple(contrast.shape)}")
     if float(contrast.real.min()) <= -1 or float(contrast.imag.max()) > 0:
         raise ValueError("contrast must have Re > -1 and, for exp(+i w t), Im <= 0: it may lose power, not gain it")
-    antennas = torch.cat([rig.transmitter_m.flatten(0, 1), rig.receiver_m.flatten(0, 1)])
+    antennas = torch.cat([rig.transmitter_m.flatten(0, 1), rig.receiver_m.flatten(0, 1)]).cpu()
     if bool((antennas[:, 2] != 0).any()):
         raise ValueError("line antennas stand in the plane z = 0")
     low, high = _bounds(cells.positions_m())

@@ -9,13 +9,15 @@ spreading is taken as 1 / P, without the transmission through the surface. Neith
 
 Frequencies are equally spaced: each trace is a one-dimensional non-uniform Fourier sum at the angles 4 pi df L / c, and the
 adjoint the conjugate sum at the same angles, so it is exact. The lengths are held, A n float64 and A n amplitudes; one trace's
-phases are made at a time. The normal operator and the coarse version (Galerkin, A U_s) are the defaults.
+phases are made at a time. A^H A is adjoint(forward). The coarse version is that of :mod:`echoform.physics.local_transfer`, within
+COARSE of A U_s.
 
 Source: Daniels, Ground Penetrating Radar (2004), chapter 7; Johansson and Mast (1994), Microw. Opt. Technol. Lett. 7(12).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,6 +25,7 @@ from torch import Tensor
 
 from echoform.linalg.nufft import modes_to_points, points_to_modes, wrap
 from echoform.linalg.spectrum import SpectralDensity
+from echoform.physics.local_transfer import EntryPhase, coarse_version, transfer_weights
 from echoform.physics.operator import LinearOperator
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.soil import GroundSurvey, Section, refracted_path_m
@@ -98,6 +101,37 @@ class GroundPenetratingRadar(LinearOperator):
         """Return the Lanczos density with its mean put right: tr(A^H A) = sum_n |S_n|^2 sum_aj (4 pi P_aj)^-4."""
         power = self.transmitted.abs().square().sum(1)
         return super().spectrum().with_mean(power * self.spreading.double().square().mean(2).sum(1))
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the sums on the coarse pixels with the local response of U_s, or A U_s where that would not be true."""
+        if factor == 1:
+            return self
+        weights = transfer_weights(factor, self.section.grid.shape, [self._entry_phase(b) for b in range(self.batch)])
+        if weights is None:
+            return self.galerkin(factor)
+        traces, frequencies = weights.rectangle()
+        survey = GroundSurvey(
+            self.antenna_x_m[:, traces],
+            self.height_m,
+            self.permittivity,
+            self.start_hz + frequencies.start * self.step_hz,
+            self.step_hz,
+            self.transmitted[:, frequencies],
+        )
+        base = GroundPenetratingRadar(survey, self.section.coarser(factor), dtype=self.dtype)
+        shape = (self.range_shape[1], self.range_shape[2])
+        return coarse_version(base, weights, shape, origin=(traces.start, frequencies.start))
+
+    def _entry_phase(self, sensor: int) -> Callable[[Tensor], EntryPhase]:
+        index = torch.arange(self.range_shape[2], dtype=torch.float64, device=self.device)
+        hz = self._of(self.start_hz, sensor) + index * self._of(self.step_hz, sensor)
+        path_m = self._of(self.optical_m, sensor)
+
+        def at(pixels: Tensor) -> EntryPhase:
+            path = path_m[:, pixels]
+            return EntryPhase(4 * torch.pi / SPEED_OF_LIGHT_M_S * hz, path, torch.zeros_like(path[0]))
+
+        return at
 
     def traces(self, pixels: Tensor, sensor: int) -> Tensor:
         """Return the samples (..., A, F) of the pixels (..., n) by one sensor."""

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from echoform.linalg.resample import transfer
+from echoform.linalg.resample import COARSE_ORIGIN, transfer
 from echoform.physics.operator import LinearOperator, coarse_shape
 
 #: samples whose response falls below this everywhere are left out
@@ -68,6 +68,10 @@ class TransferWeights:
         found = [torch.nonzero(kept.any(1 - axis)).flatten().tolist() or [0] for axis in (0, 1)]
         elements, frequencies = (slice(index[0], index[-1] + 1) for index in found)
         return elements, frequencies
+
+    def turned(self, phasor: Tensor) -> TransferWeights:
+        """Return the weights with b multiplied by a phasor on the coarse pixels, (B or 1, H / s, W / s)."""
+        return TransferWeights(self.samples, self.image * phasor[:, None])
 
 
 @torch.no_grad()
@@ -122,6 +126,18 @@ def _lagrange(nodes: list[int], count: int) -> Tensor:
         others = torch.cat([at[:i], at[i + 1 :]])
         columns.append(((pixels[:, None] - others) / (at[i] - others)).prod(1))
     return torch.stack(columns, 1)
+
+
+def between_pixels(count: int, factor: int) -> Tensor:
+    """Return the matrix that gives values at the coarse pixels by cubic interpolation, (count / s, count), float64."""
+    matrix = torch.zeros(count // factor, count, dtype=torch.float64)
+    for m, row in enumerate(matrix):
+        first = max(0, min(factor * m - 1, count - 4))
+        near = range(first, min(first + 4, count))
+        for j in near:
+            others = [i for i in near if i != j]
+            row[j] = math.prod((factor * m + COARSE_ORIGIN - i) / (j - i) for i in others)
+    return matrix
 
 
 def _corners(rows: Sequence[int], columns: Sequence[int], factor: int, width: int) -> Tensor:
@@ -232,11 +248,9 @@ class LocalTransfer(LinearOperator):
 
 
 def coarse_version(
-    base: LinearOperator, weights: TransferWeights, fine: LinearOperator, *, origin: tuple[int, int] = (0, 0)
+    base: LinearOperator, weights: TransferWeights, shape: tuple[int, int], *, origin: tuple[int, int] = (0, 0)
 ) -> LocalTransfer:
-    """Return A_s of a fine sensor from A' on the coarse pixels, with the weights of the samples that A' has."""
-    spans = [slice(o, o + n) for o, n in zip(origin, base.range_shape[1:], strict=True)]
-    range_shape = (1, fine.range_shape[1], fine.range_shape[2])
-    return LocalTransfer(
-        base, weights.samples[..., spans[0], spans[1]], weights.image, range_shape=range_shape, origin=origin
-    )
+    """Return A_s from A' on the coarse pixels, whose samples stand from ``origin`` on among those of shape (P, F)."""
+    rows, columns = (slice(o, o + n) for o, n in zip(origin, base.range_shape[1:], strict=True))
+    samples = weights.samples[..., rows, columns]
+    return LocalTransfer(base, samples, weights.image, range_shape=(1, *shape), origin=origin)

@@ -148,8 +148,10 @@ def _scattered(order: np.ndarray, distance: np.ndarray) -> np.ndarray:
         reach = int(distance[row, column])
         top, bottom = max(row - reach, 0), min(row + reach + 1, height)
         left, right = max(column - reach, 0), min(column + reach + 1, width)
-        near = squares[middle + top - row : middle + bottom - row, None] + squares[
-            middle + left - column : middle + right - column
-        ] < distance[row, column] ** 2
+        near = (
+            squares[middle + top - row : middle + bottom - row, None]
+            + squares[middle + left - column : middle + right - column]
+            < distance[row, column] ** 2
+        )
         free[top:bottom, left:right] &= ~near
     return kept

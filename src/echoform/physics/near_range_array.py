@@ -8,8 +8,9 @@ the operator tends to that of :mod:`echoform.physics.range_angle_doppler`. Targe
 
 Frequencies are equally spaced, so n = n1 + L n2 splits the phase of a pixel into two short tables, and the sum over pixels
 becomes one matrix product per element, (L x pixels)(pixels x N / L): exact, with pixels * 2 sqrt(N) exponentials in the place of
-pixels * N, in blocks of bounded memory. The normal operator is adjoint(forward) and the coarse version the default Galerkin:
-no product or Toeplitz form holds near the array.
+pixels * N, in blocks of bounded memory. The normal operator is adjoint(forward): no product or Toeplitz form holds near the
+array. The coarse version is that of :mod:`echoform.physics.local_transfer`, within COARSE of A U_s, its pixels at the places that
+the fine ones give by cubic interpolation.
 
 Source: Lopez-Sanchez and Fortuny-Guasch (2000), IEEE Trans. Antennas Propag. 48(5) (the signal model).
 """
@@ -17,6 +18,7 @@ Source: Lopez-Sanchez and Fortuny-Guasch (2000), IEEE Trans. Antennas Propag. 48
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +26,7 @@ import torch
 from torch import Tensor
 
 from echoform.linalg.spectrum import SpectralDensity
+from echoform.physics.local_transfer import EntryPhase, between_pixels, coarse_version, transfer_weights
 from echoform.physics.operator import LinearOperator
 from echoform.scene.array import MimoArray
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
@@ -213,6 +216,37 @@ class NearRangeArray(LinearOperator):
     def spectrum(self) -> SpectralDensity:
         """Return the Lanczos density with its mean put right: every |A_mj| is 1, so tr(A^H A) / n = Q N."""
         return super().spectrum().with_mean(self.samples())
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the sums on the coarse pixels with the local response of U_s, or A U_s where that would not be true."""
+        if factor == 1:
+            return self
+        shape = (self.domain_shape[1], self.domain_shape[2])
+        weights = transfer_weights(factor, shape, [self._entry_phase(b) for b in range(self.batch)])
+        if weights is None:
+            return self.galerkin(factor)
+        rows, columns = (between_pixels(n, factor).to(self.device) for n in shape)
+        positions = torch.einsum("yj,xk,bjka->byxa", rows, columns, self.position_m)
+        array = MimoArray(self.transmitter_m, self.receiver_m)
+        steps, count = self.signed_step_hz, self.range_shape[2]
+        base = NearRangeArray(array, self.carrier_hz, steps, positions, frequencies=count, dtype=self.dtype)
+        return coarse_version(base, weights, (self.range_shape[1], count))
+
+    def _entry_phase(self, sensor: int) -> Callable[[Tensor], EntryPhase]:
+        def of(buffer: Tensor) -> Tensor:
+            return buffer[sensor % buffer.shape[0]]
+
+        count, wavenumber = self.range_shape[2], 2 * torch.pi / SPEED_OF_LIGHT_M_S
+        index = torch.arange(count, dtype=torch.float64, device=self.device) - count // 2
+        hz = of(self.carrier_hz) + index * of(self.signed_step_hz)
+
+        def at(pixels: Tensor) -> EntryPhase:
+            place = of(self.position_m).flatten(0, 1)[pixels]
+            sent, heard = (torch.cdist(of(a), place) for a in (self.transmitter_m, self.receiver_m))
+            reference = -2 * wavenumber * of(self.carrier_hz) * (place - of(self.centre_m)).norm(dim=-1)
+            return EntryPhase(wavenumber * hz, (sent[:, None] + heard).flatten(0, 1), reference)
+
+        return at
 
     def _sum(self, value: Tensor, index: int, *, backwards: bool) -> Tensor:
         def of(buffer: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from echoform.linalg.cg import cg
 from echoform.linalg.inner import expand, squared_norm
-from echoform.linalg.resample import downsample, upsample
+from echoform.linalg.resample import downsample, resampling_gram, upsample
 from echoform.linalg.spectrum import SpectralDensity, lanczos_density, largest_eigenvalue, mixture
 
 PROBE_SEED = 20210517
@@ -230,7 +230,10 @@ class GalerkinOperator(LinearOperator):
         return downsample(self.base.adjoint(y), self.factor)
 
     def normal(self, x: Tensor) -> Tensor:
-        """Return U^H (A^H A) U x, by the fine operator's own fast normal."""
+        """Return U^H (A^H A) U x, by the fine operator's own fast normal; c U^H U x on the coarse grid where A^H A = c I."""
+        gain = self.base.isometry()
+        if gain is not None:
+            return expand(gain, 3) * resampling_gram(x, self.factor)
         return downsample(self.base.normal(upsample(x, self.factor)), self.factor)
 
     def support(self) -> Tensor | None:

@@ -11,13 +11,14 @@ over pixels is, pulse by pulse, a one-dimensional non-uniform Fourier sum
 
 and the adjoint evaluates the conjugate sum at the same angles, so it is the exact adjoint. A pulse costs O(HW + F log F). Only
 one pulse's distances are held at a time, with gradients too: the backward pass to the image is the other operator, that to the
-antenna computes each pulse again. The normal operator and the coarse version are the defaults: A^H A is not Toeplitz and
-A U_s (Galerkin) is applied as it stands, so norm() and spectrum() cost tens of forward and adjoint passes.
+antenna computes each pulse again. A^H A is not Toeplitz but adjoint(forward), so norm() and spectrum() cost tens of forward and
+adjoint passes. The coarse version is that of :mod:`echoform.physics.spotlight_coarse`, within COARSE of A U_s.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,9 @@ from torch import Tensor
 
 from echoform.linalg.nufft import modes_to_points, points_to_modes, wrap
 from echoform.linalg.spectrum import SpectralDensity
+from echoform.physics.differential_range import half_path
 from echoform.physics.operator import LinearOperator
+from echoform.physics.spotlight_coarse import coarse_spotlight
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
 
@@ -61,28 +64,6 @@ def uniform_grid(frequency_hz: Tensor) -> tuple[Tensor, Tensor]:
             "pulse to a uniform grid, or refit frequencies that were stored in single precision"
         )
     return first + (count // 2) * step, step
-
-
-def differential_range(antenna_m: Tensor, position_m: Tensor, squared_m2: Tensor) -> Tensor:
-    """Return d = |q - r| - |q| without cancellation, as (|r|^2 - 2 q . r) / (|q - r| + |q|).
-
-    Args:
-        antenna_m: q, shape (..., 3), metres, float64.
-        position_m: r, shape (M, 3), metres, float64.
-        squared_m2: |r|^2, shape (M,), square metres.
-
-    Returns:
-        shape (..., M), metres.
-    """
-    standoff_squared = antenna_m.square().sum(-1, keepdim=True)
-    excess = squared_m2 - 2 * (antenna_m @ position_m.T)
-    return excess / ((standoff_squared + excess).sqrt() + standoff_squared.sqrt())
-
-
-def half_path(antenna_m: Tensor, receiver_m: Tensor | None, position_m: Tensor, squared_m2: Tensor) -> Tensor:
-    """Return half of |q_t - r| + |q_r - r| - (|q_t| + |q_r|); see :func:`differential_range` for the arguments."""
-    there = differential_range(antenna_m, position_m, squared_m2)
-    return there if receiver_m is None else (there + differential_range(receiver_m, position_m, squared_m2)) / 2
 
 
 def _range_slope(antenna_m: Tensor, position_m: Tensor) -> Tensor:
@@ -222,7 +203,7 @@ class ExactSpotlight(LinearOperator):
 
     def __init__(self, collection: SpotlightCollection, grid: Grid, *, dtype: torch.dtype = torch.complex64) -> None:
         super().__init__((1, *grid.shape), (1, *collection.kept.shape[1:]))
-        self._dtype = dtype
+        self._dtype, self.grid = dtype, grid
         middle, step = uniform_grid(collection.frequency_hz.double())
         self.register_buffer("antenna_m", collection.antenna_m.double())
         receiver = collection.receiver_m
@@ -260,6 +241,13 @@ class ExactSpotlight(LinearOperator):
             self._sum(y[..., b, 0, :, :], b, backwards=True) for b, _ in enumerate(self.sensor_indices(y.shape[-4]))
         ]
         return torch.stack(parts, -2).unflatten(-1, self.domain_shape)
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the sums on the coarse pixels with the local response of U_s, or A U_s where that would not be true."""
+        if factor == 1:
+            return self
+        form = partial(ExactSpotlight, dtype=self.dtype)
+        return coarse_spotlight(self, factor, self.batch, form) or self.galerkin(factor)
 
     def _sum(self, value: Tensor, sample: int, *, backwards: bool) -> Tensor:
         def of(buffer: Tensor) -> Tensor:

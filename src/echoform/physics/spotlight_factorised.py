@@ -12,8 +12,8 @@ In a square B, for a block s with centre (kappa_s, d_s), a few nodes g stand for
 W being the prolate interpolation of :mod:`echoform.physics.aperture_tree`. In the end the image is one square and each block
 is summed sample by sample. All phases are those of spherical wavefronts from where the antennas were, in float64: only W
 approximates. With some 16 pixels, pulses and frequencies to the smallest squares and blocks all of log N levels cost O(N).
-The adjoint runs the same levels backwards with conjugate phases and is exact; A^H A is adjoint(forward), coarse versions are
-Galerkin.
+The adjoint runs the same levels backwards with conjugate phases and is exact; A^H A is adjoint(forward). The coarse version is
+that of :mod:`echoform.physics.spotlight_coarse`, within COARSE of A U_s.
 
 Source: the butterfly scheme of Demanet et al. (2012), SIAM J. Imaging Sci. 5, section 3, with other nodes.
 """
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.aperture_tree import Geometry, Level, Tree
 from echoform.physics.operator import LinearOperator
+from echoform.physics.spotlight_coarse import coarse_spotlight
 from echoform.physics.spotlight_exact import uniform_grid
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
@@ -276,6 +278,13 @@ class FactorisedSpotlight(LinearOperator):
         """Return the backprojection, (..., B, 1, H, W)."""
         sensors = enumerate(self.sensor_indices(y.shape[-4]))
         return torch.stack([self._apply_one(y[..., b, :, :, :], s, backwards=True) for b, s in sensors], -4)
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the sums on the coarse pixels with the local response of U_s, or A U_s where that would not be true."""
+        if factor == 1:
+            return self
+        form = partial(FactorisedSpotlight, dtype=self.dtype, leaf=self.leaf, accuracy=self.accuracy)
+        return coarse_spotlight(self, factor, self.batch, form) or self.galerkin(factor)
 
     def _apply_one(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
         tree = self.trees[sensor]

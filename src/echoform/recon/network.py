@@ -5,18 +5,19 @@ from __future__ import annotations
 import torch
 
 from echoform.measure.measurement import Measurement
+from echoform.nets.one_pass import OnePassNetwork
 from echoform.nets.ram import RAM
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
 
 class NetworkReconstructor(Reconstructor):
-    """RAM in one pass: mean = R(y, A, sigma).
+    """A network in one pass: mean = R(y, A, sigma).
 
     Args:
-        network: trained weights, as :func:`echoform.nets.weights.load` returns them.
+        network: RAM, as :func:`echoform.nets.weights.load` returns it, or one of the networks it is compared with.
     """
 
-    def __init__(self, network: RAM) -> None:
+    def __init__(self, network: RAM | OnePassNetwork) -> None:
         super().__init__()
         self.network = network
 

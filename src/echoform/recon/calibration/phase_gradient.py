@@ -15,9 +15,10 @@ of the operator, so that curved k-space tracks and spherical wavefronts need no 
 FourierMask whose rows are pulses both are the same.
 
 Limits. There must be points that stand out of their range bins: clutter alone gives a random phase, moving targets a wrong one.
-Phases that are independent and uniform from pulse to pulse are not found, nor are phases across many missing pulses, whose side
-lobes fill the strips: use :mod:`echoform.recon.calibration.data_fit` there. Energy that an error moves out of the strip in range (a range offset of a resolution cell or more) is not seen. Points of one
-strip that stand closer than ``near_px`` disturb each other.
+Phases that are independent and uniform from pulse to pulse are not found, nor are phases across many missing pulses, whose
+side lobes fill the strips: :mod:`echoform.recon.calibration.data_fit` is for them. Energy that an error moves out of the strip
+in range (a range offset of a resolution cell or more) is not seen. Points of one strip that stand closer than ``near_px``
+disturb each other.
 
 Source: Wahl, Eichel, Ghiglia and Jakowatz (1994), IEEE Trans. Aerosp. Electron. Syst. 30(3), section III; Jakowatz and Wahl
 (1993), J. Opt. Soc. Am. A 10(12) (the estimator); the weight and the last step are ours.

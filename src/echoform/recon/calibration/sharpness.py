@@ -12,8 +12,8 @@ ever more of them, up to one number per channel, so that large smooth errors are
 
 Limits. The entropy knows only the image: the phases found are those of the sharpest one, which are the true ones (up to a
 constant and a line) for a few points in noise and not for clutter. It is a local search: a scene without points that stand
-out of their own blur may end in a wrong valley; give ``start_rad`` by another method then. Missing pulses bias it, since phases can lower
-the side lobes of the gaps: use :mod:`echoform.recon.calibration.data_fit` there.
+out of their own blur may end in a wrong valley; give ``start_rad`` by another method then. Missing pulses bias it, since
+phases can lower the side lobes of the gaps: :mod:`echoform.recon.calibration.data_fit` is for them.
 
 Source: Kragh (2006), Monotonic iterative algorithm for minimum-entropy autofocus, ASAP workshop, equations 2-6; Morrison, Do
 and Munson (2007), IEEE Trans. Image Process. 16(9), section II.

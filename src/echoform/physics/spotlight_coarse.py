@@ -1,0 +1,90 @@
+"""Coarse versions of the spotlight operators with spherical wavefronts, by :mod:`echoform.physics.local_transfer`.
+
+At r a sample sees the wavenumber K(r) - k_c = -(kappa_n grad d_p(r) + k_c), of either sign. Only the pulses and frequencies
+between the first and the last sample of the coarse band take part. Their mean wavenumber k_c' is the phase reference of A', so
+that b holds exp(-i (k_c - k_c') . r) too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from echoform.physics.differential_range import half_path
+from echoform.physics.local_transfer import EntryPhase, LocalTransfer, coarse_version, transfer_weights
+from echoform.physics.operator import LinearOperator
+from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
+from echoform.scene.grid import Grid
+
+
+class Spotlight(Protocol):
+    """What both operators hold, in the shapes of :class:`SpotlightCollection`; F frequencies, the middle one at F // 2."""
+
+    antenna_m: Tensor
+    receiver_m: Tensor | None
+    carrier: Tensor
+    middle_hz: Tensor
+    step_hz: Tensor
+    kept: Tensor
+    grid: Grid
+
+
+def collection_of(operator: Spotlight) -> SpotlightCollection:
+    """Return the collection given at construction."""
+    count = operator.kept.shape[2]
+    index = torch.arange(count, dtype=torch.float64, device=operator.kept.device) - count // 2
+    frequency = operator.middle_hz[:, None] + index * operator.step_hz[:, None]
+    return SpotlightCollection(operator.antenna_m, frequency, operator.kept, operator.receiver_m)
+
+
+def coarse_spotlight(
+    fine: Spotlight, factor: int, batch: int, build: Callable[[SpotlightCollection, Grid], LinearOperator]
+) -> LocalTransfer | None:
+    """Return the coarse version, or None where the wavenumbers change too much over the image for it to be true.
+
+    Args:
+        fine: the operator.
+        factor: s.
+        batch: its sensors.
+        build: makes the operator of part of the collection on the coarse grid.
+    """
+    collection = collection_of(fine)
+    phases = [_entry_phase(collection, fine.carrier, fine.grid, b) for b in range(batch)]
+    weights = transfer_weights(factor, fine.grid.shape, phases)
+    if weights is None:
+        return None
+    pulses, frequencies = weights.rectangle()
+    part = SpotlightCollection(
+        collection.antenna_m[:, pulses],
+        collection.frequency_hz[:, frequencies],
+        collection.kept[:, pulses, frequencies],
+        None if collection.receiver_m is None else collection.receiver_m[:, pulses],
+    )
+    grid = fine.grid.coarser(factor)
+    position = grid.positions_m()[..., :2].to(fine.carrier.device)
+    turned = torch.einsum("yxa,ba->byx", position, fine.carrier - part.carrier())
+    return coarse_version(
+        build(part, grid),
+        weights.turned(torch.exp(-1j * turned)),
+        (fine.kept.shape[1], fine.kept.shape[2]),
+        origin=(pulses.start, frequencies.start),
+    )
+
+
+def _entry_phase(
+    collection: SpotlightCollection, carrier: Tensor, grid: Grid, sensor: int
+) -> Callable[[Tensor], EntryPhase]:
+    def of(values: Tensor) -> Tensor:
+        return values[sensor % len(values)].detach()
+
+    def at(pixels: Tensor) -> EntryPhase:
+        position = grid.positions_m().flatten(0, 1)[pixels].to(carrier.device)
+        receiver = None if collection.receiver_m is None else of(collection.receiver_m)
+        path = half_path(of(collection.antenna_m), receiver, position, position.square().sum(-1))
+        wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S * of(collection.frequency_hz)
+        return EntryPhase(wavenumber, path, position[:, :2] @ of(carrier))
+
+    return at
