@@ -56,12 +56,14 @@ class MeasuredChips:
         label: what a chip shows, from its name.
         scene: (n,) int64, over all labels of the file.
         bands: of rows and columns.
+        truncated: whether samples are cut towards zero (Sentinel-1: twice as many zeros as ones) or rounded (TerraSAR-X).
     """
 
     chips: Tensor
     label: list[str]
     scene: Tensor
     bands: tuple[AxisBand, AxisBand]
+    truncated: bool
 
     @cached_property
     def noise_floor(self) -> float:
@@ -73,10 +75,10 @@ class MeasuredChips:
         """Return the chips of some labels, with the bands of all."""
         kept = torch.tensor([label in labels for label in self.label])
         named = [label for label in self.label if label in labels]
-        return MeasuredChips(self.chips[kept], named, self.scene[kept], self.bands)
+        return MeasuredChips(self.chips[kept], named, self.scene[kept], self.bands, self.truncated)
 
 
-def read_chips(name: str, *, iw: bool = False) -> MeasuredChips:
+def read_chips(name: str, *, iw: bool = False, truncated: bool = True) -> MeasuredChips:
     """Return the chips of a file; ``iw`` says that its columns have the three bands of Sentinel-1 IW."""
     with np.load(FOLDER / f"{name}.npz") as stored:
         iq, names = stored["iq"], stored["name"].tolist()
@@ -90,7 +92,7 @@ def read_chips(name: str, *, iw: bool = False) -> MeasuredChips:
     spectrum = (spectrum / spectrum.mean((1, 2), keepdim=True)).mean(0)
     candidates = ((IW_SHARES,), SHARES) if iw else (SHARES, SHARES)
     columns, rows = fit_band(spectrum.mean(0), candidates[0]), fit_band(spectrum.mean(1), candidates[1])
-    return MeasuredChips(chips, [m[1] for m in parsed if m], torch.from_numpy(scene).long(), (rows, columns))
+    return MeasuredChips(chips, [m[1] for m in parsed if m], torch.from_numpy(scene).long(), (rows, columns), truncated)
 
 
 def fit_band(marginal: Tensor, candidates: tuple[tuple[float, ...], ...]) -> AxisBand:
@@ -115,10 +117,8 @@ def fit_band(marginal: Tensor, candidates: tuple[tuple[float, ...], ...]) -> Axi
     return min(tried, key=misfit)
 
 
-def sensed(
-    images: Tensor, like: MeasuredChips, *, noise: float, by_peak: bool, generator: torch.Generator
-) -> Tensor:
-    """Return A^H (A x + n) rounded to whole counts, A the band-limited Fourier sampling of the sensor, (n, H, W).
+def sensed(images: Tensor, like: MeasuredChips, *, noise: float, by_peak: bool, generator: torch.Generator) -> Tensor:
+    """Return A^H (A x + n) in whole counts, A the band-limited Fourier sampling of the sensor, (n, H, W).
 
     Each scene is scaled so that with the noise its median intensity (or its strongest pixel) is that of a measured chip
     drawn at random.
@@ -144,7 +144,8 @@ def sensed(
     sample = torch.randn((count, 1, height, width), dtype=torch.complex128, generator=generator)
     sigma = (noise / weights.mean((1, 2, 3))).sqrt()
     image = gain[:, None, None, None] * clean + sensor.adjoint(sigma[:, None, None, None] * sample)
-    return torch.view_as_complex(torch.view_as_real(image[:, 0]).round())
+    counts = torch.view_as_real(image[:, 0])
+    return torch.view_as_complex(counts.trunc() if like.truncated else counts.round())
 
 
 def _level(images: Tensor, *, by_peak: bool) -> Tensor:

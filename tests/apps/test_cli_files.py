@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import sarkit.sicd as sksicd
@@ -66,11 +67,18 @@ def made_npz(path: Path) -> None:
     )
 
 
+def made_fastmri(path: Path) -> None:
+    """Two slices of one coil, 32 x 32: the second of a single pixel."""
+    with h5py.File(path, "w") as file:
+        file["kspace"] = np.stack([np.ones((32, 32)), np.full((32, 32), 2j)]).astype(np.complex64)
+
+
 #: kinds of which there is no public file at hand
 MADE: dict[str, tuple[FileKind, str, Callable[[Path], None]]] = {
     "native": (FileKind.HDF5, "m.h5", made_native),
     "CPHD": (FileKind.CPHD, "m.cphd", made_cphd),
     "NPZ": (FileKind.NPZ, "m.npz", made_npz),
+    "fastMRI": (FileKind.HDF5, "m.h5", made_fastmri),
 }
 
 
@@ -113,6 +121,19 @@ def test_made_files(label: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
     kind, name, make = MADE[label]
     make(tmp_path / name)
     through_the_door(tmp_path / name, kind, "32 × 32", tmp_path, capsys)
+
+
+def test_a_slice_is_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, chosen = tmp_path / "m.h5", tmp_path / "chosen.h5"
+    made_fastmri(path)
+    assert main(["info", str(path), "--slice", "0"]) == 0
+    assert "0 of 0 to 1" in capsys.readouterr().out
+    assert main(["convert", str(path), "--slice", "0", "--out", str(chosen)]) == 0
+    assert torch.equal(read(chosen).y, torch.ones(1, 1, 32, 32, dtype=torch.complex64))
+    for file, number, remedy in ((path, "2", "choose another slice"), (chosen, "0", "leave the slice out")):
+        capsys.readouterr()
+        assert main(["info", str(file), "--slice", number]) == 2
+        assert remedy in capsys.readouterr().err
 
 
 def test_convert_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

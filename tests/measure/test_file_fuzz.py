@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import measure_cases
+import mri_files
 import numpy as np
 import pytest
 import test_cphd
@@ -52,9 +53,15 @@ def bart(folder: Path) -> Path:
     return folder / "slice.hdr"
 
 
+def ismrmrd(folder: Path) -> Path:
+    return mri_files.write_ismrmrd(folder / "m.h5", mri_files.acquisitions(mri_files.volume()[:1]))
+
+
 #: how a small good file of each kind is made in a folder, with the files it needs beside it
 ROWS: dict[str, tuple[FileKind, Callable[[Path], Path]]] = {
     "native": (FileKind.HDF5, native),
+    "fastMRI": (FileKind.HDF5, lambda f: mri_files.write_fastmri(f / "m.h5", mri_files.volume())),
+    "ISMRMRD": (FileKind.HDF5, ismrmrd),
     "Gotcha": (FileKind.MATLAB5, lambda f: measure_cases.write_gotcha(f / "m.mat", measure_cases.gotcha_fields())),
     "RADARSAT-1": (FileKind.MATLAB5, test_radarsat.write_scene),
     "OpenRadar cube": (FileKind.NPY, lambda f: test_openradar.written(f / "m.npy", test_openradar.frame())),

@@ -51,7 +51,7 @@ STRANGERS = {
     "noise": (bytes(range(128, 256)), "bytes of an unknown format"),
     "matlab 7.3": (b"MATLAB 7.3 MAT-file" + b" " * 493 + b"\x89HDF\r\n\x1a\n", "a MATLAB 7.3 file"),
     "matlab 4": (b"\x00\x00\x00\x00\x01\x00\x00\x00" * 20, "bytes of an unknown format"),
-    "hdf5 signature alone": (b"\x89HDF\r\n\x1a\n", "an HDF5 file with superblock version 0"),
+    "hdf5 signature alone": (b"\x89HDF\r\n\x1a\n", "damaged content"),
     "matlab header alone": (b"MATLAB 5.0 MAT-file".ljust(126) + b"IM", "no variable 'data'"),
 }
 

@@ -40,7 +40,7 @@ NOISE_NOTE = "noise level"
 
 def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
     """Carry out ``echoform reconstruct``."""
-    measurement = with_place(with_sigma(read(options.file), options.sigma), options.place)
+    measurement = with_place(with_sigma(read(options.file, slice_index=options.slice), options.sigma), options.place)
     if options.sicd:
         check_sicd(measurement)
     out = options.out or Path("runs") / f"{options.file.stem}-{options.method}"
@@ -55,7 +55,7 @@ def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
 
 def compare(options: Compare, arguments: list[str]) -> None:
     """Carry out ``echoform compare``."""
-    measurement = with_sigma(read(options.file), options.sigma)
+    measurement = with_sigma(read(options.file, slice_index=options.slice), options.sigma)
     out = options.out or Path("runs") / f"{options.file.stem}-compare"
     configuration = resolved(replace(options, out=out), command="compare", arguments=arguments)
     with atomic_folder(out) as part:
@@ -69,7 +69,7 @@ def compare(options: Compare, arguments: list[str]) -> None:
 def info(options: Info) -> None:
     """Carry out ``echoform info``."""
     table = Table(show_header=False, box=None, pad_edge=False)
-    for label, text in measurement_facts(read(options.file)).items():
+    for label, text in measurement_facts(read(options.file, slice_index=options.slice)).items():
         table.add_row(Text(one_line(label), style="bold"), Text(one_line(text)))
     _console().print(table)
 

@@ -20,7 +20,7 @@ def convert(options: Convert) -> None:
         raise UsageError(f"--out must end in {' or '.join(FORMATS)}, got {options.out.name}")
     if options.out.exists():
         raise UsageError(f"{options.out} is there already; choose another --out")
-    measurement = with_place(read(options.file), options.place)
+    measurement = with_place(read(options.file, slice_index=options.slice), options.place)
     try:
         if options.out.suffix == ".cphd":
             _to_cphd(measurement, options)

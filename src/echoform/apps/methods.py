@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from echoform.apps.errors import UsageError
 
 if TYPE_CHECKING:
+    from echoform.nets.ram import RAM
     from echoform.recon.reconstructor import Reconstructor
 
 
@@ -88,11 +89,23 @@ def _complex_total_variation(weight: float | None) -> Reconstructor:
 
 
 def _network(_: float | None) -> Reconstructor:
-    from echoform.nets import weights
     from echoform.recon.network import NetworkReconstructor
 
+    return NetworkReconstructor(_shipped_network())
+
+
+def _plug_and_play(_: float | None) -> Reconstructor:
+    from echoform.nets.denoiser import RAMDenoiser
+    from echoform.recon.plug_and_play import PlugAndPlayHalfQuadratic
+
+    return PlugAndPlayHalfQuadratic(RAMDenoiser(_shipped_network()))
+
+
+def _shipped_network() -> RAM:
+    from echoform.nets import weights
+
     try:
-        return NetworkReconstructor(weights.load(WEIGHTS))
+        return weights.load(WEIGHTS)
     except weights.WeightsError as error:
         raise UsageError(str(error)) from error
 
@@ -105,6 +118,7 @@ METHODS: dict[str, Method] = {
     "l1": Method("Sparse l1", _sparse, takes_weight=True),
     "tv": Method("TV of magnitude", _total_variation, takes_weight=True, compared=False),
     "tv-complex": Method("TV, complex", _complex_total_variation, takes_weight=True, compared=False),
+    "pnp": Method(f"Plug and play ({WEIGHTS})", _plug_and_play, compared=False),
     "ram": Method(f"RAM ({WEIGHTS})", _network),
 }
 

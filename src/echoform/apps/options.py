@@ -22,6 +22,7 @@ else:
 OptionalNumber = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 OptionalPosition = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="X Y")]
 OptionalPlace = Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="LATITUDE LONGITUDE HEIGHT")]
+OptionalSlice = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 InputFile = Positional[Annotated[Path, tyro.conf.arg(metavar="FILE")]]
 
@@ -50,6 +51,9 @@ class Reconstruct(RunOptions):
     file: InputFile
     """Measurement file; `echoform info` says what it holds."""
 
+    slice: OptionalSlice = None
+    """Which slice of a fastMRI or ISMRMRD file, from 0; the middle one when absent."""
+
     method: MethodName = DEFAULT_METHOD
     """How to form the image."""
 
@@ -73,6 +77,9 @@ class Compare(RunOptions):
     file: InputFile
     """Measurement file; `echoform info` says what it holds."""
 
+    slice: OptionalSlice = None
+    """Which slice of a fastMRI or ISMRMRD file, from 0; the middle one when absent."""
+
     methods: tuple[MethodName, ...] = COMPARED
     """Which methods, in the order shown."""
 
@@ -90,6 +97,9 @@ class Info:
     file: InputFile
     """Measurement file; `echoform info` says what it holds."""
 
+    slice: OptionalSlice = None
+    """Which slice of a fastMRI or ISMRMRD file, from 0; the middle one when absent."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Convert:
@@ -97,6 +107,9 @@ class Convert:
 
     file: InputFile
     """Measurement file; `echoform info` says what it holds."""
+
+    slice: OptionalSlice = None
+    """Which slice of a fastMRI or ISMRMRD file, from 0; the middle one when absent."""
 
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """File to write, not there yet; its ending, .cphd or .h5, is the format."""
@@ -202,7 +215,8 @@ Examples:
   echoform weights import ram.pth.tar
 
 Files read: echoform HDF5, CPHD 1.x, spotlight phase history .npz (docs/npz.md), AFRL Gotcha .mat, RADARSAT-1 raw echoes .mat,
-OpenRadar FMCW frames .npy, Institut Fresnel .exp, MERIT breast .csv, GSSI .DZT, EHT .csv, BART .hdr/.cfl. Written: CPHD, SICD.
+OpenRadar FMCW frames .npy, Institut Fresnel .exp, MERIT breast .csv, GSSI .DZT, EHT .csv, BART .hdr/.cfl,
+fastMRI .h5, ISMRMRD .h5. Written: CPHD, SICD.
 Each run writes one folder: report.html (opens without a network), images, metrics.json and config.json.
 `echoform --version` prints the version; `echoform COMMAND --help` the options of a command."""
 

@@ -26,6 +26,8 @@ from echoform.assess.texture_parameters import k_shape, log_cumulants
 
 #: intensities lower than this below a chip's peak count as that low: the span of 16-bit samples, decibels
 SPAN_DB = 100.0
+#: the same below its median where moments of ln I are taken: pixels that were rounded to zero would decide them, decibels
+DARKEST_DB = 25.0
 #: probabilities of the amplitude quantiles
 QUANTILES = (0.02, 0.05, 0.25, 0.75, 0.95, 0.99)
 #: sides of the averaged blocks, pixels
@@ -124,7 +126,7 @@ def _parts(chips: Tensor) -> Iterator[Tensor]:
     at = torch.tensor(QUANTILES, dtype=flat.dtype, device=flat.device)
     yield torch.quantile(flat, at, dim=1).mT
     yield flat.amax(1, keepdim=True)
-    yield from _texture(intensity)
+    yield from _texture(intensity, level.clamp_min(-DARKEST_DB))
     yield gini(intensity.flatten(1))[:, None]
     ordered = intensity.flatten(1).sort(1, descending=True).values
     for share in TOP:
@@ -135,7 +137,7 @@ def _parts(chips: Tensor) -> Iterator[Tensor]:
     for axis in (1, 2):
         yield _support(spectrum.sum(3 - axis))
     for axis in (1, 2):
-        yield _autocorrelation(level, axis)
+        yield _autocorrelation(level.clamp_min(-DARKEST_DB), axis)
 
 
 def _floored(chips: Tensor) -> Tensor:
@@ -144,8 +146,8 @@ def _floored(chips: Tensor) -> Tensor:
     return torch.maximum(intensity, intensity.amax((1, 2), keepdim=True) * 10 ** (-SPAN_DB / 10))
 
 
-def _texture(intensity: Tensor) -> Iterator[Tensor]:
-    cumulants = log_cumulants(intensity)
+def _texture(intensity: Tensor, level_db: Tensor) -> Iterator[Tensor]:
+    cumulants = log_cumulants(10 ** (level_db / 10))
     yield cumulants[1:].mT
     yield (1 / k_shape(cumulants))[:, None]
     for side in BLOCKS:

@@ -202,7 +202,9 @@ def _reach(sample: FeatureSet, neighbours: int) -> Tensor:
     distance = torch.cdist(sample.features, sample.features)
     distance = distance.masked_fill(sample.scene[:, None] == sample.scene, torch.inf)
     if distance.shape[0] < neighbours or bool(torch.isinf(reach := distance.kthvalue(neighbours, dim=1).values).any()):
-        raise ValueError(f"every vector needs {neighbours} others of other scenes: take more scenes or fewer neighbours")
+        raise ValueError(
+            f"every vector needs {neighbours} others of other scenes: take more scenes or fewer neighbours"
+        )
     return reach
 
 

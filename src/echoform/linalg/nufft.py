@@ -103,11 +103,12 @@ def toeplitz_spectrum(weights: Tensor, points: Tensor, shape: tuple[int, int], *
     options = _options(values.dtype, values.device, -1, size=max(doubled[0] * doubled[1], values.numel()))
     kernel = finufft_type1(points, values, doubled, **(options | {"eps": eps}))
     # Lag -H (and -W) has no positive partner and joins no pair of pixels: zero keeps the kernel Hermitian.
-    kernel = kernel * _inner_lags(doubled, kernel)
+    kernel = kernel * inner_lags(doubled, kernel)
     return torch.fft.fft2(torch.fft.ifftshift(kernel, dim=(-2, -1))).real
 
 
-def _inner_lags(doubled: tuple[int, int], like: Tensor) -> Tensor:
+def inner_lags(doubled: tuple[int, int], like: Tensor) -> Tensor:
+    """Return 1 for the lags that join pixels and 0 for those of -H and -W, (2H, 2W)."""
     rows = (torch.arange(doubled[0], device=like.device) > 0).to(like.real.dtype)
     columns = (torch.arange(doubled[1], device=like.device) > 0).to(like.real.dtype)
     return rows[:, None] * columns[None, :]
@@ -116,5 +117,7 @@ def _inner_lags(doubled: tuple[int, int], like: Tensor) -> Tensor:
 def toeplitz_apply(spectrum: Tensor, x: Tensor) -> Tensor:
     """Return crop IFFT (K FFT (pad x)) for images (..., H, W) and spectrum (..., 2H, 2W)."""
     height, width = x.shape[-2:]
-    padded = torch.fft.fft2(x, s=(2 * height, 2 * width))
-    return torch.fft.ifft2(spectrum * padded)[..., :height, :width]
+    # Axis by axis: rows of zeros are not transformed, neither are those that are cut off.
+    padded = torch.fft.fft(torch.fft.fft(x, n=2 * width), n=2 * height, dim=-2)
+    product = spectrum * padded if spectrum.requires_grad else padded.mul_(spectrum)
+    return torch.fft.ifft(torch.fft.ifft(product, dim=-2)[..., :height, :])[..., :width]

@@ -43,6 +43,9 @@ def _planned(values: Tensor, points: Tensor, *, kind: int, count: int) -> Tensor
     at = points.contiguous().numpy()
     out = np.empty((rows, flat.shape[1], count), flat.dtype)
 
+    available = 1 if max(out.size, flat.size) < SINGLE_THREAD_SIZE else torch.get_num_threads()
+    workers = min(available, rows)
+
     def carry_out(first: int, last: int) -> None:
         modes = count if kind == 1 else flat.shape[2]
         plan = finufft.Plan(
@@ -52,7 +55,7 @@ def _planned(values: Tensor, points: Tensor, *, kind: int, count: int) -> Tensor
             eps=accuracy(values.dtype),
             isign=-1 if kind == 1 else 1,
             dtype=str(flat.dtype),
-            nthreads=1,
+            nthreads=max(1, available // workers),
             upsampfac=2.0,
             spread_sort=0,
         )
@@ -61,7 +64,6 @@ def _planned(values: Tensor, points: Tensor, *, kind: int, count: int) -> Tensor
             # A plan for one transform takes and gives vectors, not stacks of one.
             out[row] = plan.execute(flat[row] if flat.shape[1] > 1 else flat[row, 0])
 
-    workers = 1 if out.size < SINGLE_THREAD_SIZE else torch.get_num_threads()
     edges = [rows * k // workers for k in range(workers + 1)]
     if workers == 1:
         carry_out(0, rows)

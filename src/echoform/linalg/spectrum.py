@@ -15,7 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from echoform.linalg.inner import expand, squared_norm
+from echoform.linalg.inner import expand, inner, squared_norm
+
+#: steps between looks at whether the largest eigenvalue has settled
+CHECK_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -56,28 +59,48 @@ def mixture(parts: Sequence[tuple[SpectralDensity, float]]) -> SpectralDensity:
 def largest_eigenvalue(
     normal: Callable[[Tensor], Tensor], start: Tensor, *, ndim: int, tolerance: float = 1e-4, max_iterations: int = 200
 ) -> Tensor:
-    """Return the largest eigenvalue of a positive operator by power iteration, one per sample.
+    """Return the largest eigenvalue of a positive operator from below, one per sample, by Lanczos' recurrence.
+
+    The largest eigenvalue of the tridiagonal T of the recurrence converges twice as fast as power iteration gains digits, and the
+    square root of the gap counts in the place of the gap. Vectors are not kept: lost orthogonality repeats eigenvalues, it adds none.
 
     Args:
         normal: applies N.
         start: first vector, shape (*batch, *sample); any vector with a part along the leading eigenvector.
         ndim: how many trailing axes make one sample.
-        tolerance: stop when no sample's estimate grows by more than this fraction in one step.
+        tolerance: stop when no sample's estimate grows by more than this fraction in ``CHECK_EVERY`` steps.
         max_iterations: upper bound on the products.
 
-    Source: Golub and Van Loan, Matrix Computations, section 8.2.1.
+    Source: Golub and Van Loan, Matrix Computations, sections 10.1.2 to 10.1.4.
     """
-    v = start / expand(squared_norm(start, ndim).sqrt(), ndim)
-    value = torch.zeros_like(squared_norm(v, ndim))
-    for _ in range(max_iterations):
-        w = normal(v)
+    v, before = start / expand(squared_norm(start, ndim).sqrt(), ndim), torch.zeros_like(start)
+    diagonal: list[Tensor] = []
+    off: list[Tensor] = []
+    length = value = torch.zeros_like(squared_norm(v, ndim))
+    for k in range(max_iterations):
+        w = normal(v) - expand(length, ndim) * before
+        diagonal.append(inner(v, w, ndim).real)
+        w = w - expand(diagonal[-1], ndim) * v
         length = squared_norm(w, ndim).sqrt()
-        v = w / expand(torch.where(length > 0, length, torch.ones_like(length)), ndim)
-        converged = bool(((length - value).abs() <= tolerance * length).all())
-        value = length
-        if converged:
-            break
+        if (k + 1) % CHECK_EVERY == 0 or k + 1 == max_iterations:
+            grown = _tridiagonal(diagonal, off)
+            found = torch.linalg.eigvalsh(grown)[..., -1].clamp_min(0).to(length.dtype)
+            converged = bool((found - value <= tolerance * found).all())
+            value = found
+            if converged:
+                break
+        off.append(length)
+        before, v = v, w / expand(torch.where(length > 0, length, torch.full_like(length, torch.inf)), ndim)
     return value
+
+
+def _tridiagonal(diagonal: Sequence[Tensor], off: Sequence[Tensor]) -> Tensor:
+    """Return the symmetric matrices with these diagonals, (*batch, K, K), float64; ``off`` has one entry less."""
+    matrix = torch.diag_embed(torch.stack(list(diagonal), -1).double())
+    if not off:
+        return matrix
+    bands = torch.stack(list(off), -1).double()
+    return matrix + torch.diag_embed(bands, 1) + torch.diag_embed(bands, -1)
 
 
 def lanczos_density(normal: Callable[[Tensor], Tensor], start: Tensor, *, ndim: int, steps: int) -> SpectralDensity:
@@ -107,11 +130,7 @@ def lanczos_density(normal: Callable[[Tensor], Tensor], start: Tensor, *, ndim: 
         small = length <= 1e-6 * diagonal[0].abs().clamp_min(torch.finfo(length.dtype).tiny)
         off.append(torch.where(small, torch.zeros_like(length), length))
         basis.append(w / expand(torch.where(small, torch.full_like(length, torch.inf), length), ndim))
-    tridiagonal = torch.diag_embed(torch.stack(diagonal, -1).double())
-    bands = torch.stack(off[:-1], -1).double() if steps > 1 else torch.zeros(0, dtype=torch.float64)
-    if steps > 1:
-        tridiagonal = tridiagonal + torch.diag_embed(bands, 1) + torch.diag_embed(bands, -1)
-    nodes, vectors = torch.linalg.eigh(tridiagonal)
+    nodes, vectors = torch.linalg.eigh(_tridiagonal(diagonal, off[:-1]))
     weights = vectors[..., 0, :].square()
     real = squared_norm(start, ndim).dtype
     return SpectralDensity(nodes.clamp_min(0).to(real), weights.to(real))

@@ -14,6 +14,8 @@ from echoform.scene.beams import Beam, FanBeam, ParallelBeam
 
 _DTYPES = {str(t).removeprefix("torch."): t for t in NUMBERS}
 _PARALLEL, _FAN = "parallel", "fan"
+#: longest side of a section, pixels: a single ray must not take more samples than memory holds
+MAX_SIDE = 2**15
 
 
 def write_convolution(operator: CircularConvolution | Downsampling, node: GroupWriter) -> None:
@@ -79,8 +81,10 @@ def write_tomography(operator: Tomography, node: GroupWriter) -> None:
 
 
 def read_tomography(node: GroupReader) -> Tomography:
-    """Build the operator from its beam; the class itself bounds the size of the matrix."""
+    """Build the operator from its beam; the class itself bounds the number of samples along the rays."""
     channels, height, width = node.shape("domain_shape", count=3)
+    if max(height, width) > MAX_SIDE:
+        node.fail("domain_shape", f"= {(channels, height, width)}", f"sides of at most {MAX_SIDE} pixels")
     return Tomography(_read_beam(node), (channels, height, width), dtype=_read_dtype(node))
 
 

@@ -1,4 +1,4 @@
-"""One slice out of an HDF5 file of MRI samples, read in a process of its own: ``python -m echoform.measure.hdf5_slices FILE SLICE``.
+"""One slice of an HDF5 file of MRI samples, read in a process of its own: python -m echoform.measure.hdf5_slices FILE SLICE.
 
 fastMRI and ISMRMRD files are written with HDF5 structures that carry no checksums, on which the library can loop without end or
 fall over when a byte is wrong. :mod:`echoform.measure.raw_slice` therefore has them read by this program, which it can stop; it
@@ -128,8 +128,8 @@ def _ismrmrd(group: h5py.Group, index: int | None) -> Arrays:
     dataset = own_dataset(group, "data")
     if dataset.ndim != 1 or dataset.dtype.names is None or not {"head", "data"} <= set(dataset.dtype.names):
         raise FieldProblem("data", f"of dtype {dataset.dtype}", "acquisitions with head, traj and data")
-    if not 0 < dataset.size <= MAX_ACQUISITIONS:
-        raise FieldProblem("data", f"of {dataset.size} acquisitions", f"1 to {MAX_ACQUISITIONS}")
+    if not 0 < len(dataset) <= MAX_ACQUISITIONS:
+        raise FieldProblem("data", f"of {len(dataset)} acquisitions", f"1 to {MAX_ACQUISITIONS}")
     claimed_bytes("data", dataset)
     head = dataset.fields("head")[:]
     imaging = (head["flags"].astype(np.uint64) & np.uint64(flag_bits(NO_IMAGE))) == 0

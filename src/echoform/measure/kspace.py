@@ -22,6 +22,7 @@ from torch import Tensor
 
 from echoform.measure.errors import MeasurementFileError
 from echoform.measure.measurement import Measurement, Metadata
+from echoform.measure.mri_header import Encoding
 from echoform.physics.espirit import Espirit
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.multicoil_mri import MulticoilMRI
@@ -67,6 +68,21 @@ def crop_readout(kspace: KSpace, rows: int) -> KSpace:
     return KSpace(_crop_rows(kspace.samples, rows), lines.expand(rows, -1).contiguous(), calibration)
 
 
+def within_field_of_view(kspace: KSpace, encoding: Encoding | None) -> tuple[KSpace, str]:
+    """Return the k-space of the rows inside the reconstructed field of view, and a note on what was done and why."""
+    rows = kspace.samples.shape[READOUT]
+    if encoding is None:
+        return kspace, f"{rows} rows, as sampled: the file has no header that tells the field of view"
+    if encoding.encoded.matrix[0] != rows:
+        return kspace, f"{rows} rows, as sampled: the header speaks of {encoding.encoded.matrix[0]}"
+    keep = encoding.readout_pixels()
+    if keep == rows:
+        return kspace, f"{rows} rows, as sampled: the readout is not oversampled"
+    if not whole_lines(kspace.measured):
+        return kspace, f"{rows} rows, as sampled: lines are not whole, so the oversampled readout cannot be cropped exactly"
+    return crop_readout(kspace, keep), f"oversampled, cropped from {rows} to {keep} rows (exact: whole lines were measured)"
+
+
 def _crop_rows(samples: Tensor, rows: int) -> Tensor:
     image = torch.fft.fftshift(
         torch.fft.ifft(torch.fft.ifftshift(samples, READOUT), dim=READOUT, norm="ortho"), READOUT
@@ -89,12 +105,12 @@ def outer_level(kspace: KSpace) -> float:
     return math.sqrt(float(outer.abs().square().median()) / math.log(2))
 
 
-def check_samples(path: Path, samples: Tensor, remedy: str) -> None:
-    """Raise MeasurementFileError when samples are not finite or all zero."""
-    if not bool(torch.isfinite(samples.abs()).all()):
-        raise MeasurementFileError(path, got="NaN or Inf", expected="finite samples", remedy="set bad samples to zero")
+def _check(path: Path, samples: Tensor) -> None:
+    if not bool(torch.isfinite(samples.abs().square()).all()):
+        got = "NaN, Inf or samples whose squares overflow"
+        raise MeasurementFileError(path, got=got, expected="finite samples", remedy="set bad samples to zero")
     if not bool((samples != 0).any()):
-        raise MeasurementFileError(path, got="zeros only", expected="samples", remedy=remedy)
+        raise MeasurementFileError(path, got="zeros only", expected="samples", remedy="copy or download the file again")
 
 
 def kspace_measurement(
@@ -110,8 +126,11 @@ def kspace_measurement(
         espirit: how the sensitivities are estimated; the defaults of :class:`Espirit` when None.
 
     Raises:
-        MeasurementFileError: several coils without a sampled centre, or with one that holds no signal.
+        MeasurementFileError: samples are not finite or all zero, or there are several coils without a sampled centre.
     """
+    _check(path, kspace.samples)
+    if kspace.calibration is not None:
+        _check(path, kspace.calibration)
     coils, height, width = kspace.samples.shape
     mask = FourierMask(kspace.measured.to(torch.float32)[None, None])
     share = 100 * float(kspace.measured.float().mean())

@@ -104,10 +104,29 @@ def _only_file_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+def is_native(path: Path) -> bool:
+    """Return whether an HDF5 file should be read by :func:`load`: all but whole files without the attribute ``format``.
+
+    Files without checksums are never native, and are not opened here.
+    """
+    if _superblock(path) < SUPERBLOCK_VERSION:
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return "format" in file.attrs
+    except (OSError, RuntimeError, LookupError, ValueError):
+        return True  # damaged: load says how
+
+
+def _superblock(path: Path) -> int:
+    """Version of the structures of an HDF5 file."""
+    with path.open("rb") as stream:
+        return (stream.read(SUPERBLOCK_BYTE + 1)[SUPERBLOCK_BYTE:] or b"\0")[0]
+
+
 def _check_superblock(path: Path) -> None:
     """Refuse structures without checksums: on damaged ones the HDF5 library can loop without end."""
-    with path.open("rb") as stream:
-        version = (stream.read(SUPERBLOCK_BYTE + 1)[SUPERBLOCK_BYTE:] or b"\0")[0]
+    version = _superblock(path)
     if version < SUPERBLOCK_VERSION:
         raise MeasurementFileError(
             path,

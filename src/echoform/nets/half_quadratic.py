@@ -2,7 +2,7 @@
 
     x_k = argmin_u |A u - y|^2 + w_k |u - z_{k-1}|^2,    z_k = D(x_k, s_k),    w_k = lambda s_n^2 / s_k^2
 
-s_k falls evenly in log from a first level to the noise level s_n. One loop serves plug-and-play (one denoiser, nothing
+s_k falls evenly in log from a first level, the expected error of the image started from, to the noise level s_n. One loop serves plug-and-play (one denoiser, nothing
 learned) and the unrolled networks (denoisers, s_k and w_k learned).
 
 Source: Zhang et al. (2021), Plug-and-Play Image Restoration with Deep Denoiser Prior, section 4 (DPIR).
@@ -22,25 +22,24 @@ from echoform.physics.operator import LinearOperator
 #: number of steps, and lambda, as published
 STEPS = 8
 TRADE_OFF = 0.23
-#: s_1 over the RMS of the image: the published 49 / 255 of the full range, for an image whose RMS is half its range
-FIRST_LEVEL = 2 * 49 / 255
 
 
-def half_quadratic_levels(sigma: Tensor, *, steps: int = STEPS, first: float = FIRST_LEVEL) -> Tensor:
+def half_quadratic_levels(sigma: Tensor, *, first: Tensor, steps: int = STEPS) -> Tensor:
     """Return s_1 > ... > s_K = s_n per scene, (steps, B); constant where s_n lies above the first level.
 
     Args:
         sigma: s_n, (B,), positive.
+        first: s_1, (B,) or (1,), in the unit of the image: how wrong the image started from is. DPIR, made for deblurring
+            photographs, has 49 / 255 of the full range; where much is missing the start is wrong by more.
         steps: K, two at least.
-        first: s_1, in the unit of the image.
 
     Raises:
-        ValueError: fewer than two steps, or a first level that is not positive.
+        ValueError: fewer than two steps.
     """
-    if steps < 2 or first <= 0:
-        raise ValueError(f"need steps >= 2 and a first level > 0, got {steps} and {first}")
+    if steps < 2:
+        raise ValueError(f"half-quadratic splitting needs steps >= 2, got {steps}")
     share = torch.linspace(0, 1, steps, dtype=sigma.dtype, device=sigma.device)[:, None]
-    return torch.exp((1 - share) * torch.log(sigma.clamp_min(first)) + share * torch.log(sigma))
+    return torch.exp((1 - share) * torch.log(torch.maximum(sigma, first)) + share * torch.log(sigma))
 
 
 def half_quadratic_weights(sigma: Tensor, levels: Tensor, *, trade_off: float = TRADE_OFF) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -35,13 +36,31 @@ class OnePassNetwork(nn.Module, ABC):
         """Return the image of a normalised problem in its own units, (B, C, H', W')."""
 
 
-def linear_image(sensing: Sensing) -> tuple[Tensor, Tensor]:
-    """Return the matched filter A'^H y' / m, m = tr(A'^H A') / n, (B, C, H', W'), and its noise level s' / sqrt(m), (B,).
+@dataclass(frozen=True)
+class LinearImage:
+    """The matched filter of a normalised problem, x = A'^H y' / m with m = tr(A'^H A') / n: what methods start from.
+
+    Attributes:
+        image: x, (B, C, H', W').
+        noise: RMS of its noise, s' / sqrt(m), (B,).
+        error: RMS of x - x' for a white scene x' of RMS one: artefacts and noise, (B,).
+    """
+
+    image: Tensor
+    noise: Tensor
+    error: Tensor
+
+
+def linear_image(sensing: Sensing) -> LinearImage:
+    """Return the matched filter and what it is expected to be wrong by, error^2 = tr (A'^H A' / m - I)^2 / n + noise^2.
 
     Raises:
         ValueError: the operator is zero for at least one sensor.
     """
-    mean = sensing.spectrum.mean(lambda eigenvalue: eigenvalue).to(sensing.sigma)
+    mean = sensing.spectrum.mean(lambda eigenvalue: eigenvalue)
     if bool((mean <= 0).any()):
         raise ValueError("the operator is zero for at least one sensor: there is no image to start from")
-    return sensing.backprojection / expand(mean, 3), sensing.sigma / mean.sqrt()
+    artefacts = sensing.spectrum.mean(lambda eigenvalue: (eigenvalue / mean[:, None] - 1).square())
+    noise = sensing.sigma.square() / mean
+    image = sensing.backprojection / expand(mean.to(sensing.sigma), 3)
+    return LinearImage(image, noise.sqrt().to(sensing.sigma), (artefacts + noise).sqrt().to(sensing.sigma))

@@ -56,12 +56,12 @@ class UNet(OnePassNetwork):
 
     def reconstruct(self, sensing: Sensing) -> Tensor:
         """Return the cleaned image of a normalised problem, (B, C, H', W')."""
-        image, sigma = linear_image(sensing)
-        complex_image = image.is_complex()
-        level = sigma / (2**0.5 if complex_image else 1)
-        channels = to_channels(image, complex_image)
-        noise = expand(level, 3).expand(-1, 1, *image.shape[-2:])
-        return image + from_channels(self.body(torch.cat([channels, noise], 1)), complex_image)
+        linear = linear_image(sensing)
+        complex_image = linear.image.is_complex()
+        level = linear.noise / (2**0.5 if complex_image else 1)
+        channels = to_channels(linear.image, complex_image)
+        noise = expand(level, 3).expand(-1, 1, *channels.shape[-2:])
+        return linear.image + from_channels(self.body(torch.cat([channels, noise], 1)), complex_image)
 
     def body(self, inputs: Tensor) -> Tensor:
         """Return U of (B, image_channels + 1, H, W), sides multiples of eight."""

@@ -58,13 +58,13 @@ class UnrolledDPIR(OnePassNetwork):
 
     def reconstruct(self, sensing: Sensing) -> Tensor:
         """Return the image of a normalised problem, (B, C, H', W')."""
-        start, _ = linear_image(sensing)
-        levels = half_quadratic_levels(sensing.sigma, steps=self.config.steps)
+        start = linear_image(sensing)
+        levels = half_quadratic_levels(sensing.sigma, first=start.error, steps=self.config.steps)
         weights = half_quadratic_weights(sensing.sigma, levels)
         return half_quadratic_splitting(
             sensing.operator,
             sensing.backprojection,
-            start,
+            start.image,
             list(self.denoisers) * (self.config.steps if self.config.tied else 1),
             levels=levels * self.log_level.exp()[:, None],
             weights=weights * self.log_weight.exp()[:, None],

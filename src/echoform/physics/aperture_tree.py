@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from echoform.linalg.prolate import band_interpolation
-from echoform.physics.differential_range import half_path
+from echoform.physics.differential_range import ground_half_path
 from echoform.scene.grid import Grid
 
 #: ground positions along each axis at which K is measured
@@ -45,11 +45,9 @@ class Geometry:
 
     def path(self, pulses: list[int], rows_m: Tensor, columns_m: Tensor) -> Tensor:
         """Return half the differential path to the points of a ground grid, (pulses, rows, columns)."""
-        y, x = torch.meshgrid(rows_m, columns_m, indexing="ij")
-        position = torch.stack([x, y, torch.zeros_like(x)], -1).flatten(0, 1)
-        squared = (rows_m.square()[:, None] + columns_m.square()).flatten()
         receiver = None if self.receiver_m is None else self.receiver_m[pulses]
-        return half_path(self.antenna_m[pulses], receiver, position, squared).unflatten(-1, y.shape)
+        path = ground_half_path(self.antenna_m[pulses], receiver, rows_m, columns_m)
+        return path.unflatten(-1, (len(rows_m), len(columns_m)))
 
     def wavenumber(self, index: list[int]) -> Tensor:
         """Return 4 pi f / c at some frequency indices."""
@@ -115,11 +113,11 @@ class Nodes:
     local: np.ndarray
 
     @staticmethod
-    def of_pixels(first_m: float, pixels: int, spacing_m: float, leaf: int) -> Nodes:
+    def of_pixels(pixels: int, spacing_m: float, leaf: int, offset_m: float = 0.0) -> Nodes:
         """Return the pixels themselves, in intervals of at most ``leaf``; pixels are added at the end to fill them."""
         count = 2 ** max(0, math.ceil(math.log2(pixels / leaf)))
         each = math.ceil(pixels / count)
-        middle = first_m + (count * each - 1) / 2 * spacing_m
+        middle = ((count * each - 1) / 2 - pixels // 2) * spacing_m + offset_m
         return Nodes(middle, each * spacing_m / 2, count, (2 * np.arange(each) + 1) / each - 1)
 
     def merged(self) -> Nodes:
@@ -194,8 +192,8 @@ class Tree(nn.Module):
     def __init__(self, geometry: Geometry, grid: Grid, *, leaf: int, accuracy: float, dtype: torch.dtype) -> None:
         super().__init__()
         axes = [
-            Nodes.of_pixels(float(axis[0]), len(axis), d, leaf)
-            for axis, d in zip(grid.axes_m(), grid.spacing_m, strict=True)
+            Nodes.of_pixels(n, d, leaf, o)
+            for n, d, o in zip(grid.shape, grid.spacing_m, grid.offset_m, strict=True)
         ]
         self.padded_shape = tuple(axis.count * len(axis.local) for axis in axes)
         samples = (geometry.antenna_m.shape[0], geometry.frequencies)

@@ -153,6 +153,20 @@ def downsampling(
     return Downsampling(response, factor, domain_shape[0], complex_image=complex_image)
 
 
+def bicubic_downsampling(
+    domain_shape: tuple[int, int, int], factor: int, *, dtype: torch.dtype = torch.float32
+) -> Downsampling:
+    """Return :func:`downsampling` with the bicubic kernel, for real images of ``dtype``."""
+    return downsampling(bicubic_kernel(factor, dtype=dtype), factor, domain_shape)
+
+
+def bilinear_downsampling(
+    domain_shape: tuple[int, int, int], factor: int, *, dtype: torch.dtype = torch.float32
+) -> Downsampling:
+    """Return :func:`downsampling` with the bilinear kernel, for real images of ``dtype``."""
+    return downsampling(bilinear_kernel(factor, dtype=dtype), factor, domain_shape)
+
+
 def bilinear_kernel(factor: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return the triangle of half width f, (1, 1, 2 f, 2 f), summing to one."""
     x = (torch.arange(2 * factor, dtype=torch.float64) + 0.5 - factor).abs() / factor

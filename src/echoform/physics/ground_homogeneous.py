@@ -11,8 +11,9 @@ The inner sum is a two-dimensional NUFFT at the points (p, q), Stolt's change of
 to where the traces were really taken, so that a finite or uneven aperture is exact. q runs over multiples of dq = 2 pi / L, L so
 long that no repetition of the line reaches a trace. Angles from the vertical beyond ``widest_rad`` fade out, to nothing where
 sin is half way from there to 1: echoes that the exact sum holds at larger angles are missing. Otherwise the relative error is of
-the order of (p z)^-2. The adjoint is exact; so is the normal operator, whose outer part is Toeplitz in q. The coarse version is
-Galerkin, A U_s.
+the order of (p z)^-2. The adjoint is exact; so is the normal operator, whose outer part is Toeplitz in q. A wave sees U_s by its
+response at (p, q), and spreading changes little over a pixel: the coarse version is these sums over the coarse pixels, waves
+weighted by the response and left out below 1e-3, within COARSE of A U_s.
 
 Source: Stolt (1978), Geophysics 43(1); Bleistein (1984), Mathematical Methods for Wave Phenomena, section 2.7 (stationary phase).
 """
@@ -25,7 +26,9 @@ import torch
 from torch import Tensor
 
 from echoform.linalg.nufft import image_to_samples, modes_to_points, points_to_modes, samples_to_image, wrap
-from echoform.physics.operator import LinearOperator
+from echoform.linalg.resample import transfer
+from echoform.physics.local_transfer import BAND_EDGE
+from echoform.physics.operator import LinearOperator, coarse_shape
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.soil import GroundSurvey, Section
 
@@ -42,6 +45,7 @@ class HomogeneousGround(LinearOperator):
         survey: antenna, soil and frequencies.
         section: pixels below the surface.
         widest_rad: angle from the vertical up to which echoes are modelled in full, between 0 and pi / 2.
+        factor: s, of pixels that stand for s x s finer ones: waves are weighted by the response of U_s.
         dtype: complex64 or complex128.
 
     Raises:
@@ -67,6 +71,7 @@ class HomogeneousGround(LinearOperator):
         section: Section,
         *,
         widest_rad: float = WIDEST_RAD,
+        factor: int = 1,
         dtype: torch.dtype = torch.complex64,
     ) -> None:
         traces, frequencies = survey.antenna_x_m.shape[1], survey.spectrum.shape[1]
@@ -78,7 +83,7 @@ class HomogeneousGround(LinearOperator):
             )
         if not 0 < widest_rad < math.pi / 2:
             raise ValueError(f"widest_rad must lie between 0 and pi / 2, got {widest_rad:g}")
-        self._dtype, self.section, self.widest_rad = dtype, section, widest_rad
+        self._dtype, self.section, self.widest_rad, self.factor = dtype, section, widest_rad, factor
         device = survey.antenna_x_m.device
         for name in ("antenna_x_m", "permittivity", "start_hz", "step_hz"):
             self.register_buffer(name, getattr(survey, name).double())
@@ -131,7 +136,9 @@ class HomogeneousGround(LinearOperator):
         gain = (
             fade * (math.pi * p / 2).sqrt() / (16 * math.pi**2 * k[..., None]) * spacing[:, None, None] / (2 * math.pi)
         )
-        turned = torch.polar(gain, wrap(-math.pi / 4 - p * middle)) * self.transmitted[..., None]
+        response = transfer(self.factor, p * dy / self.factor) * transfer(self.factor, q * dx / self.factor)
+        gain = gain * torch.where(response.abs() < BAND_EDGE, 0.0, response)
+        turned = gain * torch.polar(torch.ones_like(p), wrap(-math.pi / 4 - p * middle)) * self.transmitted[..., None]
         points = torch.stack([wrap(p * dy), wrap(-q * dx).expand_as(p)], 1)
         return points, turned, 1j * (p / (4 * k[..., None].square()) - 3 / (8 * p))
 
@@ -164,6 +171,24 @@ class HomogeneousGround(LinearOperator):
             waves = torch.fft.ifft(self._of(self.toeplitz, sensor) * waves)[..., : self.modes]
             parts.append(self._image(waves, sensor))
         return torch.stack(parts, -3).unsqueeze(-3)
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the sums over the coarse pixels, waves weighted by the response of U_s."""
+        if factor == 1:
+            return self
+        coarse_shape(self.domain_shape, factor)  # raises when the sides do not divide
+        if self.factor != 1:
+            return self.galerkin(factor)
+        survey = GroundSurvey(
+            self.antenna_x_m,
+            torch.zeros_like(self.permittivity),
+            self.permittivity,
+            self.start_hz,
+            self.step_hz,
+            self.transmitted,
+        )
+        section = self.section.coarser(factor)
+        return HomogeneousGround(survey, section, widest_rad=self.widest_rad, factor=factor, dtype=self.dtype)
 
     def _heard(self, waves: Tensor, sensor: int) -> Tensor:
         """Return the samples (..., A, F) of the waves (..., F, Q)."""

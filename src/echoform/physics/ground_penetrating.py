@@ -8,8 +8,8 @@ exactly S g^2, g = exp(-i k R) / (4 pi R), k = 2 pi f sqrt(eps_r) / c; above it 
 spreading is taken as 1 / P, without the transmission through the surface. Neither loss nor dispersion in the soil.
 
 Frequencies are equally spaced: each trace is a one-dimensional non-uniform Fourier sum at the angles 4 pi df L / c, and the
-adjoint the conjugate sum at the same angles, so it is exact. The lengths are held, A n float64 and A n amplitudes; one trace's
-phases are made at a time. A^H A is adjoint(forward). The coarse version is that of :mod:`echoform.physics.local_transfer`, within
+adjoint the conjugate sum at the same angles, so it is exact. The lengths are held, A n float64 and A n amplitudes; the
+phases are made for a few traces at a time. A^H A is adjoint(forward). The coarse version is that of :mod:`echoform.physics.local_transfer`, within
 COARSE of A U_s.
 
 Source: Daniels, Ground Penetrating Radar (2004), chapter 7; Johansson and Mast (1994), Microw. Opt. Technol. Lett. 7(12).
@@ -23,12 +23,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from echoform.linalg.nufft import modes_to_points, points_to_modes, wrap
 from echoform.linalg.spectrum import SpectralDensity
+from echoform.linalg.taylor_profile import rows_at, rows_from
 from echoform.physics.local_transfer import EntryPhase, coarse_version, transfer_weights
 from echoform.physics.operator import LinearOperator
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.soil import GroundSurvey, Section, refracted_path_m
+
+#: phases held at a time, traces times pixels, unless one trace has more
+BLOCK = 2**16
 
 
 class _Sum(torch.autograd.Function):
@@ -135,29 +138,34 @@ class GroundPenetratingRadar(LinearOperator):
 
     def traces(self, pixels: Tensor, sensor: int) -> Tensor:
         """Return the samples (..., A, F) of the pixels (..., n) by one sensor."""
-        gain = self._of(self.transmitted, sensor).to(self.dtype)
-        result = pixels.new_zeros(*pixels.shape[:-1], *self.range_shape[1:])
-        for a in range(self.range_shape[1]):
-            turn, angles = self._phases(a, sensor)
-            result[..., a, :] = gain * points_to_modes(pixels * turn, angles, self.range_shape[2])
-        return result
+        gain, parts = self._of(self.transmitted, sensor).to(self.dtype), []
+        for block in self._blocks():
+            turn, angles = self._phases(block, sensor)
+            parts.append(gain * rows_from(pixels[..., None, :] * turn, angles, self.range_shape[2]))
+        return torch.cat(parts, -2)
 
     def backprojected(self, samples: Tensor, sensor: int) -> Tensor:
         """Return the pixels (..., n) of the samples (..., A, F), adjoint of :meth:`traces`."""
         gain = self._of(self.transmitted, sensor).to(self.dtype).conj()
         image = samples.new_zeros(*samples.shape[:-2], self.optical_m.shape[-1])
-        for a in range(self.range_shape[1]):
-            turn, angles = self._phases(a, sensor)
-            image += modes_to_points(gain * samples[..., a, :], angles) * turn.conj()
+        for block in self._blocks():
+            turn, angles = self._phases(block, sensor)
+            image += (rows_at(gain * samples[..., block, :], angles) * turn.conj()).sum(-2)
         return image
+
+    def _blocks(self) -> list[slice]:
+        """Return the traces, so many at a time that a block's phases stay in the cache."""
+        count, size = self.range_shape[1], max(1, BLOCK // self.optical_m.shape[-1])
+        return [slice(first, min(first + size, count)) for first in range(0, count, size)]
 
     def _of(self, buffer: Tensor, sensor: int) -> Tensor:
         return buffer[sensor % buffer.shape[0]]
 
-    def _phases(self, trace: int, sensor: int) -> tuple[Tensor, Tensor]:
-        """Return the pixels' amplitude and phase at the middle frequency, and the angle per step, (n,) each."""
+    def _phases(self, traces: slice, sensor: int) -> tuple[Tensor, Tensor]:
+        """Return amplitude and phase at the middle frequency, and the angle per step over 2 pi, (traces, n) each."""
         step = self._of(self.step_hz, sensor)
         middle = self._of(self.start_hz, sensor) + (self.range_shape[2] // 2) * step
-        delay = 4 * torch.pi / SPEED_OF_LIGHT_M_S * self._of(self.optical_m, sensor)[trace]
-        spreading = self._of(self.spreading, sensor)[trace]
-        return torch.polar(spreading, wrap(-middle * delay).to(spreading.dtype)), wrap(step * delay).to(spreading.dtype)
+        delay = 2 / SPEED_OF_LIGHT_M_S * self._of(self.optical_m, sensor)[traces]
+        spreading, turns = self._of(self.spreading, sensor)[traces], -middle * delay
+        phase = (2 * torch.pi * (turns - turns.round())).to(spreading.dtype)
+        return torch.polar(spreading, phase), step * delay

@@ -8,8 +8,8 @@ With r the distance from the centre of the grid, one at the middle of its nearer
 
 Both join a fully sampled square about the centre, which counts towards n. Masks are 0/1 weights (B, 1, H, W) of a FourierMask.
 
-Source: Lustig et al. (2007), Magnetic Resonance in Medicine 58 (incoherent sampling of variable density); Bridson (2007), SIGGRAPH
-sketches (Poisson disc).
+Source: Lustig et al. (2007), Magnetic Resonance in Medicine 58 (incoherent sampling of variable density); Bridson (2007),
+SIGGRAPH sketches (Poisson disc).
 """
 
 from __future__ import annotations

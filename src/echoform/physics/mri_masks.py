@@ -9,11 +9,11 @@ the centre, acceleration a, k the line counted from zero frequency (index W // 2
     magic                  spacing a on either side of k = 0, shifted so that lines at +k and -k complete each other: the
                            spectrum of a nearly real image is nearly Hermitian, so each line tells about its mirror image too
 
-Offsets o are uniform over one period. A mask has shape (B, 1, 1, W): 0/1 weights for every row and coil; ``line_weights`` spreads it
-over the rows for :class:`FourierMask`.
+Offsets o are uniform over one period. A mask has shape (B, 1, 1, W): 0/1 weights for every row and coil; ``line_weights`` spreads
+it over the rows for :class:`FourierMask`.
 
-Source: Zbontar et al. (2018), arXiv:1811.08839, section 4.3; Defazio (2019), arXiv:1912.01101 (magic); the numbering of lines follows
-the package fastmri 0.3, so that equal offsets give equal masks.
+Source: Zbontar et al. (2018), arXiv:1811.08839, section 4.3; Defazio (2019), arXiv:1912.01101 (magic); the numbering of lines
+follows the package fastmri 0.3, so that equal offsets give equal masks.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from echoform.linalg.nufft import image_to_samples, samples_to_image, toeplitz_apply, toeplitz_spectrum, wrap
+from echoform.linalg.nufft import toeplitz_apply, wrap
+from echoform.linalg.nufft_each import images_to_samples, samples_to_images, toeplitz_spectra
 from echoform.linalg.resample import COARSE_ORIGIN, transfer
 from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.operator import LinearOperator, coarse_shape
@@ -66,12 +67,8 @@ class NonuniformFourier(LinearOperator):
         # One sample of weight zero stands in where none is measured: the library takes no empty sum.
         self.register_buffer("kept", kept if kept.numel() else kept.new_zeros(1, 1))
         eps = 1e-13 if dtype == torch.complex128 else 1e-7
-        power = self.weights[:, self.kept[0]].abs().square()
-        spectra = [
-            toeplitz_spectrum(power[b], self.points[b][:, self.kept[0]].contiguous(), domain_shape[1:], eps=eps)
-            for b in range(rows)
-        ]
-        self.register_buffer("toeplitz", torch.stack(spectra)[:, None].to(torch.zeros((), dtype=dtype).real.dtype))
+        spectra = toeplitz_spectra(self.weights.abs().square(), self.points, domain_shape[1:], eps=eps)
+        self.register_buffer("toeplitz", spectra[:, None].to(dtype.to_real()))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -82,29 +79,37 @@ class NonuniformFourier(LinearOperator):
         """Return the measured entries, (B or 1, 1, *sample_shape)."""
         return (self.weights != 0).to(self.toeplitz.dtype).unflatten(-1, self.range_shape[1:])[:, None]
 
-    def _sensor(self, index: int) -> tuple[Tensor, Tensor]:
-        points = self.points[index][:, self.kept[0]].to(self.toeplitz.dtype).contiguous()
-        return points, self.weights[index][self.kept[0]].to(self.dtype)
-
     def forward(self, x: Tensor) -> Tensor:
         """Return the samples, (..., B, C, *sample_shape)."""
-        outputs = []
-        for b, sensor in enumerate(self.sensor_indices(x.shape[-4])):
-            points, weights = self._sensor(sensor)
-            values = weights * image_to_samples(x[..., b, :, :, :], points)
-            full = torch.zeros(*values.shape[:-1], self.weights.shape[1], dtype=values.dtype, device=values.device)
-            outputs.append(full.index_copy(-1, self.kept[0], values))
-        return torch.stack(outputs, -3).unflatten(-1, self.range_shape[1:])
+        images, lead = self._by_sensor(x, 3)
+        points, weights = self._heard()
+        values = weights[:, None] * images_to_samples(images, points)
+        full = values.new_zeros(*values.shape[:-1], self.weights.shape[1]).index_copy(-1, self.kept[0], values)
+        return self._as_called(full, lead).unflatten(-1, self.range_shape[1:])
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the conjugate sum, (..., B, C, H, W)."""
-        flat = y.flatten(-len(self.range_shape) + 1)
-        outputs = []
-        for b, sensor in enumerate(self.sensor_indices(flat.shape[-3])):
-            points, weights = self._sensor(sensor)
-            values = weights.conj() * flat[..., b, :, :][..., self.kept[0]]
-            outputs.append(samples_to_image(values, points, self.domain_shape[1:]))
-        return torch.stack(outputs, -4)
+        samples, lead = self._by_sensor(y.flatten(-len(self.range_shape) + 1), 2)
+        points, weights = self._heard()
+        values = weights.conj()[:, None] * samples[..., self.kept[0]]
+        return self._as_called(samples_to_images(values, points, self.domain_shape[1:]), lead)
+
+    def _heard(self) -> tuple[Tensor, Tensor]:
+        """Return points (R, 2, M) and weights (R, M) of the samples that any sensor measures."""
+        kept = self.kept[0]
+        return self.points[..., kept].to(self.toeplitz.dtype), self.weights[:, kept].to(self.dtype)
+
+    def _by_sensor(self, value: Tensor, ndim: int) -> tuple[Tensor, torch.Size]:
+        """Return (..., B, C, *sample) as (R, T, *sample), T values for each of R sensors, and the shape of the axes folded."""
+        lead = value.shape[: value.ndim - ndim + 1]
+        self.sensor_indices(lead[-2])
+        rows = self.points.shape[0]
+        folded = value.reshape(-1, rows, *value.shape[-ndim:])
+        return folded.transpose(0, 1).flatten(1, 2), lead
+
+    def _as_called(self, value: Tensor, lead: torch.Size) -> Tensor:
+        """Return (R, T, *sample) as (..., B, C, *sample)."""
+        return value.unflatten(1, (-1, lead[-1])).transpose(0, 1).reshape(*lead, *value.shape[2:])
 
     def normal(self, x: Tensor) -> Tensor:
         """Return A^H A x through its Toeplitz form."""
@@ -124,7 +129,7 @@ class NonuniformFourier(LinearOperator):
         ]
         response = transfer(factor, self.points[:, 0]) * transfer(factor, self.points[:, 1])
         response = torch.where(response.abs() < BAND_EDGE, torch.zeros_like(response), response)
-        phase = torch.exp(1j * (offset[0] * self.points[:, 0] + offset[1] * self.points[:, 1]))
+        phase = torch.polar(torch.ones_like(response), offset[0] * self.points[:, 0] + offset[1] * self.points[:, 1])
         return NonuniformFourier(
             factor * self.points,
             self.weights * response * phase,

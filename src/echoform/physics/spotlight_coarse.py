@@ -83,7 +83,7 @@ def _entry_phase(
     def at(pixels: Tensor) -> EntryPhase:
         position = grid.positions_m().flatten(0, 1)[pixels].to(carrier.device)
         receiver = None if collection.receiver_m is None else of(collection.receiver_m)
-        path = half_path(of(collection.antenna_m), receiver, position, position.square().sum(-1))
+        path = half_path(of(collection.antenna_m), receiver, position)
         wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S * of(collection.frequency_hz)
         return EntryPhase(wavenumber, path, position[:, :2] @ of(carrier))
 

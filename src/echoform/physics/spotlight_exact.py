@@ -9,14 +9,16 @@ over pixels is, pulse by pulse, a one-dimensional non-uniform Fourier sum
 
     y[p, n] = sum_j (x_j e_pj) exp(-i n' t_pj),      t_pj = 4 pi df d_pj / c,      e_pj = exp(-i k_c . r_j - i 4 pi f_0 d_pj / c)
 
-and the adjoint evaluates the conjugate sum at the same angles, so it is the exact adjoint. A pulse costs O(HW + F log F). Only
-one pulse's distances are held at a time, with gradients too: the backward pass to the image is the other operator, that to the
-antenna computes each pulse again. A^H A is not Toeplitz but adjoint(forward), so norm() and spectrum() cost tens of forward and
+and the adjoint evaluates the conjugate sum at the same angles, so it is the exact adjoint
+(:mod:`echoform.linalg.taylor_profile`). A pulse costs O(HW + F log F). The distances of one pulse, or of a few on small images,
+are held at a time, with gradients too: the backward pass to the image is the other operator, that to the antenna computes each
+pulse again. A^H A is not Toeplitz but adjoint(forward), so norm() and spectrum() cost tens of forward and
 adjoint passes. The coarse version is that of :mod:`echoform.physics.spotlight_coarse`, within COARSE of A U_s.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,9 +26,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from echoform.linalg.nufft import modes_to_points, points_to_modes, wrap
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.differential_range import half_path
+from echoform.linalg.taylor_profile import rows_at, rows_from
+from echoform.physics.differential_range import ground_half_path
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_coarse import coarse_spotlight
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
@@ -34,6 +36,8 @@ from echoform.scene.grid import Grid
 
 #: largest departure of a frequency from the uniform grid, as a share of the bandwidth
 UNIFORM_TOLERANCE = 1e-6
+#: phases held at a time, pulses times pixels, unless one pulse has more
+BLOCK = 2**16
 
 
 def uniform_grid(frequency_hz: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,18 +70,16 @@ def uniform_grid(frequency_hz: Tensor) -> tuple[Tensor, Tensor]:
     return first + (count // 2) * step, step
 
 
-def _range_slope(antenna_m: Tensor, position_m: Tensor) -> Tensor:
-    """Return (q - r_j) / |q - r_j| - q / |q|, the derivative of the differential range to the antenna, (M, 3)."""
-    offset = antenna_m - position_m
-    return offset / offset.norm(dim=-1, keepdim=True) - antenna_m / antenna_m.norm()
+def _by_antenna(by_range: Tensor, antenna_m: Tensor, position_m: Tensor) -> Tensor:
+    """Return sum_j w_pj d d_pj / d q_p, (P, 3), of weights w (P, M): the derivative is (q - r_j) / |q - r_j| - q / |q|."""
+    offset = antenna_m[:, None] - position_m
+    slope = offset / offset.norm(dim=-1, keepdim=True) - torch.nn.functional.normalize(antenna_m, dim=-1)[:, None]
+    return torch.einsum("pm,pma->pa", by_range, slope)
 
 
 @dataclass(frozen=True)
 class _Sensor:
-    """One sensor of a batch, summed pulse by pulse; lengths in metres, wavenumbers in radians per metre.
-
-    Results are filled in place: small tensors kept between the large ones of two pulses would fragment the heap.
-    """
+    """One sensor of a batch, summed some pulses at a time; lengths in metres, wavenumbers in radians per metre."""
 
     antenna_m: Tensor  # q, (P, 3)
     receiver_m: Tensor | None  # (P, 3) when apart from the transmitter
@@ -85,39 +87,38 @@ class _Sensor:
     middle: Tensor  # 4 pi f_0 / c
     step: Tensor  # 4 pi df / c
     kept: Tensor  # (P, F)
-    position_m: Tensor  # r, (M, 3)
+    rows_m: Tensor  # y, (H,)
+    columns_m: Tensor  # x, (W,)
 
-    def pulses(self) -> list[int]:
-        """Return the pulses of which something was measured."""
-        return torch.nonzero(self.kept.any(-1)).squeeze(-1).tolist()
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the pulses of which something was measured, so many at a time that a block's phases stay in the cache."""
+        pulses = torch.nonzero(self.kept.any(-1)).squeeze(-1)
+        size = max(1, BLOCK // (len(self.rows_m) * len(self.columns_m)))
+        return iter(pulses.split(size) if len(pulses) else ())
 
-    def constants(self) -> tuple[Tensor, Tensor]:
-        """Return |r|^2 and k_c . r, each (M,)."""
-        return self.position_m.square().sum(-1), self.position_m[:, :2] @ self.carrier
-
-    def geometry(self, pulse: int, squared_m2: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (e, t) of one pulse, each (M,): phases in float64, folded, then cast."""
-        receiver = None if self.receiver_m is None else self.receiver_m[pulse]
-        d = half_path(self.antenna_m[pulse], receiver, self.position_m, squared_m2)
-        phase = wrap(reference + self.middle * d).to(self.kept.dtype)
-        return torch.polar(torch.ones_like(phase), -phase), wrap(self.step * d).to(self.kept.dtype)
+    def geometry(self, pulses: Tensor) -> tuple[Tensor, Tensor]:
+        """Return e and t / 2 pi of some pulses, each (pulses, M): phases in float64, e folded, then cast."""
+        receiver = None if self.receiver_m is None else self.receiver_m[pulses]
+        d = ground_half_path(self.antenna_m[pulses], receiver, self.rows_m, self.columns_m)
+        along_y, along_x = (self.carrier[i] * axis for i, axis in ((1, self.rows_m), (0, self.columns_m)))
+        turns = (along_y[:, None] + along_x).flatten().add(self.middle * d).mul_(-0.5 / torch.pi)
+        phase = turns.sub_(turns.round()).to(self.kept.dtype).mul_(2 * torch.pi)
+        return torch.complex(phase.cos(), phase.sin()), d.mul_(self.step * (0.5 / torch.pi))
 
     def samples(self, image: Tensor) -> Tensor:
         """Return the samples (..., P, F) of the pixels (..., M)."""
-        constants = self.constants()
         spectra = image.new_zeros(*image.shape[:-1], *self.kept.shape)
-        for p in self.pulses():
-            turn, angles = self.geometry(p, *constants)
-            spectra[..., p, :] = self.kept[p] * points_to_modes(image * turn, angles, self.kept.shape[1])
+        for pulses in self.blocks():
+            e, turns = self.geometry(pulses)
+            spectra[..., pulses, :] = self.kept[pulses] * rows_from(image[..., None, :] * e, turns, self.kept.shape[1])
         return spectra
 
     def backprojection(self, spectra: Tensor) -> Tensor:
         """Return the pixels (..., M) of the samples (..., P, F), adjoint of :meth:`samples`."""
-        constants = self.constants()
-        image = spectra.new_zeros(*spectra.shape[:-2], self.position_m.shape[0])
-        for p in self.pulses():
-            turn, angles = self.geometry(p, *constants)
-            image += modes_to_points(self.kept[p] * spectra[..., p, :], angles) * turn.conj()
+        image = spectra.new_zeros(*spectra.shape[:-2], len(self.rows_m) * len(self.columns_m))
+        for pulses in self.blocks():
+            e, turns = self.geometry(pulses)
+            image += (rows_at(self.kept[pulses] * spectra[..., pulses, :], turns) * e.conj()).sum(-2)
         return image
 
     def gradient(self, image: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -126,22 +127,23 @@ class _Sensor:
         With z_j = x_j e_j the value's derivative is Im(z_j conj sum_n s_n exp(i n' t_j)) to the phase of e_j and the same with
         n' s_n to t_j; then d d_j / d q = (q - r_j) / |q - r_j| - q / |q|, half of it for each antenna of a pair.
         """
-        constants = self.constants()
+        y, x = torch.meshgrid(self.rows_m, self.columns_m, indexing="ij")
+        position = torch.stack([x, y, torch.zeros_like(x)], -1).flatten(0, 1)
         modes = torch.arange(self.kept.shape[1], device=image.device) - self.kept.shape[1] // 2
         to_carrier = torch.zeros_like(self.carrier)
         to_antenna, to_receiver = torch.zeros_like(self.antenna_m), torch.zeros_like(self.antenna_m)
-        for p in self.pulses():
-            turn, angles = self.geometry(p, *constants)
-            heard = self.kept[p] * spectra[..., p, :]
-            sums = modes_to_points(torch.stack([heard, modes * heard]), angles)
-            slopes = (image * turn * sums.conj()).imag.double()
-            by_phase, by_angle = slopes.reshape(2, -1, slopes.shape[-1]).sum(1)
-            to_carrier += by_phase @ self.position_m[:, :2]
+        for pulses in self.blocks():
+            e, turns = self.geometry(pulses)
+            heard = self.kept[pulses] * spectra[..., pulses, :]
+            sums = rows_at(torch.stack([heard, modes * heard]), turns)
+            slopes = (image[..., None, :] * e * sums.conj()).imag.double()
+            by_phase, by_angle = slopes.reshape(2, -1, *slopes.shape[-2:]).sum(1)
+            to_carrier += by_phase.sum(0) @ position[:, :2]
             by_range = self.middle * by_phase + self.step * by_angle
-            to_antenna[p] = by_range @ _range_slope(self.antenna_m[p], self.position_m)
+            share = 1.0 if self.receiver_m is None else 0.5
+            to_antenna[pulses] = share * _by_antenna(by_range, self.antenna_m[pulses], position)
             if self.receiver_m is not None:
-                to_antenna[p] /= 2
-                to_receiver[p] = by_range @ _range_slope(self.receiver_m[p], self.position_m) / 2
+                to_receiver[pulses] = share * _by_antenna(by_range, self.receiver_m[pulses], position)
         return to_antenna, to_receiver, to_carrier
 
 
@@ -199,7 +201,8 @@ class ExactSpotlight(LinearOperator):
     middle_hz: Tensor
     step_hz: Tensor
     kept: Tensor
-    position_m: Tensor
+    rows_m: Tensor
+    columns_m: Tensor
 
     def __init__(self, collection: SpotlightCollection, grid: Grid, *, dtype: torch.dtype = torch.complex64) -> None:
         super().__init__((1, *grid.shape), (1, *collection.kept.shape[1:]))
@@ -212,7 +215,9 @@ class ExactSpotlight(LinearOperator):
         self.register_buffer("middle_hz", middle)
         self.register_buffer("step_hz", step)
         self.register_buffer("kept", collection.kept.to(dtype.to_real()))
-        self.register_buffer("position_m", grid.positions_m().to(self.antenna_m.device).flatten(0, 1)[None])
+        rows, columns = (axis.to(self.antenna_m.device) for axis in grid.axes_m())
+        self.register_buffer("rows_m", rows[None])
+        self.register_buffer("columns_m", columns[None])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -263,6 +268,7 @@ class ExactSpotlight(LinearOperator):
             middle=wavenumber * of(self.middle_hz),
             step=wavenumber * of(self.step_hz),
             kept=of(self.kept),
-            position_m=self.position_m[0],
+            rows_m=self.rows_m[0],
+            columns_m=self.columns_m[0],
         )
         return _Sum.apply(value, antenna, receiver, carrier, sensor, backwards)  # pyright: ignore[reportReturnType]

@@ -23,10 +23,12 @@ from torch import Tensor, nn
 
 from echoform.linalg.sparse import SparseMatrix
 from echoform.physics.operator import LinearOperator
-from echoform.scene.beams import Beam, diagonal_px
+from echoform.scene.beams import Beam, ParallelBeam, diagonal_px, uniform_angles_rad
 
-#: most samples along all rays of one sensor: at 1.1 entries each (never more than 4) 2.4 GB in single precision
+#: most samples along all rays: at 1.1 entries each (never more than 4) 2.4 GB in single precision
 MAX_SAMPLES = 2**27
+#: samples worked on at a time while the matrix is made
+BLOCK = 2**20
 
 
 class Tomography(LinearOperator):
@@ -43,12 +45,12 @@ class Tomography(LinearOperator):
 
     def __init__(self, beam: Beam, domain_shape: tuple[int, int, int], *, dtype: torch.dtype = torch.float32) -> None:
         channels, height, width = domain_shape
-        angles = beam.angles_rad.shape[1]
-        samples = angles * beam.detectors * _steps(beam, (height, width))
+        sensors, angles = beam.angles_rad.shape
+        samples = sensors * angles * beam.detectors * _steps(beam, (height, width))
         if samples > MAX_SAMPLES:
             raise ValueError(
-                f"{angles} angles of {beam.detectors} detectors through {height} x {width} pixels take {samples} samples, "
-                f"more than {MAX_SAMPLES}: use fewer angles, or stack operators of some angles each"
+                f"{sensors} x {angles} angles of {beam.detectors} detectors through {height} x {width} pixels take {samples} "
+                f"samples, more than {MAX_SAMPLES}: use fewer angles, or stack operators of some angles each"
             )
         super().__init__(domain_shape, (channels, angles, beam.detectors))
         self.beam = beam
@@ -86,17 +88,33 @@ class Tomography(LinearOperator):
         return torch.stack([m.adjoint(v) if transposed else m(v) for m, v in pieces], -3)
 
 
+def parallel_beam_like_deepinv(
+    angles: int, side: int, *, channels: int = 1, dtype: torch.dtype = torch.float32
+) -> Tomography:
+    """Return the parallel beam of deepinv's ``Tomography(angles, img_width=side, circle=False, normalize=False)``.
+
+    The rays cover the image's diagonal; where it has an even number of pixels the axis stands between pixels. Its samples are
+    (detectors, angles), ours (angles, detectors).
+    """
+    detectors = diagonal_px((side, side))
+    offset = 0.0 if detectors % 2 else -0.5
+    beam = ParallelBeam(angles_rad=uniform_angles_rad(angles), detectors=detectors, axis_offset_px=(offset, offset))
+    return Tomography(beam, (channels, side, side), dtype=dtype)
+
+
 def projection_matrix(beam: Beam, angles_rad: list[float], shape: tuple[int, int]) -> csr_array:
     """Return the line integrals of one sensor as a matrix, (angles * detectors, H * W), float64."""
     steps = _steps(beam, shape)
     along = torch.arange(steps, dtype=torch.float64) - (steps - 1) / 2
-    lateral, path = beam.lateral_px(along).numpy(), beam.path_per_step().numpy()
+    lateral, path, v = beam.lateral_px(along).numpy(), beam.path_per_step().numpy(), along.numpy()
     row, column = (n // 2 + offset for n, offset in zip(shape, beam.axis_offset_px, strict=True))
     parts = []
     for angle in angles_rad:
         c, s = math.cos(angle), math.sin(angle)
-        places = row - s * lateral + c * along.numpy(), column + c * lateral + s * along.numpy()
-        parts.append(_ray_sums(*places, path, shape))
+        for start in range(0, beam.detectors, max(1, BLOCK // steps)):
+            some = slice(start, start + max(1, BLOCK // steps))
+            places = row - s * lateral[some] + c * v, column + c * lateral[some] + s * v
+            parts.append(_ray_sums(*places, path[some], shape))
     return csr_array(vstack(parts))
 
 

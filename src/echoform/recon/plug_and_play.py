@@ -15,7 +15,6 @@ from echoform.linalg.inner import expand, squared_norm
 from echoform.measure.measurement import Measurement
 from echoform.nets.denoiser import Denoiser
 from echoform.nets.half_quadratic import (
-    FIRST_LEVEL,
     STEPS,
     TRADE_OFF,
     half_quadratic_levels,
@@ -31,27 +30,20 @@ from echoform.recon.reconstructor import Estimate, Reconstructor
 class PlugAndPlayHalfQuadratic(Reconstructor):
     """DPIR: half-quadratic splitting at falling noise levels (:mod:`echoform.nets.half_quadratic`), started at the matched filter.
 
+    The first level is the error the matched filter would have if the scene were white.
+
     Args:
         denoiser: D(x, s) of images of RMS one.
         steps: number of steps, one denoising each.
-        first_level: s_1 over the RMS of the scene.
         trade_off: lambda, what the denoiser weighs against the data.
 
     Source: Zhang et al. (2021), Plug-and-Play Image Restoration with Deep Denoiser Prior, section 4.
     """
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        *,
-        steps: int = STEPS,
-        first_level: float = FIRST_LEVEL,
-        trade_off: float = TRADE_OFF,
-    ) -> None:
+    def __init__(self, denoiser: Denoiser, *, steps: int = STEPS, trade_off: float = TRADE_OFF) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.steps = steps
-        self.first_level = first_level
         self.trade_off = trade_off
 
     @torch.no_grad()
@@ -62,13 +54,13 @@ class PlugAndPlayHalfQuadratic(Reconstructor):
             ValueError: the noise is not Gaussian of a positive level, or the operator is zero.
         """
         sensing = normalize(measurement, multiple=SIDE_MULTIPLE)
-        start, _ = linear_image(sensing)
-        levels = half_quadratic_levels(sensing.sigma, steps=self.steps, first=self.first_level)
+        start = linear_image(sensing)
+        levels = half_quadratic_levels(sensing.sigma, first=start.error, steps=self.steps)
         weights = half_quadratic_weights(sensing.sigma, levels, trade_off=self.trade_off)
         image = half_quadratic_splitting(
             sensing.operator,
             sensing.backprojection,
-            start,
+            start.image,
             [self.denoiser] * self.steps,
             levels=levels,
             weights=weights,
@@ -111,7 +103,7 @@ class PlugAndPlayGradient(Reconstructor):
             ValueError: the noise is not Gaussian of a positive level, or the operator is zero.
         """
         sensing = normalize(measurement, multiple=SIDE_MULTIPLE)
-        x, _ = linear_image(sensing)
+        x = linear_image(sensing).image
         level = self.strength * sensing.sigma
         done = torch.zeros_like(level, dtype=torch.bool)
         iterations = 0

@@ -166,7 +166,7 @@ def test_gains_of_array_elements_are_found(dead: bool) -> None:
     operator, generator = radar(), torch.Generator().manual_seed(4)
     scene = torch.zeros(1, 1, 24, 32, dtype=torch.complex64)
     for row, column, value in ((4, 20, 1.0), (11, 6, 0.7j), (17, 25, -0.6), (20, 12, 0.5)):
-        scene[0, 0, row, column] = value
+        scene[0, 0, row, column] = torch.tensor(value)
     clean = measured(operator, scene)
     phase = 0.5 * torch.randn(1, 16, dtype=torch.float64, generator=generator)
     level = 0.2 * torch.randn(1, 16, dtype=torch.float64, generator=generator)

@@ -1,0 +1,287 @@
+"""How far are our simulated radar scenes from measured complex chips? Kernel distance, overlap and a classifier, by scene type.
+
+    python benchmarks/real_vs_simulated.py [--count N] [--resamples R]
+
+Measured: 64 x 64 complex single-look chips of Sentinel-1 (C band, strip map and IW, T) and TerraSAR-X (X band, E: nothing is fitted
+to it but the band of its sensor). Simulated: every radar family of the catalogue, `raw` as it is drawn and `sensed` through a
+sensor of the measured band, weighting, noise floor and rounding (A^H (A x + n), A the band-limited Fourier sampling; benchmarks/
+measured_chips.py). Features: assess/chip_features.py, scaled by the Sentinel-1 chips and then left alone.
+
+Per type: KID to each family with intervals by scene; the floor (halves of the measured scenes); the controls (measured chips
+with the phases of their spectrum scrambled, or their pixels shuffled); PRDC and a classifier for the counterpart family; the
+features that differ most. What the peaks over the surroundings and the weighting of the points do is shown for ships before the sea
+and buildings before land, on the Sentinel-1 chips alone. Needs ../shared/data. Writes benchmarks/results/real_vs_simulated.json and docs/real_vs_simulated.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from echoform.assess.chip_features import NAMES, chip_features
+from echoform.assess.domain_gap import (
+    Estimated,
+    FeatureScale,
+    FeatureSet,
+    independent,
+    kid,
+    overlap,
+    resampled_kid,
+    scale_of,
+    split_kid,
+)
+from echoform.assess.two_sample_classifier import classifier_accuracy
+from echoform.scene.buildings import buildings
+from echoform.scene.catalogue import FAMILIES, Domain
+from echoform.scene.composed import stand_out
+from echoform.scene.frame import draw_frame, draw_illumination
+from echoform.scene.land_cover import land
+from echoform.scene.point_response import PointResponse, draw_response
+from echoform.scene.random_source import RandomSource
+from echoform.scene.sea import sea
+from echoform.scene.ships import ships
+from measured_chips import MeasuredChips, read_chips, sensed
+from real_vs_simulated_figure import Panel, draw_figure
+from record import save
+
+SEED, SIDE = 4, 64
+RADAR = {f.name: f for f in FAMILIES if f.domain is Domain.RADAR}
+#: families without surroundings: their strongest pixel is matched to that of measured chips
+BARE = ("points", "vehicles", "ships", "aircraft", "buildings")
+#: fewer scenes than this: the bootstrap interval is too narrow to be trusted
+FEW_SCENES = 10
+BUILT_S1 = ("residential", "skyscraper", "industrialbuilding", "container", "storagetank")
+BUILT_TSX = ("industrialfacilities", "storagetank", "railways")
+#: peaks of targets over the mean of their surroundings that are tried, decibels
+PEAKS_DB = ((30.0, 80.0), (15.0, 60.0), (10.0, 50.0))
+CONSOLE = Console(width=170)
+
+
+@dataclass(frozen=True)
+class Type:
+    """Measured chips of one kind of scene and the family that is meant to look like them."""
+
+    name: str
+    counterpart: str
+    measured: MeasuredChips
+    noise: float
+
+
+def measured_types() -> list[Type]:
+    strip, ships, terra = (
+        read_chips("S1_SM_BBE7_HH"),
+        read_chips("S1_IW_openship_cargo", iw=True),
+        read_chips("TSX_1550_HH", truncated=False),
+    )
+    for name, chips in (("S1 SM", strip), ("S1 IW", ships), ("TSX", terra)):
+        CONSOLE.print(f"{name}: bands of rows and columns {chips.bands}, noise {chips.noise_floor:.0f} counts^2")
+    return [
+        Type("S1 SM water", "sea", strip.of("water"), strip.noise_floor),
+        Type("S1 SM forest", "land", strip.of("forest"), strip.noise_floor),
+        Type("S1 SM built-up", "town", strip.of(*BUILT_S1), strip.noise_floor),
+        Type("S1 IW ships", "ships at sea", ships, ships.noise_floor),
+        Type("TSX ships", "ships at sea", terra.of("ships"), terra.noise_floor),
+        Type("TSX built-up", "town", terra.of(*BUILT_TSX), terra.noise_floor),
+    ]
+
+
+def generator(seed: int = SEED) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def drawn(family: str, count: int) -> Tensor:
+    return RADAR[family].draw(RandomSource(generator()), count, (SIDE, SIDE)).image[:, 0]
+
+
+def through(family: str, images: Tensor, kind: Type) -> Tensor:
+    return sensed(images, kind.measured, noise=kind.noise, by_peak=family in BARE, generator=generator(SEED + 1))
+
+
+def phase_scrambled(chips: Tensor) -> Tensor:
+    """The same spectrum with random phases: nothing but a Gaussian field of it is left."""
+    spectrum = torch.fft.fft2(chips)
+    turn = torch.rand(spectrum.shape, generator=generator(), dtype=spectrum.real.dtype) * 2 * torch.pi
+    return torch.fft.ifft2(torch.polar(spectrum.abs(), turn))
+
+
+def shuffled(chips: Tensor) -> Tensor:
+    """The same pixels in random order."""
+    flat = chips.flatten(1)
+    order = torch.rand(flat.shape, generator=generator()).argsort(1)
+    return flat.gather(1, order).reshape(chips.shape)
+
+
+def written(found: Estimated, few: bool) -> dict[str, Any]:
+    low, high = found.interval()
+    return {"value": found.value, "low": low, "high": high, "few_scenes": few}
+
+
+def spread_of(values: Tensor) -> dict[str, float]:
+    low, high = torch.quantile(values, values.new_tensor([0.025, 0.975])).tolist()
+    return {"mean": float(values.mean()), "low": low, "high": high}
+
+
+def gaps(real: Tensor, simulated: Tensor, scale: FeatureScale, most: int = 8) -> dict[str, dict[str, float]]:
+    """The features whose medians differ most, in spreads of the reference."""
+    medians = [f.median(0).values for f in (real, simulated)]
+    shift = (medians[1] - medians[0]) / scale.spread
+    return {
+        NAMES[i]: {"real": float(medians[0][i]), "simulated": float(medians[1][i]), "shift": float(shift[i])}
+        for i in shift.abs().argsort(descending=True)[:most].tolist()
+    }
+
+
+def compare(
+    kind: Type, raw: dict[str, Tensor], scale: FeatureScale, resamples: int
+) -> tuple[dict[str, Any], Panel, dict[str, Estimated]]:
+    """Everything about one type of scene."""
+    scene = kind.measured.scene
+    features = chip_features(kind.measured.chips)
+    real = FeatureSet(scale(features), scene)
+    few = len(real.scenes) < FEW_SCENES
+    found: dict[str, Any] = {"chips": len(scene), "scenes": len(real.scenes), "counterpart": kind.counterpart}
+    found["floor"] = spread_of(split_kid(real, generator=generator()))
+    for label, alter in (("phase scrambled", phase_scrambled), ("pixels shuffled", shuffled)):
+        altered = FeatureSet(scale(chip_features(alter(kind.measured.chips))), scene)
+        found[label] = spread_of(split_kid(real, generator=generator(), altered=altered))
+    own: dict[str, Estimated] = {}
+    chips = {"measured": kind.measured.chips}
+    vectors = {"measured": features}
+    for state in ("raw", "sensed"):
+        found[state] = {}
+        for family, images in raw.items():
+            shown = images if state == "raw" else through(family, images, kind)
+            statistics = chip_features(shown)
+            simulated = independent(scale(statistics))
+            distance = resampled_kid(real, simulated, generator=generator(), resamples=resamples)
+            found[state][family] = written(distance, few)
+            if family != kind.counterpart:
+                continue
+            own[state], chips[state], vectors[state] = distance, shown, statistics
+            folds = min(5, len(real.scenes))
+            accuracy = classifier_accuracy(real, simulated, generator=generator(), folds=folds, resamples=resamples)
+            found[state + " counterpart"] = {
+                "prdc": vars(overlap(real, simulated)),
+                "classifier": written(accuracy, few),
+                "largest gaps": gaps(features, statistics, scale),
+            }
+    return found, Panel(kind.name, kind.counterpart, chips, vectors, found), own
+
+
+def responses(source: RandomSource, count: int) -> dict[str, PointResponse]:
+    """Weightings of the points: as scenes have them by default, as the products measured have theirs, and none."""
+    default = draw_response(source, count)
+    product = PointResponse(source.uniform((count,), 1.5, 3.5), default.share)
+    return {
+        "default": default,
+        "b 1.5-3.5": product,
+        "unweighted": PointResponse(torch.zeros(count), torch.ones(count)),
+    }
+
+
+def trials(kind: Type, scale: FeatureScale, count: int) -> dict[str, dict[str, float]]:
+    """KID of targets in surroundings to measured chips, by peak and by weighting of the points."""
+    real = FeatureSet(scale(chip_features(kind.measured.chips)), kind.measured.scene)
+    ground, targets, spacing = (land, buildings, (0.5, 2.0)) if kind.counterpart == "town" else (sea, ships, (1.0, 8.0))
+    found = {}
+    for peak in PEAKS_DB:
+        for label in responses(RandomSource(generator()), count):
+            source = RandomSource(generator())
+            frame = draw_frame(source, count, (SIDE, SIDE), spacing_m=spacing)
+            light = draw_illumination(source, count)
+            look = responses(source, count)[label]
+            scene = targets(source, frame, illumination=light, response=look)
+            image = stand_out(source, ground(source, frame), scene, peak_db=peak).image[:, 0]
+            states = {"raw": image, "sensed": through(kind.counterpart, image, kind)}
+            found[f"peak {peak[0]:g}-{peak[1]:g} dB, {label}"] = {
+                state: kid(real, independent(scale(chip_features(shown)))) for state, shown in states.items()
+            }
+    return found
+
+
+def headline(own: list[dict[str, Estimated]], floors: list[float]) -> dict[str, Any]:
+    """Mean KID over the types, each against its counterpart."""
+    result: dict[str, Any] = {}
+    for state in ("raw", "sensed"):
+        mean = torch.stack([pair[state].resampled for pair in own]).mean(0)
+        value = sum(pair[state].value for pair in own) / len(own)
+        result[state] = written(Estimated(value, mean), few=False)
+    result["floor, upper"] = sum(floors) / len(floors)
+    return result
+
+
+def show(results: dict[str, Any], names: list[str]) -> None:
+    for state in ("raw", "sensed"):
+        table = Table(title=f"KID to measured chips, {state} scenes (counterpart in bold)")
+        table.add_column("family")
+        for name in names:
+            table.add_column(name, justify="right")
+        for family in RADAR:
+            cells = []
+            for name in names:
+                at = results[name][state][family]
+                cell = f"{at['value']:.2f} [{at['low']:.2f}, {at['high']:.2f}]"
+                cells.append(f"[bold]{cell}[/bold]" if results[name]["counterpart"] == family else cell)
+            table.add_row(family, *cells)
+        if state == "sensed":
+            for control in ("floor", "phase scrambled", "pixels shuffled"):
+                spreads = [results[name][control] for name in names]
+                table.add_row(control, *(f"{s['mean']:.2f} [{s['low']:.2f}, {s['high']:.2f}]" for s in spreads))
+        CONSOLE.print(table)
+    for name in names:
+        for state in ("raw", "sensed"):
+            pair = results[name][state + " counterpart"]
+            prdc = ", ".join(f"{k} {v:.2f}" for k, v in pair["prdc"].items())
+            at = pair["classifier"]
+            CONSOLE.print(
+                f"[bold]{name}[/bold] ({results[name]['chips']} chips, {results[name]['scenes']} scenes) against {state} "
+                f"{results[name]['counterpart']}: {prdc}; classifier {at['value']:.3f} [{at['low']:.3f}, {at['high']:.3f}]"
+            )
+            for feature, gap in pair["largest gaps"].items():
+                CONSOLE.print(
+                    f"    {feature:28s} measured {gap['real']:8.3f}  simulated {gap['simulated']:8.3f}  {gap['shift']:+.1f} spreads"
+                )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--resamples", type=int, default=1000)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    types = measured_types()
+    reference = torch.cat([chip_features(t.measured.chips) for t in types if t.name.startswith("S1")])
+    scale = scale_of(reference)
+    raw = {family: drawn(family, options.count) for family in RADAR}
+    results: dict[str, Any] = {}
+    panels, own = [], []
+    for kind in types:
+        results[kind.name], panel, pair = compare(kind, raw, scale, options.resamples)
+        panels.append(panel)
+        own.append(pair)
+    by_name = {t.name: FeatureSet(scale(chip_features(t.measured.chips)), t.measured.scene) for t in types}
+    results["between sensors"] = {
+        f"{a} and {b}": kid(by_name[a], by_name[b])
+        for a, b in (("S1 IW ships", "TSX ships"), ("S1 SM built-up", "TSX built-up"))
+    }
+    results["headline"] = headline(own, [results[t.name]["floor"]["high"] for t in types])
+    results["trials"] = {
+        t.name: trials(t, scale, options.count) for t in types if t.name in ("S1 IW ships", "S1 SM built-up")
+    }
+    show(results, [t.name for t in types])
+    CONSOLE.print(results["trials"])
+    CONSOLE.print(results["between sensors"], results["headline"])
+    picture = draw_figure(panels)
+    CONSOLE.print(
+        f"{picture}: {picture.stat().st_size / 1000:.0f} kB", save("real_vs_simulated", seed=SEED, results=results)
+    )
+
+
+if __name__ == "__main__":
+    main()
