@@ -210,7 +210,9 @@ def draw(measurement: Measurement, images: dict[str, Tensor]) -> None:
     window = zoom_window(grid.shape, strongest(panels[0].image), grid=grid, half_side=50.0)
     png = magnitude_png(panels, grid=grid, window=window, dynamic_range_db=45.0)
     # 64 colours are enough for a colour scale and a third of the bytes.
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(64).save(PICTURE, optimize=True)
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(64, method=Image.Quantize.MAXCOVERAGE).save(
+        PICTURE, optimize=True
+    )
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
     python benchmarks/full_wave.py [--threads N] [--parts checks born cost] [--set N FOLDER]
 
-checks  Line source against -(i/4) H0^(2)(k R), worst receiver; a cylinder of 80 mm at 1 and 2 GHz, permittivity 1.01 to 4 and 2 - 0.5i,
-        against its exact series; random pixels against the moment method; echo of the border against a lattice whose border is
-        out of reach, decibels of the largest field.
+checks  Line source against -(i/4) H0^(2)(k R), worst receiver; a cylinder of 80 mm at 1 and 2 GHz, permittivity 1.01 to 4 and
+        2 - 0.5i, against its exact series; random pixels against the moment method; echo of the border against a lattice whose
+        border is out of reach, decibels of the largest field.
 born    Problems of both ranges at 32 x 32: |A chi - y| / |y| by phase, and how far one node per pixel is from three by three.
 cost    Seconds of processor time a problem, one scene after another four at a time, both ranges, 32 x 32 and 64 x 64 (median of 3
         draws of 4).

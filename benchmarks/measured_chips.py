@@ -1,7 +1,7 @@
 """Measured complex chips of ../shared/data/sar_slc_complex, their scenes, and a sensor of the band that they show.
 
-The Sentinel-1 sets (T) may be looked at for training; TerraSAR-X (E) is for evaluation. Of every set the band and the noise floor are
-taken, which belong to the sensor and not to what it saw.
+The Sentinel-1 sets (T) may be looked at for training; TerraSAR-X (E) is for evaluation. Of every set the band and the noise
+floor are taken, which belong to the sensor and not to what it saw.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from echoform.assess.chip_features import centred_spectrum
 from echoform.physics.fourier_mask import FourierMask
 
 FOLDER = Path(__file__).parents[2] / "shared" / "data" / "sar_slc_complex"
-#: chips of 64 pixels whose corners lie closer than this in either direction, or are so linked, count as one scene: a chip between them
+#: chips of 64 pixels whose corners lie this close in both directions, or are so linked, count as one scene
 SAME_SCENE_PX = 128
 #: bandwidth over sampling rate in range of the three sub-swaths of Sentinel-1 IW (56.5, 48.3, 42.8 of 64.345 MHz)
 IW_SHARES = (0.878, 0.751, 0.665)

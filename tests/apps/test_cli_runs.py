@@ -27,9 +27,10 @@ from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.stacked import stack
 
-CLASSICAL = [name for name in METHODS if name != "ram"]
+NETWORKS = ("ram", "pnp")
+CLASSICAL = [name for name in METHODS if name not in NETWORKS]
 NEEDS_WEIGHTS = pytest.mark.skipif(WEIGHTS not in available(), reason=f"the weights {WEIGHTS} are not shipped yet")
-EVERY_METHOD = [pytest.param(n, marks=NEEDS_WEIGHTS) if n == "ram" else n for n in METHODS]
+EVERY_METHOD = [pytest.param(n, marks=NEEDS_WEIGHTS) if n in NETWORKS else n for n in METHODS]
 OUTPUTS = {"report.html", "config.json", "metrics.json", "images.h5"}
 
 

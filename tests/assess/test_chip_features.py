@@ -10,32 +10,34 @@ from echoform.assess.chip_features import DARKEST_DB, NAMES, centred_spectrum, c
 from echoform.scene.clutter_laws import KClutter
 
 
-def speckle(count: int = 64, side: int = 64, seed: int = 1) -> Tensor:
+def speckle(count: int = 48, side: int = 64, seed: int = 1) -> Tensor:
     return torch.randn(count, side, side, generator=torch.Generator().manual_seed(seed), dtype=torch.complex128)
 
 
+def means_of(chips: Tensor) -> dict[str, float]:
+    return dict(zip(NAMES, chip_features(chips).mean(0).tolist(), strict=True))
+
+
 def mean_of(chips: Tensor, name: str) -> float:
-    return float(chip_features(chips)[:, NAMES.index(name)].mean())
+    return means_of(chips)[name]
 
 
 def test_speckle_has_the_statistics_of_an_exponential_law() -> None:
-    chips = speckle()
+    found = means_of(speckle())
     over_median = [10 * math.log10(-math.log(1 - q) / math.log(2)) for q in (0.02, 0.25, 0.99)]
     for q, expected in zip((2, 25, 99), over_median, strict=True):
-        assert mean_of(chips, f"amplitude {q} %, dB") == pytest.approx(expected, abs=0.12)
-    assert mean_of(chips, "kappa_2") == pytest.approx(math.pi**2 / 6, abs=0.06)  # the darkest pixels are limited
-    assert mean_of(chips, "Gini") == pytest.approx(0.5, abs=0.005)
-    assert mean_of(chips, "energy in top 10 %") == pytest.approx(0.1 * (1 + math.log(10)), rel=0.01)
+        assert found[f"amplitude {q} %, dB"] == pytest.approx(expected, abs=0.12)
+    assert found["kappa_2"] == pytest.approx(math.pi**2 / 6, abs=0.06)  # the darkest pixels are limited
+    assert found["Gini"] == pytest.approx(0.5, abs=0.005)
+    assert found["energy in top 10 %"] == pytest.approx(0.1 * (1 + math.log(10)), rel=0.01)
     for side in (4, 8):
         looks = torch.tensor(float(side**2), dtype=torch.float64)
-        assert mean_of(chips, f"var ln I, {side} x {side}") == pytest.approx(
-            float(torch.special.polygamma(1, looks)), rel=0.1
-        )
+        assert found[f"var ln I, {side} x {side}"] == pytest.approx(float(torch.special.polygamma(1, looks)), rel=0.1)
     for name in NAMES:
         if name.startswith("autocorrelation"):
-            assert abs(mean_of(chips, name)) < 0.01
+            assert abs(found[name]) < 0.01
         if name.startswith("spectrum"):
-            assert abs(mean_of(chips, name)) < 0.25
+            assert abs(found[name]) < 0.5  # rolling to the centroid of noise gathers some power about it
 
 
 def test_k_clutter_has_its_shape() -> None:
@@ -70,11 +72,11 @@ def test_gini_of_equal_values_one_value_and_a_ramp() -> None:
 
 
 def test_pixels_rounded_to_zero_do_not_decide_the_texture() -> None:
-    chips = 6 * speckle(16)
+    chips = 6 * math.sqrt(2) * speckle(16)
     counts = torch.view_as_complex(torch.view_as_real(chips).round())
     assert bool((counts == 0).any())
     assert mean_of(counts, "kappa_2") == pytest.approx(mean_of(chips, "kappa_2"), abs=0.06)
-    assert DARKEST_DB < 10 * math.log10(72)  # one count lies below it in the darkest chips measured
+    assert 10 * math.log10(72 * math.log(2)) < DARKEST_DB  # one count stays above the limit
 
 
 def test_one_pixel_and_flat_chips_have_finite_features() -> None:

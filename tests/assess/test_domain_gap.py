@@ -72,18 +72,18 @@ def test_kid_is_unbiased_about_the_closed_form() -> None:
     found = torch.tensor(
         [
             kid(independent(normal(12, MEAN, 1.0, 2 * seed)), independent(normal(9, OTHER, 0.7, 2 * seed + 1)))
-            for seed in range(1500)
+            for seed in range(800)
         ]
     )
     error = float(found.std()) / math.sqrt(len(found))
-    assert error < 0.1 * truth
+    assert error < 0.15 * truth
     assert float(found.mean()) == pytest.approx(truth, abs=4 * error)
 
 
 def test_large_samples_come_to_the_closed_form() -> None:
     truth = gaussian_distance(MEAN, 1.0, OTHER, 0.7)
-    found = kid(independent(normal(4000, MEAN, 1.0, 1)), independent(normal(4000, OTHER, 0.7, 2)))
-    assert found == pytest.approx(truth, rel=0.1)
+    found = kid(independent(normal(1500, MEAN, 1.0, 1)), independent(normal(1500, OTHER, 0.7, 2)))
+    assert found == pytest.approx(truth, rel=0.2)
 
 
 def test_scenes_of_close_vectors_leave_it_unbiased_where_plain_pairs_would_not() -> None:
@@ -98,15 +98,15 @@ def test_scenes_of_close_vectors_leave_it_unbiased_where_plain_pairs_would_not()
 def test_intervals_by_scene_cover_and_by_vector_do_not() -> None:
     centre = torch.zeros(2, dtype=torch.float64)
     truth = gaussian_distance(centre, 1.0, centre + 1.0, 1.0)
-    hits, naive_hits, runs = 0, 0, 120
+    hits, naive_hits, runs = 0, 0, 80
     for seed in range(runs):
-        first, second = in_scenes(25, 8, 0.0, 2 * seed), in_scenes(25, 8, 1.0, 2 * seed + 1)
+        first, second = in_scenes(25, 6, 0.0, 2 * seed), in_scenes(25, 6, 1.0, 2 * seed + 1)
         low, high = resampled_kid(first, second, generator=generator(seed), resamples=300).interval()
         hits += low <= truth <= high
         plain = [independent(s.features) for s in (first, second)]
         low, high = resampled_kid(plain[0], plain[1], generator=generator(seed), resamples=100).interval()
         naive_hits += low <= truth <= high
-    assert hits / runs > 0.87
+    assert hits / runs > 0.8  # 0.88 of a nominal 0.95 over many runs
     assert naive_hits / runs < 0.75
 
 

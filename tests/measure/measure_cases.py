@@ -19,6 +19,7 @@ from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.kronecker import KroneckerOperator
+from echoform.physics.local_transfer import LocalTransfer
 from echoform.physics.masking import SampleMask
 from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
@@ -90,6 +91,7 @@ def operators() -> dict[str, LinearOperator]:
         "exact, bistatic": ExactSpotlight(bistatic(), grid, dtype=torch.complex128),
         "factorised": FactorisedSpotlight(collection(), grid, dtype=torch.complex128, leaf=4, accuracy=1e-3),
         "factorised, bistatic, single": FactorisedSpotlight(bistatic(), grid, leaf=3),
+        "exact, coarse": coarse_spotlight(),
         "exact, single, narrow": ExactSpotlight(collection(6, 5), Grid((1, 2), (0.7, 0.3))),
         "kronecker, coupled, batched": KroneckerOperator(*_factors(g, torch.complex128, (1, 2, 2), channels=2)),
         "kronecker, single, grams": KroneckerOperator(*_factors(g, torch.complex64, (1, 1, 1), channels=1)),
@@ -182,6 +184,14 @@ def survey(heights_m: tuple[float, ...]) -> GroundSurvey:
         torch.full((1,), 2e7, dtype=torch.float64),
         torch.randn(1, 7, dtype=torch.complex128, generator=generator(8)),
     )
+
+
+def coarse_spotlight() -> LocalTransfer:
+    base = ExactSpotlight(collection(), Grid((6, 7), (0.5, 0.4), (0.1, 0.2)), dtype=torch.complex128)
+    _, pulses, frequencies = base.range_shape
+    weights = 1 + torch.rand(1, 2, pulses, frequencies, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    image = torch.randn(1, 2, 6, 7, dtype=torch.complex128, generator=torch.Generator().manual_seed(2))
+    return LocalTransfer(base, weights, image, range_shape=(1, pulses + 2, frequencies + 1), origin=(1, 0))
 
 
 def ground(dtype: torch.dtype, heights_m: tuple[float, ...]) -> GroundPenetratingRadar:

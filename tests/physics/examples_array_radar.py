@@ -96,5 +96,7 @@ ARRAY_RADAR: dict[type[LinearOperator], list[Example]] = {
         Example("ofdm", isac, exact_spectrum=True),
         Example("kronecker_tall", tall, exact_spectrum=True),
     ],
-    NearRangeArray: [Example("near_range_array", near)],
+    NearRangeArray: [
+        Example("near_range_array", near, coarsen_bound=0.01, coarsen_margin=2, coarsen_keeps_samples=False)
+    ],
 }

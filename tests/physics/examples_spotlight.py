@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from contracts import Example
+from contracts import Example, randn
+from echoform.physics.local_transfer import LocalTransfer
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
@@ -19,6 +20,10 @@ from echoform.scene.grid import Grid
 
 Shape = tuple[int, int]
 Seeds = Sequence[int]
+
+
+#: coarse versions with the local response of U_s: what the terms left out hold, at most
+REWRITTEN = {"coarsen_bound": 0.06, "coarsen_margin": 2, "coarsen_keeps_samples": False}
 
 
 def track(seeds: Seeds, pulses: int, *, start_rad: float, radius_m: float) -> Tensor:
@@ -57,9 +62,29 @@ def factorised_bistatic(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> Facto
     return FactorisedSpotlight(collection(seeds, bistatic=True), grid, dtype=dtype, leaf=6)
 
 
+def exact_far(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> ExactSpotlight:
+    """From ten times as far, so that the coarse version is written down again (near by it is Galerkin)."""
+    near = collection(seeds, bistatic=True)
+    assert near.receiver_m is not None
+    far = SpotlightCollection(10 * near.antenna_m, near.frequency_hz, near.kept, 10 * near.receiver_m)
+    return ExactSpotlight(far, Grid(shape, (0.1, 0.12)), dtype=dtype)
+
+
+def local_transfer(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> LocalTransfer:
+    """Three terms on a part of the samples, some of them dropped."""
+    base = ExactSpotlight(collection(seeds, bistatic=False), Grid(shape, (0.2, 0.25), (0.1, -0.05)), dtype=dtype)
+    samples = torch.stack([randn((3, 5, 6), seed).real for seed in seeds])
+    samples[:, :, 1, 2:4] = 0
+    image = torch.stack([randn((3, *shape), seed + 5) for seed in seeds])
+    return LocalTransfer(base, samples, image, range_shape=(1, 7, 9), origin=(1, 3))
+
+
+#: for the entry of the exact operator
+FAR_SPOTLIGHT = [Example("exact_far", exact_far, **REWRITTEN)]
 FACTORISED_SPOTLIGHT: dict[type[LinearOperator], list[Example]] = {
     FactorisedSpotlight: [
-        Example("factorised_spotlight", factorised),
-        Example("factorised_spotlight_bistatic", factorised_bistatic),
+        Example("factorised_spotlight", factorised, **REWRITTEN),
+        Example("factorised_spotlight_bistatic", factorised_bistatic, **REWRITTEN),
     ],
+    LocalTransfer: [Example("local_transfer", local_transfer)],
 }

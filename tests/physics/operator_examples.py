@@ -11,7 +11,7 @@ from examples_born import BORN_EXAMPLES
 from examples_ground import GROUND_EXAMPLES
 from examples_mri import MRI_EXAMPLES
 from examples_optics import OPTICS_EXAMPLES, OPTICS_PRODUCTS, OPTICS_STACKS
-from examples_spotlight import FACTORISED_SPOTLIGHT, exact_bistatic, plane_wave_bistatic
+from examples_spotlight import FACTORISED_SPOTLIGHT, FAR_SPOTLIGHT, exact_bistatic, plane_wave_bistatic
 from examples_stripmap import STRIPMAP_EXAMPLES, STRIPMAP_PRODUCTS
 from examples_wrappers import MASKS, PRODUCTS, SPOTLIGHTS, WRAPPERS
 from torch import Tensor
@@ -169,7 +169,7 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
         Example("plane_wave_bistatic", plane_wave_bistatic, **NUFFT),
         *SPOTLIGHTS,
     ],
-    ExactSpotlight: [Example("exact", exact), Example("exact_bistatic", exact_bistatic)],
+    ExactSpotlight: [Example("exact", exact), Example("exact_bistatic", exact_bistatic), *FAR_SPOTLIGHT],
     ScalarOperator: [Example("gain", gain, exact_spectrum=True)],
     CropOperator: [Example("crop", crop, batched=False)],
     SampleMask: [Example("sample_mask", sample_mask, exact_spectrum=True)],

@@ -93,7 +93,9 @@ METHODS: list[Reconstructor] = [
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 def test_methods_are_equivariant_to_scale_and_refuse_noise_without_a_level(method: Reconstructor):
     _, m = gaussian_problem()
-    m = Measurement(m.y.to(torch.complex64), FourierMask(m.operator.weights.float()), GaussianNoise(torch.full((2,), 0.3)))
+    m = Measurement(
+        m.y.to(torch.complex64), FourierMask(m.operator.weights.float()), GaussianNoise(torch.full((2,), 0.3))
+    )
     scaled = replace(m, y=1024 * m.y, noise=GaussianNoise(1024 * m.noise.sigma))
     a, b = method(m, generator=seed(0)).mean, method(scaled, generator=seed(0)).mean
     assert distance(b / 1024, a) < 1e-5

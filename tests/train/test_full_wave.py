@@ -42,7 +42,9 @@ def test_one_seed_draws_one_problem_and_scenes_do_not_touch_each_other() -> None
     assert torch.equal(one.samples, again.samples)
     assert not torch.equal(one.truth, draw(3, TRAINING).truth)
     alone = full_wave_fields(one.truth[1:2], one.operator.rig(), one.operator.cells)
-    assert distance(one.samples[1], alone.scattered[0]) < 0.03  # eight nodes per wavelength against twelve: measured 1.7 %
+    assert (
+        distance(one.samples[1], alone.scattered[0]) < 0.03
+    )  # eight nodes per wavelength against twelve: measured 1.7 %
 
 
 def test_born_fails_as_the_phase_grows() -> None:

@@ -53,7 +53,8 @@ def _carry_out(command: object, arguments: list[str]) -> None:
     from echoform.apps.autofocus import autofocus
     from echoform.apps.convert import convert
     from echoform.apps.demo import demo
-    from echoform.apps.options import Autofocus, Compare, Convert, Demo, Info, Reconstruct, Weights
+    from echoform.apps.options import Autofocus, Compare, Convert, Demo, Info, Reconstruct, Simulate, Weights
+    from echoform.apps.simulate import simulate
     from echoform.apps.weights import manage_weights
 
     match command:
@@ -69,6 +70,8 @@ def _carry_out(command: object, arguments: list[str]) -> None:
             convert(command)
         case Demo():
             demo(command, arguments)
+        case Simulate():
+            simulate(command)
         case Weights():
             manage_weights(command)
         case _:

@@ -11,13 +11,16 @@ from tyro.conf import Positional
 
 from echoform.apps.calibrators import CALIBRATORS, DEFAULT_CALIBRATOR
 from echoform.apps.methods import COMPARED, DEFAULT_METHOD, METHODS
+from echoform.apps.problem_families import PROBLEM_FAMILIES
 
 if TYPE_CHECKING:
     MethodName = str
     CalibratorName = str
+    FamilyName = str
 else:
     MethodName = tyro.extras.literal_type_from_choices(list(METHODS))
     CalibratorName = tyro.extras.literal_type_from_choices(list(CALIBRATORS))
+    FamilyName = tyro.extras.literal_type_from_choices(list(PROBLEM_FAMILIES))
 
 OptionalNumber = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 OptionalPosition = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="X Y")]
@@ -203,6 +206,29 @@ class Weights:
     """What to do."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Simulate:
+    """Draw simulated scenes and sensors of one family and write the measurement with its truth."""
+
+    family: FamilyName
+    """Kind of sensor; scenes suit it."""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """File to write, ending in .h5 and not there yet."""
+
+    seed: int = 0
+    """Seed of everything that is drawn at random."""
+
+    batch: int = 1
+    """Number of scenes; each has a sensor of its own where the family allows."""
+
+    pixels: int = 64
+    """Side of the images, pixels."""
+
+    snr_db: OptionalNumber = None
+    """Mean power of the samples over that of their noise, decibels; drawn when absent."""
+
+
 DESCRIPTION = """Forms images from the measurements of any known linear sensor, radar first.
 
 Examples:
@@ -211,6 +237,7 @@ Examples:
   echoform reconstruct data.h5 --method l1
   echoform compare data.h5 --keep-pulses 0.4 --seed 0
   echoform autofocus data.h5 --method sharpness
+  echoform simulate --family stripmap --seed 1 --out data.h5
   echoform convert data.mat --out data.cphd --place 39.8 -84.1 250
   echoform weights import ram.pth.tar
 
@@ -220,7 +247,7 @@ fastMRI .h5, ISMRMRD .h5. Written: CPHD, SICD.
 Each run writes one folder: report.html (opens without a network), images, metrics.json and config.json.
 `echoform --version` prints the version; `echoform COMMAND --help` the options of a command."""
 
-Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo | Weights
+Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo | Simulate | Weights
 
 
 def parse(arguments: list[str]) -> Command:

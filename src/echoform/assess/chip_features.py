@@ -1,11 +1,12 @@
 """Simple statistics of complex image chips, the frozen features on which sets of chips are compared.
 
-Level, phase reference and centre of the band do not matter to them: intensities are taken against their median or mean, spectra about
-their own centroid. Chips are looked at through a Hann window where the spectrum is taken, so that a chip cut out of a
+Level, phase reference and centre of the band do not matter to them: intensities are taken against their median or mean, spectra
+about their own centroid. Chips are looked at through a Hann window where the spectrum is taken, so that a chip cut out of a
 larger image and a periodic one of the same band agree.
 
     amplitude        quantiles of 10 log10 I over the median, and the peak
-    texture          kappa_2, kappa_3 of ln I, 1 / nu of K (or -1 / alpha of G0) clutter; var of ln I averaged over 4 x 4 and 8 x 8 pixels
+    texture          kappa_2, kappa_3 of ln I, 1 / nu of K (or -1 / alpha of G0) clutter; var ln of I averaged over 4 x 4 and
+                     8 x 8 pixels
     sparsity         Gini coefficient of I; energy of the strongest 0.1, 1 and 10 % of the pixels, as shares of all
     spectrum         mean power in rings of |k| over the mean power, decibels, limited to -40
     support          per axis: share of the band that holds 95 % of the energy, and 1 / (n sum p^2) of its spectrum p

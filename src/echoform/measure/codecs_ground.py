@@ -25,6 +25,7 @@ def write_homogeneous(operator: HomogeneousGround, node: GroupWriter) -> None:
     """Store survey, section and the widest angle; the wavenumbers follow."""
     _write_survey(operator, node)
     node.tensor("widest_rad", torch.tensor([operator.widest_rad], dtype=torch.float64))
+    node.integers("factor", [operator.factor])
 
 
 def read_ground(node: GroupReader) -> GroundPenetratingRadar:
@@ -43,7 +44,8 @@ def read_homogeneous(node: GroupReader) -> HomogeneousGround:
     widest = node.tensor("widest_rad", ndim=1, dtypes=_WIDE)
     if widest.shape != (1,):
         node.fail("widest_rad", f"of shape {tuple(widest.shape)}", "one angle")
-    return HomogeneousGround(survey, section, widest_rad=float(widest), dtype=_dtype(node))
+    factor, dtype = node.size("factor"), _dtype(node)
+    return HomogeneousGround(survey, section, widest_rad=float(widest), factor=factor, dtype=dtype)
 
 
 def _write_survey(operator: GroundPenetratingRadar | HomogeneousGround, node: GroupWriter) -> None:
@@ -52,6 +54,7 @@ def _write_survey(operator: GroundPenetratingRadar | HomogeneousGround, node: Gr
     node.integers("shape", operator.section.grid.shape)
     lengths = (*operator.section.grid.spacing_m, operator.section.top_m)
     node.tensor("spacing_and_top_m", torch.tensor(lengths, dtype=torch.float64))
+    node.tensor("offset_m", torch.tensor(operator.section.grid.offset_m, dtype=torch.float64))
     node.text("dtype", str(operator.dtype).removeprefix("torch."))
 
 
@@ -65,9 +68,12 @@ def _read_survey(node: GroupReader, height_m: torch.Tensor) -> tuple[GroundSurve
     lengths = node.tensor("spacing_and_top_m", ndim=1, dtypes=_WIDE)
     if lengths.shape != (3,) or not bool((lengths > 0).all()):
         node.fail("spacing_and_top_m", f"= {lengths.tolist()}", "three positive lengths")
-    dy, dx, top = lengths.tolist()
+    offset = node.tensor("offset_m", ndim=1, dtypes=_WIDE)
+    if offset.shape != (2,):
+        node.fail("offset_m", f"of shape {tuple(offset.shape)}", "two lengths")
+    (dy, dx, top), (y, x) = lengths.tolist(), offset.tolist()
     survey = GroundSurvey(antenna, height_m, permittivity, start, step, spectrum)
-    return survey, Section(Grid((rows, columns), (dy, dx)), top)
+    return survey, Section(Grid((rows, columns), (dy, dx), (y, x)), top)
 
 
 def _dtype(node: GroupReader) -> torch.dtype:

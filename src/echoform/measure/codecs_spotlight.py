@@ -22,12 +22,12 @@ Spotlight = ExactSpotlight | FactorisedSpotlight
 
 def write_spotlight(operator: ExactSpotlight, node: GroupWriter) -> None:
     """Store antennas, frequencies, mask and grid."""
-    _write_common(operator, _spacing_m(operator), node)
+    _write_common(operator, node)
 
 
 def write_factorised(operator: FactorisedSpotlight, node: GroupWriter) -> None:
     """Store antennas, frequencies, mask and grid, and how finely the sum is factorised."""
-    _write_common(operator, operator.grid.spacing_m, node)
+    _write_common(operator, node)
     node.integers("leaf", [operator.leaf])
     node.tensor("accuracy", torch.tensor([operator.accuracy], dtype=torch.float64))
 
@@ -55,7 +55,7 @@ def read_factorised(node: GroupReader) -> FactorisedSpotlight:
     return operator
 
 
-def _write_common(operator: Spotlight, spacing_m: tuple[float, float], node: GroupWriter) -> None:
+def _write_common(operator: Spotlight, node: GroupWriter) -> None:
     both = [operator.antenna_m] if operator.receiver_m is None else [operator.antenna_m, operator.receiver_m]
     rows = max(len(antenna) for antenna in both)
     node.tensor("antenna_m", torch.cat([antenna.expand(rows, -1, -1) for antenna in both], -1))
@@ -64,17 +64,9 @@ def _write_common(operator: Spotlight, spacing_m: tuple[float, float], node: Gro
     node.tensor("step_hz", operator.step_hz)
     node.tensor("kept", operator.kept)
     node.integers("shape", operator.domain_shape[1:])
-    node.tensor("spacing_m", torch.tensor(spacing_m, dtype=torch.float64))
+    node.tensor("spacing_m", torch.tensor(operator.grid.spacing_m, dtype=torch.float64))
+    node.tensor("offset_m", torch.tensor(operator.grid.offset_m, dtype=torch.float64))
     node.text("dtype", str(operator.dtype).removeprefix("torch."))
-
-
-def _spacing_m(operator: ExactSpotlight) -> tuple[float, float]:
-    """Return (dy, dx) from the pixels next to the centre, which stand at exactly one spacing."""
-    _, height, width = operator.domain_shape
-    position = operator.position_m[0].unflatten(0, (height, width))
-    row, column = (n // 2 + 1 if n > 2 else 0 for n in (height, width))
-    dy, dx = float(position[row, 0, 1].abs()), float(position[0, column, 0].abs())
-    return (dy or 1.0), (dx or 1.0)
 
 
 def _read_derived(node: GroupReader) -> dict[str, Tensor]:
@@ -98,11 +90,15 @@ def _read_common(node: GroupReader) -> tuple[SpotlightCollection, Grid, torch.dt
     spacing = node.tensor("spacing_m", ndim=1, dtypes=_WIDE)
     if spacing.shape != (2,) or not bool((spacing > 0).all()):
         node.fail("spacing_m", f"= {spacing.tolist()}", "two positive lengths")
+    shift = node.tensor("offset_m", ndim=1, dtypes=_WIDE)
+    if shift.shape != (2,):
+        node.fail("offset_m", f"of shape {tuple(shift.shape)}", "two lengths")
     count = kept.shape[2]
     offset = torch.arange(count, dtype=torch.float64) - count // 2
     frequency = stored["middle_hz"][:, None] + offset * stored["step_hz"][:, None]
     collection = SpotlightCollection(transmitter, frequency, kept, receiver)
-    return collection, Grid((height, width), (float(spacing[0]), float(spacing[1]))), dtype, stored
+    (dy, dx), (y, x) = spacing.tolist(), shift.tolist()
+    return collection, Grid((height, width), (dy, dx), (y, x)), dtype, stored
 
 
 def _restore(operator: Spotlight, stored: dict[str, Tensor], node: GroupReader) -> None:

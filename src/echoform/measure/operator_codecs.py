@@ -36,7 +36,7 @@ from echoform.measure.codecs_optics import (
 from echoform.measure.codecs_spotlight import read_factorised, read_spotlight, write_factorised, write_spotlight
 from echoform.measure.codecs_stripmap import read_chirp, stripmap_reader, write_chirp, write_stripmap
 from echoform.measure.codecs_wrappers import read_axis_matrix, read_gain, write_axis_matrix, write_gain
-from echoform.measure.hdf5_node import FLOATS, MAX_GROUPS, MAX_PIXELS, NUMBERS, GroupReader, GroupWriter, one_of
+from echoform.measure.hdf5_node import COMPLEXES, FLOATS, MAX_GROUPS, MAX_PIXELS, NUMBERS, GroupReader, GroupWriter, one_of
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
@@ -49,6 +49,7 @@ from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.kronecker import KroneckerOperator
+from echoform.physics.local_transfer import LocalTransfer
 from echoform.physics.masking import SampleMask
 from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
@@ -236,6 +237,24 @@ def _read_composed(node: GroupReader) -> ComposedOperator:
     return ComposedOperator(read_operator(node.child("outer")), read_operator(node.child("inner")))
 
 
+def _write_transfer(operator: LocalTransfer, node: GroupWriter) -> None:
+    node.tensor("sample_weights", operator.sample_weights)
+    node.tensor("image_weights", operator.image_weights)
+    node.integers("range_shape", operator.range_shape)
+    node.integers("origin", operator.origin)
+    write_operator(operator.base, node.child("base"))
+
+
+def _read_transfer(node: GroupReader) -> LocalTransfer:
+    samples = node.tensor("sample_weights", ndim=4, dtypes=FLOATS)
+    image = node.tensor("image_weights", ndim=4, dtypes=COMPLEXES)
+    element, frequency = node.integers("origin", count=2)
+    base, shape = read_operator(node.child("base")), _read_domain(node, "range_shape")
+    if math.prod(shape) > MAX_PIXELS:
+        node.fail("range_shape", f"of {math.prod(shape)} samples", f"at most {MAX_PIXELS}")
+    return LocalTransfer(base, samples, image, range_shape=shape, origin=(element, frequency))
+
+
 def _write_channelwise(operator: ChannelwiseOperator, node: GroupWriter) -> None:
     node.integers("channels", [operator.channels])
     write_operator(operator.base, node.child("base"))
@@ -281,6 +300,7 @@ CODECS: dict[str, Codec[Any]] = {
     "GroundPenetratingRadar": Codec(GroundPenetratingRadar, write_ground, read_ground),
     "HomogeneousGround": Codec(HomogeneousGround, write_homogeneous, read_homogeneous),
     "KroneckerOperator": Codec(KroneckerOperator, write_kronecker, read_kronecker),
+    "LocalTransfer": Codec(LocalTransfer, _write_transfer, _read_transfer),
     "MulticoilMRI": Codec(MulticoilMRI, write_multicoil, read_multicoil),
     "NearRangeArray": Codec(NearRangeArray, write_near_range, read_near_range),
     "NonuniformFourier": Codec(NonuniformFourier, _write_nonuniform, _read_nonuniform),

@@ -23,6 +23,7 @@ from echoform.nets.blocks import Level
 from echoform.nets.channels import to_channels
 from echoform.nets.sensing import pyramid
 from echoform.physics.crop import CropOperator
+from echoform.physics.downsampling import Downsampling
 from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise
 from echoform.physics.operator import LinearOperator
 
@@ -49,13 +50,12 @@ class OfficialInputs:
     image_channels: int
 
 
-def official_inputs(measurement: Measurement, fact_realign: Tensor, decimation: int = 1) -> OfficialInputs:
+def official_inputs(measurement: Measurement, fact_realign: Tensor) -> OfficialInputs:
     """Return the inputs of the official network.
 
     Args:
         measurement: B scenes.
         fact_realign: the learned factor of the proximal weight, (1,).
-        decimation: f.
 
     Raises:
         ValueError: the noise is neither Gaussian of one level nor Poisson-Gaussian.
@@ -75,6 +75,7 @@ def official_inputs(measurement: Measurement, fact_realign: Tensor, decimation: 
     gain = noise.gain.to(rescale) / rescale if isinstance(noise, PoissonGaussianNoise) else torch.zeros_like(rescale)
     sigma, gain = sigma.clamp_min(SIGMA_FLOOR), gain.clamp_min(GAIN_FLOOR)
     snr = _real_view(y).abs().flatten(1).mean(1) / (sigma + 1e-4)
+    decimation = measurement.operator.factor if isinstance(measurement.operator, Downsampling) else 1
     gamma = (fact_realign / (1e-4 + 1 / (snr * decimation**2))).clamp_min(1e-8)
     backprojection = operator.adjoint(y)
     start = to_channels(operator.prox(y, backprojection, 1 / gamma), complex_image)

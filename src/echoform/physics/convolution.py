@@ -33,28 +33,32 @@ from echoform.physics.crop import CropOperator
 from echoform.physics.operator import ComposedOperator, LinearOperator, coarse_shape
 
 
-class CircularConvolution(LinearOperator):
-    """y = w * (x with zeros inserted), indices modulo the image: diagonal in Fourier space.
+class GridFilter(LinearOperator):
+    """What circular filters with a change of rate share: the response w, its transfer H and the mean of |H|^2 over aliases.
 
     Args:
+        domain_shape: (C, H, W) of the image.
+        range_shape: that of the measurement; one of the two is the grid of the response.
         response: w on the fine grid, what a point at row and column 0 becomes: (B or 1, C or 1, H, W), float32 or float64,
             the precision of the images.
-        channels: C.
-        factor: s, by how much the image grid is coarser than that of y; 1 for a sensor as built by a user.
+        factor: between the fine grid and the other one.
         complex_image: whether images are complex or real.
-
-    Raises:
-        ValueError: the response does not fit the channels, or a side is no multiple of ``factor``.
     """
 
     response: Tensor
     transfer: Tensor
     eigenvalues: Tensor
 
-    def __init__(self, response: Tensor, channels: int, *, factor: int = 1, complex_image: bool = False) -> None:
-        check_response(response, channels, factor)
-        height, width = response.shape[-2:]
-        super().__init__((channels, height // factor, width // factor), (channels, height, width))
+    def __init__(
+        self,
+        domain_shape: tuple[int, int, int],
+        range_shape: tuple[int, int, int],
+        response: Tensor,
+        *,
+        factor: int,
+        complex_image: bool,
+    ) -> None:
+        super().__init__(domain_shape, range_shape)
         self.factor = factor
         self.complex_image = complex_image
         transfer = torch.fft.fft2(response.double())
@@ -67,6 +71,36 @@ class CircularConvolution(LinearOperator):
     def dtype(self) -> torch.dtype:
         """Complex or real, of the response's precision."""
         return self.transfer.dtype if self.complex_image else self.response.dtype
+
+    def norm(self) -> Tensor:
+        """Return the root of the largest mean of |H|^2 over aliases."""
+        return self.eigenvalues.flatten(1).amax(1).sqrt()
+
+    def _needed(self, full: Tensor) -> Tensor:
+        return columns_needed(full, complex_image=self.complex_image)
+
+    def _image(self, spectrum: Tensor, width: int) -> Tensor:
+        return image_of(spectrum, width, complex_image=self.complex_image)
+
+
+class CircularConvolution(GridFilter):
+    """y = w * (x with zeros inserted), indices modulo the image: diagonal in Fourier space.
+
+    Args:
+        response: w on the grid of y, what a point at row and column 0 becomes: (B or 1, C or 1, H, W), float32 or float64,
+            the precision of the images.
+        channels: C.
+        factor: s, by how much the image grid is coarser than that of y; 1 for a sensor as built by a user.
+        complex_image: whether images are complex or real.
+
+    Raises:
+        ValueError: the response does not fit the channels, or a side is no multiple of ``factor``.
+    """
+
+    def __init__(self, response: Tensor, channels: int, *, factor: int = 1, complex_image: bool = False) -> None:
+        height, width = checked_sides(response, channels, factor)
+        domain, measured = (channels, height // factor, width // factor), (channels, height, width)
+        super().__init__(domain, measured, response, factor=factor, complex_image=complex_image)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the blurred image, (..., B, C, H, W)."""
@@ -94,10 +128,6 @@ class CircularConvolution(LinearOperator):
             factor=self.factor * factor,
             complex_image=self.complex_image,
         )
-
-    def norm(self) -> Tensor:
-        """Return max |H| (over aliases when coarse)."""
-        return self.eigenvalues.flatten(1).amax(1).sqrt()
 
     def spectrum(self) -> SpectralDensity:
         """Return all eigenvalues, each with the same weight."""
@@ -129,12 +159,6 @@ class CircularConvolution(LinearOperator):
     def _blended(self, known: Tensor, anchor: Tensor, weight: Tensor) -> Tensor:
         w, power, start = expand(weight, 3), self._needed(self.eigenvalues), spectrum_of(anchor)
         return self._image(torch.where(power > 0, (known + w * start) / (power + w), start), anchor.shape[-1])
-
-    def _needed(self, full: Tensor) -> Tensor:
-        return columns_needed(full, complex_image=self.complex_image)
-
-    def _image(self, spectrum: Tensor, width: int) -> Tensor:
-        return image_of(spectrum, width, complex_image=self.complex_image)
 
 
 def circular_blur(
@@ -199,8 +223,8 @@ def upsampling_transfer(shape: tuple[int, int], factor: int, device: torch.devic
     return parts[0][:, None] * parts[1]
 
 
-def check_response(response: Tensor, channels: int, factor: int) -> None:
-    """Raise ValueError unless the response has four axes, fits the channels and sides that ``factor`` divides."""
+def checked_sides(response: Tensor, channels: int, factor: int) -> tuple[int, int]:
+    """Return (H, W) of a response; raises ValueError unless it fits the channels and ``factor`` divides both."""
     if response.ndim != 4 or response.is_complex() or response.shape[1] not in (1, channels):
         raise ValueError(
             f"response must be real, (batch, 1 or {channels}, row, column), got {tuple(response.shape)} of {response.dtype}"
@@ -208,3 +232,4 @@ def check_response(response: Tensor, channels: int, factor: int) -> None:
     height, width = response.shape[-2:]
     if height % factor or width % factor:
         raise ValueError(f"a grid of {height} x {width} cannot be divided by {factor}: pad it first")
+    return height, width

@@ -21,24 +21,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from echoform.linalg.half_spectrum import (
-    columns_needed,
-    decimated_image,
-    folded,
-    image_of,
-    inserted_spectrum,
-    spectrum_of,
-)
+from echoform.linalg.half_spectrum import decimated_image, folded, inserted_spectrum, spectrum_of
 from echoform.linalg.inner import expand
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.convolution import CircularConvolution, check_response, circular_response, upsampling_transfer
+from echoform.physics.convolution import (
+    CircularConvolution,
+    GridFilter,
+    checked_sides,
+    circular_response,
+    upsampling_transfer,
+)
 from echoform.physics.operator import GalerkinOperator, LinearOperator, coarse_shape
 
 #: of the cubic through four points with continuous slope (Keys)
 CUBIC_PARAMETER = -0.5
 
 
-class Downsampling(LinearOperator):
+class Downsampling(GridFilter):
     """Circular filter and decimation by f.
 
     Args:
@@ -51,26 +50,10 @@ class Downsampling(LinearOperator):
         ValueError: the response does not fit the channels, or a side is no multiple of f.
     """
 
-    response: Tensor
-    transfer: Tensor
-    eigenvalues: Tensor
-
     def __init__(self, response: Tensor, factor: int, channels: int, *, complex_image: bool = False) -> None:
-        check_response(response, channels, factor)
-        height, width = response.shape[-2:]
-        super().__init__((channels, height, width), (channels, height // factor, width // factor))
-        self.factor = factor
-        self.complex_image = complex_image
-        transfer = torch.fft.fft2(response.double())
-        self.register_buffer("response", response)
-        self.register_buffer("transfer", transfer.to(response.dtype.to_complex()))
-        power = torch.view_as_real(transfer).square().sum(-1)
-        self.register_buffer("eigenvalues", folded(power, factor).to(response.dtype))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Complex or real, of the response's precision."""
-        return self.transfer.dtype if self.complex_image else self.response.dtype
+        height, width = checked_sides(response, channels, factor)
+        domain, measured = (channels, height, width), (channels, height // factor, width // factor)
+        super().__init__(domain, measured, response, factor=factor, complex_image=complex_image)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the small image, (..., B, C, H / f, W / f)."""
@@ -80,7 +63,7 @@ class Downsampling(LinearOperator):
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the correlation of the kernel with y between zeros."""
         spectrum = self._needed(self.transfer).conj() * inserted_spectrum(y, self.factor)
-        return image_of(spectrum, self.domain_shape[-1], complex_image=self.complex_image)
+        return self._image(spectrum, self.domain_shape[-1])
 
     def galerkin(self, factor: int) -> LinearOperator:
         """Return A U_s exactly, on the coarse grid unless neither of s and f divides the other."""
@@ -98,10 +81,6 @@ class Downsampling(LinearOperator):
             return Downsampling(response, self.factor // factor, channels, complex_image=self.complex_image)
         return CircularConvolution(response, channels, factor=factor // self.factor, complex_image=self.complex_image)
 
-    def norm(self) -> Tensor:
-        """Return the root of the largest eigenvalue of A A^H."""
-        return self.eigenvalues.flatten(1).amax(1).sqrt()
-
     def spectrum(self) -> SpectralDensity:
         """Return the eigenvalues of A A^H with share 1 / f^2, and zero."""
         values = self.eigenvalues.flatten(1)
@@ -114,7 +93,7 @@ class Downsampling(LinearOperator):
         """Return a + A^H (A A^H + w)^-1 (y - A a), exact."""
         power = self._needed(self.eigenvalues)
         misfit = spectrum_of(y - self.forward(anchor)) / (power + expand(weight, 3))
-        step = self.adjoint(image_of(misfit, y.shape[-1], complex_image=self.complex_image))
+        step = self.adjoint(self._image(misfit, y.shape[-1]))
         return anchor + step
 
     def prox_from_backprojection(
@@ -130,11 +109,8 @@ class Downsampling(LinearOperator):
         power = self._needed(self.eigenvalues)
         seen = spectrum_of(self.forward(backprojection))
         known = torch.where(power > 0, seen / torch.where(power > 0, power, torch.ones_like(power)), 0 * seen)
-        y = image_of(known, self.range_shape[-1], complex_image=self.complex_image)
+        y = self._image(known, self.range_shape[-1])
         return self.prox(y, anchor, weight)
-
-    def _needed(self, full: Tensor) -> Tensor:
-        return columns_needed(full, complex_image=self.complex_image)
 
 
 def downsampling(

@@ -13,7 +13,8 @@ long that no repetition of the line reaches a trace. Angles from the vertical be
 sin is half way from there to 1: echoes that the exact sum holds at larger angles are missing. Otherwise the relative error is of
 the order of (p z)^-2. The adjoint is exact; so is the normal operator, whose outer part is Toeplitz in q. A wave sees U_s by its
 response at (p, q), and spreading changes little over a pixel: the coarse version is these sums over the coarse pixels, waves
-weighted by the response and left out below 1e-3, within COARSE of A U_s.
+weighted by the response and left out below 1e-3. It is within 8 % of A U_s for images of white noise (5 % at s k d of 4.4 rad)
+while a coarse pixel spans at most 8 rad of the highest frequency's phase and a quarter of its depth; else Galerkin.
 
 Source: Stolt (1978), Geophysics 43(1); Bleistein (1984), Mathematical Methods for Wave Phenomena, section 2.7 (stationary phase).
 """
@@ -36,6 +37,8 @@ from echoform.scene.soil import GroundSurvey, Section
 WIDEST_RAD = math.radians(75)
 #: most waves, frequencies times wavenumbers, of one sensor
 MAX_WAVES = 2**26
+#: largest phase of a wave over a coarse pixel, and largest height of one as a share of its depth, for a coarse version
+COARSE_PHASE_RAD, COARSE_DEPTH = 8.0, 0.25
 
 
 class HomogeneousGround(LinearOperator):
@@ -136,9 +139,11 @@ class HomogeneousGround(LinearOperator):
         gain = (
             fade * (math.pi * p / 2).sqrt() / (16 * math.pi**2 * k[..., None]) * spacing[:, None, None] / (2 * math.pi)
         )
-        response = transfer(self.factor, p * dy / self.factor) * transfer(self.factor, q * dx / self.factor)
-        gain = gain * torch.where(response.abs() < BAND_EDGE, 0.0, response)
-        turned = gain * torch.polar(torch.ones_like(p), wrap(-math.pi / 4 - p * middle)) * self.transmitted[..., None]
+        if self.factor != 1:
+            response = transfer(self.factor, p * dy / self.factor) * transfer(self.factor, q * dx / self.factor)
+            gain = gain * torch.where(response.abs() < BAND_EDGE, 0.0, response)
+        start = wrap(-math.pi / 4 - p * middle - q * self.section.grid.offset_m[1])
+        turned = gain * torch.polar(torch.ones_like(p), start) * self.transmitted[..., None]
         points = torch.stack([wrap(p * dy), wrap(-q * dx).expand_as(p)], 1)
         return points, turned, 1j * (p / (4 * k[..., None].square()) - 3 / (8 * p))
 
@@ -149,35 +154,37 @@ class HomogeneousGround(LinearOperator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the samples, (..., B, 1, traces, frequencies)."""
-        sensors = self.sensor_indices(x.shape[-4])
-        parts = [self._heard(self._waves(x[..., b, 0, :, :], sensor), sensor) for b, sensor in enumerate(sensors)]
-        return torch.stack(parts, -3).unsqueeze(-3)
+
+        def heard(image: Tensor, sensor: int) -> Tensor:
+            return self._heard(self._waves(image, sensor), sensor)
+
+        return self.each_sensor(x[..., 0, :, :], heard, ndim=2, result_ndim=2).unsqueeze(-3)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the backprojection (Stolt migration with conjugate weights), (..., B, 1, H, W)."""
-        sensors = self.sensor_indices(y.shape[-4])
-        parts = []
-        for b, sensor in enumerate(sensors):
-            waves = points_to_modes(y[..., b, 0, :, :].mT, self._of(self.angles, sensor), self.modes)
-            parts.append(self._image(waves, sensor))
-        return torch.stack(parts, -3).unsqueeze(-3)
+
+        def image(samples: Tensor, sensor: int) -> Tensor:
+            waves = points_to_modes(samples.mT, self._of(self.angles, sensor), self.modes)
+            return self._image(waves, sensor)
+
+        return self.each_sensor(y[..., 0, :, :], image, ndim=2, result_ndim=2).unsqueeze(-3)
 
     def normal(self, x: Tensor) -> Tensor:
         """Return A^H A x: the sum over traces is a Toeplitz product in q."""
-        sensors = self.sensor_indices(x.shape[-4])
-        parts = []
-        for b, sensor in enumerate(sensors):
-            waves = torch.fft.fft(self._waves(x[..., b, 0, :, :], sensor), 2 * self.modes)
+
+        def back(image: Tensor, sensor: int) -> Tensor:
+            waves = torch.fft.fft(self._waves(image, sensor), 2 * self.modes)
             waves = torch.fft.ifft(self._of(self.toeplitz, sensor) * waves)[..., : self.modes]
-            parts.append(self._image(waves, sensor))
-        return torch.stack(parts, -3).unsqueeze(-3)
+            return self._image(waves, sensor)
+
+        return self.each_sensor(x[..., 0, :, :], back, ndim=2, result_ndim=2).unsqueeze(-3)
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the sums over the coarse pixels, waves weighted by the response of U_s."""
         if factor == 1:
             return self
         coarse_shape(self.domain_shape, factor)  # raises when the sides do not divide
-        if self.factor != 1:
+        if self.factor != 1 or not self._resolves(factor):
             return self.galerkin(factor)
         survey = GroundSurvey(
             self.antenna_x_m,
@@ -189,6 +196,13 @@ class HomogeneousGround(LinearOperator):
         )
         section = self.section.coarser(factor)
         return HomogeneousGround(survey, section, widest_rad=self.widest_rad, factor=factor, dtype=self.dtype)
+
+    def _resolves(self, factor: int) -> bool:
+        """Whether phase and spreading change little enough over a coarse pixel for the sums to be written down there."""
+        (dy, dx), depth = self.section.grid.spacing_m, float(self.section.depths_m()[-1])
+        last_hz = self.start_hz + (self.range_shape[2] - 1) * self.step_hz
+        k = float((2 * math.pi * last_hz * self.permittivity.sqrt() / SPEED_OF_LIGHT_M_S).max())
+        return factor * dy <= COARSE_DEPTH * depth and factor * 2 * k * max(dy, dx) <= COARSE_PHASE_RAD
 
     def _heard(self, waves: Tensor, sensor: int) -> Tensor:
         """Return the samples (..., A, F) of the waves (..., F, Q)."""

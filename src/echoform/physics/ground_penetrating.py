@@ -9,8 +9,7 @@ spreading is taken as 1 / P, without the transmission through the surface. Neith
 
 Frequencies are equally spaced: each trace is a one-dimensional non-uniform Fourier sum at the angles 4 pi df L / c, and the
 adjoint the conjugate sum at the same angles, so it is exact. The lengths are held, A n float64 and A n amplitudes; the
-phases are made for a few traces at a time. A^H A is adjoint(forward). The coarse version is that of :mod:`echoform.physics.local_transfer`, within
-COARSE of A U_s.
+phases are made for a few traces at a time. A^H A is adjoint(forward). The coarse version is that of :mod:`echoform.physics.local_transfer`.
 
 Source: Daniels, Ground Penetrating Radar (2004), chapter 7; Johansson and Mast (1994), Microw. Opt. Technol. Lett. 7(12).
 """
@@ -89,16 +88,18 @@ class GroundPenetratingRadar(LinearOperator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the samples, (..., B, 1, traces, frequencies)."""
-        pixels = x[..., 0, :, :].flatten(-2)
-        sensors = self.sensor_indices(pixels.shape[-2])
-        parts = [_Sum.apply(pixels[..., b, :], self, sensor, False) for b, sensor in enumerate(sensors)]
-        return torch.stack(parts, -3).unsqueeze(-3)  # pyright: ignore[reportArgumentType]
+        return self.each_sensor(x[..., 0, :, :].flatten(-2), self._traces, ndim=1, result_ndim=2).unsqueeze(-3)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the backprojection (Kirchhoff migration with conjugate weights), (..., B, 1, H, W)."""
-        sensors = self.sensor_indices(y.shape[-4])
-        parts = [_Sum.apply(y[..., b, 0, :, :], self, sensor, True) for b, sensor in enumerate(sensors)]
-        return torch.stack(parts, -2).unflatten(-1, self.domain_shape)  # pyright: ignore[reportArgumentType]
+        images = self.each_sensor(y[..., 0, :, :], self._backprojected, ndim=2, result_ndim=1)
+        return images.unflatten(-1, self.domain_shape)
+
+    def _traces(self, pixels: Tensor, sensor: int) -> Tensor:
+        return _Sum.apply(pixels, self, sensor, False)  # pyright: ignore[reportReturnType]
+
+    def _backprojected(self, samples: Tensor, sensor: int) -> Tensor:
+        return _Sum.apply(samples, self, sensor, True)  # pyright: ignore[reportReturnType]
 
     def spectrum(self) -> SpectralDensity:
         """Return the Lanczos density with its mean put right: tr(A^H A) = sum_n |S_n|^2 sum_aj (4 pi P_aj)^-4."""
@@ -128,11 +129,12 @@ class GroundPenetratingRadar(LinearOperator):
     def _entry_phase(self, sensor: int) -> Callable[[Tensor], EntryPhase]:
         index = torch.arange(self.range_shape[2], dtype=torch.float64, device=self.device)
         hz = self._of(self.start_hz, sensor) + index * self._of(self.step_hz, sensor)
-        path_m = self._of(self.optical_m, sensor)
+        path_m, spreading = self._of(self.optical_m, sensor), self._of(self.spreading, sensor)
 
         def at(pixels: Tensor) -> EntryPhase:
             path = path_m[:, pixels]
-            return EntryPhase(4 * torch.pi / SPEED_OF_LIGHT_M_S * hz, path, torch.zeros_like(path[0]))
+            wavenumber, zero = 4 * torch.pi / SPEED_OF_LIGHT_M_S * hz, torch.zeros_like(path[0])
+            return EntryPhase(wavenumber, path, zero, spreading[:, pixels])
 
         return at
 

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from echoform.linalg.resample import upsampling_matrix
-from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.operator import LinearOperator, coarse_shape
+from echoform.linalg.spectrum import SpectralDensity, largest_eigenvalue
+from echoform.physics.operator import NORM_TOLERANCE, LinearOperator, coarse_shape
 
 CHANNEL, ROW, COLUMN = range(3)
 #: most eigenvalues listed one by one in a spectral density
@@ -192,12 +192,14 @@ class KroneckerOperator(LinearOperator):
 
     @torch.no_grad()
     def norm(self) -> Tensor:
-        """Return the product of the factors' spectral norms; by power iteration when the row factor differs by channel."""
+        """Return the product of the factors' spectral norms; channel and row count as one where the row differs by channel."""
+        column = _spectral_norm(self.column)
         if self.coupled:
-            return super().norm()
-        norms = [
-            torch.linalg.matrix_norm(f.to(torch.complex128), ord=2) for f in (self.channel, self.row[:, 0], self.column)
-        ]
+            one = torch.ones(1, 1, 1, dtype=self.dtype, device=self.device)
+            pair = KroneckerOperator(self.channel, self.row, one)  # |P x Q| = |P| |Q|: columns aside, few pixels are left
+            norms = [largest_eigenvalue(pair.normal, pair.probe(), ndim=3, tolerance=NORM_TOLERANCE).sqrt(), column]
+        else:
+            norms = [_spectral_norm(self.channel), _spectral_norm(self.row[:, 0]), column]
         return torch.stack(torch.broadcast_tensors(*norms)).prod(0).to(self.dtype.to_real())
 
     @torch.no_grad()
@@ -220,6 +222,13 @@ def _gram(factor: Tensor) -> Tensor:
     """F^H F, computed in double precision."""
     wide = factor.to(torch.complex128)
     return (wide.mH @ wide).to(factor.dtype)
+
+
+def _spectral_norm(factor: Tensor) -> Tensor:
+    """|F|_2 from the smaller of its two Grams, in double precision, (batch,)."""
+    wide = factor.to(torch.complex128)
+    small = wide.mH @ wide if wide.shape[1] >= wide.shape[2] else wide @ wide.mH
+    return torch.linalg.eigvalsh(small)[:, -1].clamp_min(0).sqrt()
 
 
 def _along(axis: int, matrix: Tensor, x: Tensor) -> Tensor:

@@ -25,34 +25,40 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from echoform.linalg.resample import COARSE_ORIGIN, transfer
+from echoform.linalg.resample import COARSE_ORIGIN, kaiser_sinc, transfer
 from echoform.physics.operator import LinearOperator, coarse_shape
 
 #: samples whose response falls below this everywhere are left out
 BAND_EDGE = 1e-3
 #: share of the weights, in norm, that the terms left out may hold
-TOLERANCE = 3e-2
-#: largest relative error of the weights between the nodes; a sensor with more of it is not written down again
-LARGEST_ERROR = 5e-2
+TOLERANCE = 5e-2
+#: largest relative error of the weighted entries; a sensor with a larger one is not written down again
+LARGEST_ERROR = 8e-2
 #: nodes along each axis of the image
 NODES = 9
-#: elements from which the terms are found, and between whose nodes they are tested
+#: elements from which the terms are found
 PROBED = 48
+#: coarse pixels along each axis, elements and frequencies at which the weights are tested
+TESTED = (4, 6, 6)
+#: coarse pixels at the border that U_s fills from both ends of the image
+MARGIN = 2
 
 
 @dataclass(frozen=True)
 class EntryPhase:
-    """What the phases of one sensor's entries are made of, at K pixels: kappa_n l_e(r) + c(r), of either sign.
+    """What one sensor's entries are made of, at K pixels: b_e(r) exp(i (kappa_n l_e(r) + c(r))), or the conjugate.
 
     Attributes:
         wavenumber: kappa, radians per metre, (F,), float64.
         path_m: l, metres, (E, K).
         reference: c, radians, (K,).
+        amplitude: b, (E, K); one when absent. Only the test of a coarse version looks at it.
     """
 
     wavenumber: Tensor
     path_m: Tensor
     reference: Tensor
+    amplitude: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -86,22 +92,20 @@ def transfer_weights(
         sensors: for each sensor the phases at some fine pixels, given by their indices in row-major order.
     """
     _, rows, columns = coarse_shape((1, *shape), factor)
+    if min(rows, columns) < 2 * MARGIN + 1:
+        return None  # as cheap as it is: there is no room for a test
     nodes = _nodes(rows), _nodes(columns)
-    between = [[(a + b) // 2 for a, b in zip(n, n[1:], strict=False)] or n for n in nodes]
     interpolation = [_lagrange(n, count) for n, count in zip(nodes, (rows, columns), strict=True)]
     found = []
     for sensor in sensors:
-        at_nodes, at_tests = (sensor(_corners(*at, factor, shape[1])) for at in (nodes, between))
-        probed = _spread(at_nodes.path_m.shape[0])
+        at_nodes = sensor(_corners(*nodes, factor, shape[1]))
+        probed = _spread(at_nodes.path_m.shape[0], PROBED)
         basis = _leading(_responses(factor, at_nodes, probed).flatten(0, 1))
         blocks = torch.arange(at_nodes.path_m.shape[0]).split(PROBED)
         weights = torch.cat([_kept(_responses(factor, at_nodes, block), basis) for block in blocks])
         maps = [m.to(basis.device) for m in interpolation]
         image = torch.einsum("yg,xh,ghq->qyx", *maps, basis.unflatten(0, [len(n) for n in nodes]))
-        expected = _responses(factor, at_tests, probed)
-        given = weights[probed] @ image[:, between[0]][:, :, between[1]].flatten(1)
-        error = torch.linalg.vector_norm(given - expected) / torch.linalg.vector_norm(expected)
-        if float(error) > LARGEST_ERROR or 2 * basis.shape[1] > factor**2:
+        if basis.shape[1] >= factor**2 or _error(factor, shape, sensor, weights, image) > LARGEST_ERROR:
             return None
         found.append((weights.movedim(-1, 0), image))
     terms = max(len(w) for w, _ in found)
@@ -148,8 +152,38 @@ def _corners(rows: Sequence[int], columns: Sequence[int], factor: int, width: in
     return (y * width + x).flatten()
 
 
-def _spread(count: int) -> Tensor:
-    return torch.linspace(0, count - 1, min(count, PROBED)).round().long()
+def _spread(count: int, most: int) -> Tensor:
+    return torch.linspace(0, count - 1, min(count, most)).round().long()
+
+
+def _error(
+    factor: int, shape: tuple[int, int], sensor: Callable[[Tensor], EntryPhase], weights: Tensor, image: Tensor
+) -> float:
+    """Return the relative error of some entries: w . b beside sum_j exp(i arg a(r_j) - i arg a(r_m)) U_s[j, m]."""
+    window = torch.arange(4 * factor) - (2 * factor - 1)
+    places = [MARGIN + _spread(n // factor - 2 * MARGIN, TESTED[0]) for n in shape]
+    y, x = (factor * p[:, None] + window for p in places)
+    phase = sensor((y[:, None, :, None] * shape[1] + x[:, None]).flatten())
+    elements, frequencies = _spread(len(phase.path_m), TESTED[1]), _spread(len(phase.wavenumber), TESTED[2])
+    path, wavenumber = phase.path_m[elements][:, None], phase.wavenumber[frequencies, None]
+    blocks = (len(y), len(x), len(window), len(window))
+    angle = (wavenumber * path + phase.reference).unflatten(-1, blocks)
+    entries = torch.polar(torch.ones_like(angle), angle - _middle(angle, factor))
+    if phase.amplitude is not None:
+        level = phase.amplitude[elements][:, None].double().unflatten(-1, blocks)
+        entries = entries * (level / _middle(level, factor))
+    taps = torch.from_numpy(kaiser_sinc(factor)).to(angle.device, entries.dtype)
+    expected = torch.einsum("...jk,j,k->...", entries, taps, taps)
+    at = image[:, places[0]][:, :, places[1]]
+    given = torch.einsum("efq,qyx->efyx", weights[elements][:, frequencies], at)
+    return float((given - expected).norm() / expected.norm())
+
+
+def _middle(values: Tensor, factor: int) -> Tensor:
+    """Return the values in the middle of windows (..., 4 s, 4 s) by cubic interpolation, (..., 1, 1)."""
+    weights = values.new_zeros(4 * factor)
+    weights[2 * factor - 2 : 2 * factor + 2] = torch.tensor([-1 / 16, 9 / 16, 9 / 16, -1 / 16])
+    return torch.einsum("...jk,j,k->...", values, weights, weights)[..., None, None]
 
 
 def _responses(factor: int, phase: EntryPhase, elements: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ The factor goes into the operator's own weights wherever it has some, so that th
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -20,7 +21,10 @@ from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import ComposedOperator, GalerkinOperator, LinearOperator, ScaledOperator
 from echoform.physics.sample_gain import SampleGain, check_broadcast
 from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.stacked import StackedOperator
+
+Spotlight = TypeVar("Spotlight", ExactSpotlight, FactorisedSpotlight)
 
 
 class SampleMask(DiagonalOperator):
@@ -92,7 +96,7 @@ def _weighted(operator: LinearOperator, gain: Tensor) -> LinearOperator:
             )
         case KroneckerOperator() if sum(n > 1 for n in gain.shape[1:]) <= 1:
             return _weighted_kronecker(operator, gain)
-        case ExactSpotlight() if not gain.is_complex() and bool(((gain == 0) | (gain == 1)).all()):
+        case ExactSpotlight() | FactorisedSpotlight() if not gain.is_complex() and bool(((gain == 0) | (gain == 1)).all()):
             return _restricted_spotlight(operator, gain[:, 0])
         case ScaledOperator():
             return ScaledOperator(_weighted(operator.base, gain), operator.scale)
@@ -139,8 +143,8 @@ def _weighted_kronecker(operator: KroneckerOperator, gain: Tensor) -> KroneckerO
     return KroneckerOperator(operator.channel * gain[:, :, 0, 0, None], row, operator.column)
 
 
-def _restricted_spotlight(operator: ExactSpotlight, marks: Tensor) -> ExactSpotlight:
-    """Return the operator with a smaller mask, sharing every other buffer (k_c, over all samples, stays as it is)."""
+def _restricted_spotlight(operator: Spotlight, marks: Tensor) -> Spotlight:
+    """Return the operator with a smaller mask, sharing all else (k_c, over all samples, stays as it is)."""
     twin = copy.copy(operator)
     twin._buffers = dict(operator._buffers)
     twin.kept = operator.kept * marks.to(operator.kept.dtype)

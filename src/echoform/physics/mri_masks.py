@@ -206,7 +206,8 @@ class MagicLines(OffsetMask):
     def pattern(self, width: int, offset: int) -> Tensor:
         """Return lines k = p + m a and k = -(q + m a), m = 0, 1, ...; arguments as in :meth:`OffsetMask.pattern`.
 
-        (p, q) = (o + 1, o + 3) for even offsets and (o + 2, o) for odd ones.
+        (p, q) = (o + 1, o + 3) for even offsets and (o + 2, o) for odd ones; all these lines are odd when a is even, so that a
+        = 4 has two different masks.
         """
         p, q = (offset + 1, offset + 3) if offset % 2 == 0 else (offset + 2, offset)
         k = torch.arange(width) - width // 2

@@ -9,8 +9,8 @@ the operator tends to that of :mod:`echoform.physics.range_angle_doppler`. Targe
 Frequencies are equally spaced, so n = n1 + L n2 splits the phase of a pixel into two short tables, and the sum over pixels
 becomes one matrix product per element, (L x pixels)(pixels x N / L): exact, with pixels * 2 sqrt(N) exponentials in the place of
 pixels * N, in blocks of bounded memory. The normal operator is adjoint(forward): no product or Toeplitz form holds near the
-array. The coarse version is that of :mod:`echoform.physics.local_transfer`, within COARSE of A U_s, its pixels at the places that
-the fine ones give by cubic interpolation.
+array. The coarse version is that of :mod:`echoform.physics.local_transfer`, its pixels at the places that the fine ones give by
+cubic interpolation.
 
 Source: Lopez-Sanchez and Fortuny-Guasch (2000), IEEE Trans. Antennas Propag. 48(5) (the signal model).
 """
@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -202,16 +203,13 @@ class NearRangeArray(LinearOperator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the samples, (..., B, 1, Q, N)."""
-        flat = x[..., 0, :, :].flatten(-2)
-        sensors = self.sensor_indices(flat.shape[-2])
-        parts = [self._sum(flat[..., b, :], sensor, backwards=False) for b, sensor in enumerate(sensors)]
-        return torch.stack(parts, -3).unsqueeze(-3)
+        sums = partial(self._sum, backwards=False)
+        return self.each_sensor(x[..., 0, :, :].flatten(-2), sums, ndim=1, result_ndim=2).unsqueeze(-3)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the backprojection, (..., B, 1, H, W)."""
-        sensors = self.sensor_indices(y.shape[-4])
-        parts = [self._sum(y[..., b, 0, :, :], sensor, backwards=True) for b, sensor in enumerate(sensors)]
-        return torch.stack(parts, -2).unflatten(-1, self.domain_shape)
+        sums = partial(self._sum, backwards=True)
+        return self.each_sensor(y[..., 0, :, :], sums, ndim=2, result_ndim=1).unflatten(-1, self.domain_shape)
 
     def spectrum(self) -> SpectralDensity:
         """Return the Lanczos density with its mean put right: every |A_mj| is 1, so tr(A^H A) / n = Q N."""
@@ -226,7 +224,7 @@ class NearRangeArray(LinearOperator):
         if weights is None:
             return self.galerkin(factor)
         rows, columns = (between_pixels(n, factor).to(self.device) for n in shape)
-        positions = torch.einsum("yj,xk,bjka->byxa", rows, columns, self.position_m)
+        positions = torch.einsum("xk,byka->byxa", columns, torch.einsum("yj,bjka->byka", rows, self.position_m))
         array = MimoArray(self.transmitter_m, self.receiver_m)
         steps, count = self.signed_step_hz, self.range_shape[2]
         base = NearRangeArray(array, self.carrier_hz, steps, positions, frequencies=count, dtype=self.dtype)

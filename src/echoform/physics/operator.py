@@ -8,6 +8,7 @@ any number of axes may stand before the batch axis. No call changes an operator;
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,25 @@ class LinearOperator(nn.Module, ABC):
                 f"got a batch of {samples} for {self.batch} sensors; give one per sensor, or one sensor for all"
             )
         return [0] * samples if self.batch == 1 else list(range(samples))
+
+    def each_sensor(
+        self, value: Tensor, apply: Callable[[Tensor, int], Tensor], *, ndim: int, result_ndim: int
+    ) -> Tensor:
+        """Return ``apply(values of one sensor, its index)`` for all of them, side by side along the batch axis.
+
+        Where one sensor measures all scenes it is applied once, to all, so that what it makes on the way is made once.
+
+        Args:
+            value: (..., B, *sample).
+            apply: takes (..., *sample) to (..., *result), any leading axes riding along.
+            ndim: number of axes of a sample.
+            result_ndim: number of axes of a result.
+        """
+        if self.batch == 1:
+            return apply(value, 0)
+        sensors = self.sensor_indices(value.shape[-ndim - 1])
+        parts = [apply(value.select(-ndim - 1, b), sensor) for b, sensor in enumerate(sensors)]
+        return torch.stack(parts, -result_ndim - 1)
 
     def support(self) -> Tensor | None:
         """Return a 0/1 tensor that broadcasts over (B, *range_shape), or None when every entry is a sample.

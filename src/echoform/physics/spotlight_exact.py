@@ -13,7 +13,7 @@ and the adjoint evaluates the conjugate sum at the same angles, so it is the exa
 (:mod:`echoform.linalg.taylor_profile`). A pulse costs O(HW + F log F). The distances of one pulse, or of a few on small images,
 are held at a time, with gradients too: the backward pass to the image is the other operator, that to the antenna computes each
 pulse again. A^H A is not Toeplitz but adjoint(forward), so norm() and spectrum() cost tens of forward and
-adjoint passes. The coarse version is that of :mod:`echoform.physics.spotlight_coarse`, within COARSE of A U_s.
+adjoint passes. The coarse version is that of :mod:`echoform.physics.spotlight_coarse`.
 """
 
 from __future__ import annotations
@@ -251,8 +251,7 @@ class ExactSpotlight(LinearOperator):
         """Return the sums on the coarse pixels with the local response of U_s, or A U_s where that would not be true."""
         if factor == 1:
             return self
-        form = partial(ExactSpotlight, dtype=self.dtype)
-        return coarse_spotlight(self, factor, self.batch, form) or self.galerkin(factor)
+        return coarse_spotlight(self, factor, self.batch, partial(ExactSpotlight, dtype=self.dtype)) or self.galerkin(factor)
 
     def _sum(self, value: Tensor, sample: int, *, backwards: bool) -> Tensor:
         def of(buffer: Tensor) -> Tensor:

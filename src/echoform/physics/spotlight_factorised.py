@@ -13,7 +13,7 @@ W being the prolate interpolation of :mod:`echoform.physics.aperture_tree`. In t
 is summed sample by sample. All phases are those of spherical wavefronts from where the antennas were, in float64: only W
 approximates. With some 16 pixels, pulses and frequencies to the smallest squares and blocks all of log N levels cost O(N).
 The adjoint runs the same levels backwards with conjugate phases and is exact; A^H A is adjoint(forward). The coarse version is
-that of :mod:`echoform.physics.spotlight_coarse`, within COARSE of A U_s.
+that of :mod:`echoform.physics.spotlight_coarse` with the sums pulse by pulse: on few pixels they are the cheaper.
 
 Source: the butterfly scheme of Demanet et al. (2012), SIAM J. Imaging Sci. 5, section 3, with other nodes.
 """
@@ -33,7 +33,7 @@ from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.aperture_tree import Geometry, Level, Tree
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_coarse import coarse_spotlight
-from echoform.physics.spotlight_exact import uniform_grid
+from echoform.physics.spotlight_exact import ExactSpotlight, uniform_grid
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
 
@@ -283,8 +283,7 @@ class FactorisedSpotlight(LinearOperator):
         """Return the sums on the coarse pixels with the local response of U_s, or A U_s where that would not be true."""
         if factor == 1:
             return self
-        form = partial(FactorisedSpotlight, dtype=self.dtype, leaf=self.leaf, accuracy=self.accuracy)
-        return coarse_spotlight(self, factor, self.batch, form) or self.galerkin(factor)
+        return coarse_spotlight(self, factor, self.batch, partial(ExactSpotlight, dtype=self.dtype)) or self.galerkin(factor)
 
     def _apply_one(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
         tree = self.trees[sensor]

@@ -144,9 +144,11 @@ class StripmapOperator(LinearOperator):
         return self._each(y, backwards=True)
 
     def _each(self, value: Tensor, *, backwards: bool) -> Tensor:
-        sensors = self.sensor_indices(value.shape[-4])
-        parts = [_Pass.apply(value[..., b, 0, :, :], self, s, backwards) for b, s in enumerate(sensors)]
-        return torch.stack(parts, -3).unsqueeze(-3)  # pyright: ignore[reportArgumentType]
+
+        def one_pass(part: Tensor, sensor: int) -> Tensor:
+            return _Pass.apply(part, self, sensor, backwards)  # pyright: ignore[reportReturnType]
+
+        return self.each_sensor(value[..., 0, :, :], one_pass, ndim=2, result_ndim=2).unsqueeze(-3)
 
     def echoes(self, pixels: Tensor, sensor: int) -> Tensor:
         """Return the samples (..., P, F) of an image (..., H, W) by one sensor."""

@@ -50,7 +50,7 @@ class Tomography(LinearOperator):
         if samples > MAX_SAMPLES:
             raise ValueError(
                 f"{sensors} x {angles} angles of {beam.detectors} detectors through {height} x {width} pixels take {samples} "
-                f"samples, more than {MAX_SAMPLES}: use fewer angles, or stack operators of some angles each"
+                f"samples, more than {MAX_SAMPLES}: use fewer angles or detectors"
             )
         super().__init__(domain_shape, (channels, angles, beam.detectors))
         self.beam = beam

@@ -74,7 +74,7 @@ def shepp_logan_like(source: RandomSource, batch: int, shape: tuple[int, int], *
     value = value * torch.where((inner[:, 0] > 0) & source.chance((batch, count), 0.3), -1.0, 1.0)
     magnitude = sum_of_ellipses(centre * squeeze, axes * squeeze, angle, value, shape).clamp_min(0)
     tissue = {SceneClass.TISSUE: magnitude > 0.02}
-    return Scene(_with_phase(source, magnitude, phase_rad)[:, None], masks=tissue)
+    return Scene(with_smooth_phase(source, magnitude, phase_rad)[:, None], masks=tissue)
 
 
 def brain(source: RandomSource, batch: int, shape: tuple[int, int], *, phase_rad: float = 2.0) -> Scene:
@@ -116,7 +116,7 @@ def brain(source: RandomSource, batch: int, shape: tuple[int, int], *, phase_rad
         source.uniform((batch, 1, 1), 0, 0.8)
         * (x * source.uniform((batch, 1, 1), -1, 1) + y * source.uniform((batch, 1, 1), -1, 1))
     )
-    return Scene(_with_phase(source, _soften(magnitude) * grain * coil, phase_rad)[:, None], masks=masks)
+    return Scene(with_smooth_phase(source, _soften(magnitude) * grain * coil, phase_rad)[:, None], masks=masks)
 
 
 def _bent_radius(source: RandomSource, batch: int, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -158,8 +158,14 @@ def _soften(image: Tensor) -> Tensor:
     return image
 
 
-def _with_phase(source: RandomSource, magnitude: Tensor, phase_rad: float) -> Tensor:
-    """The image with a smooth random phase and a random constant one."""
+def with_smooth_phase(source: RandomSource, magnitude: Tensor, phase_rad: float) -> Tensor:
+    """Return magnitudes (B, H, W) with a smooth random phase and a random constant one.
+
+    Args:
+        source: of randomness.
+        magnitude: real, not negative.
+        phase_rad: greatest standard deviation of the smooth phase, radians; the least is 0.1.
+    """
     batch, shape = magnitude.shape[0], (magnitude.shape[1], magnitude.shape[2])
     field = power_law_field(
         source,

@@ -83,10 +83,13 @@ def people(source: RandomSource, axes: CubeAxes, *, most: int = 4, furniture: in
 
 
 def render_cube(centres: Centres, axes: CubeAxes) -> Tensor:
-    """Return the sum of amplitude h(c - c_q) h(i - i_q) h(j - j_q), (B, C, H, W) complex64, h of a Hamming-weighted band."""
+    """Return the sum of amplitude h(c - c_q) h(i - i_q) h(j - j_q), (B, C, H, W) complex64, h of a Hamming-weighted band.
+
+    Where there is a single velocity, all centres are seen alike whatever theirs is.
+    """
     x, y = centres.position_m.unbind(-1)
     angle, distance = torch.atan2(x, y), torch.hypot(x, y)
-    velocity, pulses = _index(axes.velocities_m_s, centres.velocity_m_s), axes.velocities_m_s.shape[1]
+    pulses = axes.velocities_m_s.shape[1]
     row, column = _index(axes.angles_rad, angle), _index(axes.ranges_m, distance)
     inside = (row > -0.5) & (row < axes.angles_rad.shape[1] - 0.5)
     inside = inside & (column > -0.5) & (column < axes.ranges_m.shape[1] - 0.5)
@@ -94,8 +97,11 @@ def render_cube(centres: Centres, axes: CubeAxes) -> Tensor:
     def away(at: Tensor, count: int) -> Tensor:
         return torch.arange(count, device=at.device) - at[..., None]
 
-    fold = torch.remainder(away(velocity, pulses) + pulses / 2, pulses) - pulses / 2
-    doppler = hamming_response(fold)
+    if pulses > 1:
+        velocity = _index(axes.velocities_m_s, centres.velocity_m_s)
+        doppler = hamming_response(torch.remainder(away(velocity, pulses) + pulses / 2, pulses) - pulses / 2)
+    else:
+        doppler = torch.ones_like(centres.velocity_m_s)[..., None]
     rows = hamming_response(away(row, axes.angles_rad.shape[1]))
     columns = hamming_response(away(column, axes.ranges_m.shape[1]))
     left = torch.einsum("bq,bqc,bqh->bchq", centres.amplitude * inside, doppler, rows).flatten(1, 2)

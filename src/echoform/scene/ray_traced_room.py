@@ -172,7 +172,7 @@ def _object(rt: Any, name: str, wall: Wall, material: Any) -> Any:
 
 
 def _gathered(paths: Any, leg_reflections: int) -> TracedPaths:
-    """Turn sionna's [receiver, 1, transmitter, 1, path] into (Q, P); paths with a leg reflected more often than asked are left out."""
+    """Turn sionna's [receiver, 1, transmitter, 1, path] into (Q, P), without paths that have a leg reflected too often."""
     real, imaginary = (torch.from_numpy(np.array(part)).double() for part in paths.a)
     if not real.numel():
         raise ValueError("no path was found: do the walls enclose radar and targets?")

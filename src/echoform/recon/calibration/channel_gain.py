@@ -8,7 +8,7 @@ channel and spatial frequency are proportional (a uniform array and a grid in si
 cannot be known either; nor can a taper over the channels be told from a spread that all targets share, so the targets must
 be points.
 
-Source: Salvini and Wijnholds (2014), Astron. Astrophys. 571, A97, equation 10 (the gain step, there for gains of baselines);
+Source: Salvini and Wijnholds (2014), Astron. Astrophys. 571, A97 (the gain step, there for gains of baselines);
 Ling and Strohmer (2015), Inverse Problems 31(11) (what sparsity makes of the problem).
 """
 

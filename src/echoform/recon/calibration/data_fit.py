@@ -9,7 +9,7 @@ points of the blurred image are fitted first, fainter ones as it focuses. Missin
 Limits. The iteration is local and needs points that stand out of their own blur. The constant of the phases and their line
 stay about where they start, since the image follows them.
 
-Source: Onhon and Cetin (2012), IEEE Trans. Image Process. 21(4), section III (sparsity-driven autofocus).
+Source: Onhon and Cetin (2012), IEEE Trans. Image Process. 21(4) (sparsity-driven autofocus).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ side lobes fill the strips: :mod:`echoform.recon.calibration.data_fit` is for th
 in range (a range offset of a resolution cell or more) is not seen. Points of one strip that stand closer than ``near_px``
 disturb each other.
 
-Source: Wahl, Eichel, Ghiglia and Jakowatz (1994), IEEE Trans. Aerosp. Electron. Syst. 30(3), section III; Jakowatz and Wahl
+Source: Wahl, Eichel, Ghiglia and Jakowatz (1994), IEEE Trans. Aerosp. Electron. Syst. 30(3); Jakowatz and Wahl
 (1993), J. Opt. Soc. Am. A 10(12) (the estimator); the weight and the last step are ours.
 """
 

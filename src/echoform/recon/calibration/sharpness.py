@@ -15,8 +15,8 @@ constant and a line) for a few points in noise and not for clutter. It is a loca
 out of their own blur may end in a wrong valley; give ``start_rad`` by another method then. Missing pulses bias it, since
 phases can lower the side lobes of the gaps: :mod:`echoform.recon.calibration.data_fit` is for them.
 
-Source: Kragh (2006), Monotonic iterative algorithm for minimum-entropy autofocus, ASAP workshop, equations 2-6; Morrison, Do
-and Munson (2007), IEEE Trans. Image Process. 16(9), section II.
+Source: Kragh (2006), Monotonic iterative algorithm for minimum-entropy autofocus, ASAP workshop; Morrison, Do
+and Munson (2007), IEEE Trans. Image Process. 16(9).
 """
 
 from __future__ import annotations

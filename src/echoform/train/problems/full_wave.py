@@ -9,8 +9,9 @@ How far F is from A is drawn through the first-order phase of the strongest row 
 at which Born holds while phi is well under pi. ``TRAINING`` and ``HELD_BACK`` do not overlap in the phase asked for, nor in the
 number of antennas.
 
-Cost: time stepping, and it grows with pixels, transmitters and the side again: ``benchmarks/full_wave.py`` measures it. On one core
-it is 0.2 to 0.4 s a problem of ``TRAINING`` at 32 x 32, so a share of training is written to files beforehand, not drawn at each step.
+Cost: time stepping, growing with pixels, transmitters and the side once more. On one core 0.3 s a problem of ``TRAINING`` and
+0.8 s of ``HELD_BACK`` at 32 x 32, four times that at 64 x 64 (``benchmarks/full_wave.py``): a share of training is written to files
+beforehand, not drawn at each step.
 """
 
 from __future__ import annotations

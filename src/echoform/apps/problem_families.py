@@ -1,0 +1,17 @@
+"""The names of the families of problems, for the command line; kept apart from them so that help needs no torch."""
+
+from __future__ import annotations
+
+#: name in :data:`echoform.train.problems.catalogue.FAMILIES`; a test holds the two together
+PROBLEM_FAMILIES = (
+    "fourier",
+    "spotlight",
+    "stripmap",
+    "interferometry",
+    "range-angle",
+    "range-angle-doppler",
+    "near-range",
+    "born",
+    "born-volume",
+    "ground",
+)

@@ -1,0 +1,49 @@
+"""``echoform simulate``: problems of a family, written to a native file with their truth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from echoform.apps.errors import UsageError
+from echoform.apps.options import Simulate
+from echoform.measure.measurement import Measurement
+from echoform.measure.native import save
+from echoform.train.problems.catalogue import FAMILIES
+from echoform.train.problems.problem import draw_problem
+from echoform.train.problems.stream import problem_generator
+
+#: smallest and largest side of an image, pixels; a multiple of the first is what coarse grids need
+PIXELS = (16, 1024)
+
+
+def simulate(options: Simulate) -> None:
+    """Carry out ``echoform simulate``.
+
+    Raises:
+        UsageError: an option has no meaning, or the file is there already.
+    """
+    if options.out.suffix != ".h5":
+        raise UsageError(f"--out must end in .h5, got {options.out.name}")
+    if options.out.exists():
+        raise UsageError(f"{options.out} is there already; choose another --out")
+    save(simulated(options), options.out)
+    print(f"Written: {options.out} (try: echoform reconstruct {options.out})")
+
+
+def simulated(options: Simulate) -> Measurement:
+    """Return the measurement that the options ask for; the same options give the same one to the last bit."""
+    if not PIXELS[0] <= options.pixels <= PIXELS[1]:
+        raise UsageError(f"--pixels must lie between {PIXELS[0]} and {PIXELS[1]}, got {options.pixels}")
+    if options.batch < 1:
+        raise UsageError(f"--batch must be at least 1, got {options.batch}")
+    family = next(family for family in FAMILIES if family.name == options.family)
+    family = replace(family, shape=(options.pixels, options.pixels))
+    if options.snr_db is not None:
+        if not math.isfinite(options.snr_db):
+            raise UsageError(f"--snr-db must be a number, got {options.snr_db}")
+        family = replace(family, snr_db=(options.snr_db, options.snr_db))
+    problem = draw_problem(problem_generator(options.seed, 0), family, options.batch)
+    levels = ", ".join(f"{value:.1f}" for value in problem.snr_db.tolist())
+    notes = {"family": family.name, "seed": str(options.seed), "signal-to-noise ratio": f"{levels} dB"}
+    return replace(problem.measurement, metadata=replace(problem.measurement.metadata, notes=notes))

@@ -1,0 +1,26 @@
+"""Every family of problems with its usual ranges: add a line here, and the command line, the benchmark and the tests take it up."""
+
+from __future__ import annotations
+
+from echoform.train.problems.array_radar import RangeAngle, RangeAngleDoppler
+from echoform.train.problems.far_field_spotlight import FarFieldSpotlight
+from echoform.train.problems.gridded_fourier import GriddedFourier
+from echoform.train.problems.ground_penetrating import GroundPenetrating
+from echoform.train.problems.microwave import Born, BornVolume
+from echoform.train.problems.near_range import NearRange
+from echoform.train.problems.problem import ProblemFamily
+from echoform.train.problems.stripmap import Stripmap
+from echoform.train.problems.very_long_baselines import Interferometry
+
+FAMILIES: tuple[ProblemFamily, ...] = (
+    GriddedFourier(),
+    FarFieldSpotlight(),
+    Stripmap(),
+    Interferometry(),
+    RangeAngle(),
+    RangeAngleDoppler(),
+    NearRange(),
+    Born(),
+    BornVolume(),
+    GroundPenetrating(),
+)

@@ -1,0 +1,124 @@
+"""Family: ground-penetrating radar over a vertical section; one survey for a whole batch.
+
+The highest frequency follows from the pixel: its wavelength in soil is four to six pixels (the echo, there and back, turns twice
+as fast). Antennas lie on the ground, where the quick omega-K operator serves, or are carried above it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from echoform.physics.ground_homogeneous import HomogeneousGround
+from echoform.physics.ground_penetrating import GroundPenetratingRadar
+from echoform.physics.operator import LinearOperator
+from echoform.scene.collection import SPEED_OF_LIGHT_M_S
+from echoform.scene.frame import frame_of
+from echoform.scene.grid import Grid
+from echoform.scene.random_source import RandomSource
+from echoform.scene.scene import Scene
+from echoform.scene.soil import GroundSurvey, Section
+from echoform.scene.subsurface import subsurface
+from echoform.train.problems.problem import ProblemFamily
+
+
+@dataclass(frozen=True)
+class GroundLayout:
+    """What was drawn for a batch.
+
+    Attributes:
+        survey: antenna, soil and frequencies.
+        section: pixels.
+        batch: number of scenes.
+    """
+
+    survey: GroundSurvey
+    section: Section
+    batch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundPenetrating(ProblemFamily[GroundLayout]):
+    """Ranges of the family.
+
+    Attributes:
+        highest_hz: range of the highest frequency, log-uniform, hertz.
+        relative_bandwidth: range of the bandwidth over the highest frequency.
+        permittivity: range of the soil's.
+        pixels: range of pixels per wavelength in the soil at the highest frequency.
+        trace_pixels: range of the distance between traces, in pixels; 1 to 5 cm is usual.
+        frequencies: numbers of frequencies to choose from.
+        raised: share of batches with the antenna above the ground.
+        height_m: range of that height, metres.
+        kept: least share of the traces that were taken.
+        ripple: greatest departure of the transmitted spectrum from a smooth bell.
+    """
+
+    name: ClassVar[str] = "ground"
+
+    highest_hz: tuple[float, float] = (0.3e9, 3e9)
+    relative_bandwidth: tuple[float, float] = (0.5, 0.9)
+    permittivity: tuple[float, float] = (3.0, 25.0)
+    pixels: tuple[float, float] = (4.0, 6.0)
+    trace_pixels: tuple[float, float] = (1.0, 2.5)
+    frequencies: tuple[int, ...] = (32, 48, 64)
+    raised: float = 0.3
+    height_m: tuple[float, float] = (0.05, 0.5)
+    kept: float = 0.5
+    ripple: float = 0.2
+
+    def layout(self, source: RandomSource, batch: int) -> GroundLayout:
+        """Draw soil, frequencies, and where the traces were taken."""
+        height, width = self.shape
+        permittivity = float(source.log_uniform((), *self.permittivity))
+        highest = float(source.log_uniform((), *self.highest_hz))
+        wavelength = SPEED_OF_LIGHT_M_S / highest / math.sqrt(permittivity)
+        spacing = wavelength / float(source.uniform((), *self.pixels))
+        section = Section(Grid(self.shape, (spacing, spacing)), top_m=wavelength * float(source.uniform((), 0.5, 1.5)))
+        step = spacing * float(source.uniform((), *self.trace_pixels))
+        count = max(4, math.floor(width * spacing / step))
+        place = (torch.arange(count, dtype=torch.float64, device=source.place) - (count - 1) / 2) * step
+        share = self.kept + (1 - self.kept) * float(source.uniform(()))
+        taken = source.uniform((count,)) < max(share, 0.0 if bool(source.chance((), 0.5)) else 1.0)
+        taken[count // 2] = True
+        samples = self.frequencies[int(source.integers((), 0, len(self.frequencies)))]
+        band = highest * float(source.uniform((), *self.relative_bandwidth))
+        raised = bool(source.chance((), self.raised))
+
+        def one(value: float) -> torch.Tensor:
+            return torch.tensor([value], dtype=torch.float64, device=source.place)
+
+        survey = GroundSurvey(
+            place[taken][None],
+            one(float(source.log_uniform((), *self.height_m)) if raised else 0.0),
+            one(permittivity),
+            one(highest - band),
+            one(band / samples),
+            self._spectrum(source, samples),
+        )
+        return GroundLayout(survey, section, batch)
+
+    def scene(self, source: RandomSource, layout: GroundLayout) -> Scene:
+        """Draw layers, pipes, voids and stones."""
+        return subsurface(source, frame_of(layout.section.grid, layout.batch, device=source.place))
+
+    def operator(self, layout: GroundLayout) -> LinearOperator:
+        """Build the refracting operator, or omega-K where the antenna lies on the ground."""
+        if bool((layout.survey.height_m > 0).any()):
+            return GroundPenetratingRadar(layout.survey, layout.section)
+        return HomogeneousGround(layout.survey, layout.section)
+
+    def grid(self, layout: GroundLayout) -> Grid:
+        """Return the pixels of the section."""
+        return layout.section.grid
+
+    def _spectrum(self, source: RandomSource, samples: int) -> torch.Tensor:
+        """Return a bell over the band with a ripple, of unit power on average, (1, F), complex128."""
+        n = (torch.arange(samples, dtype=torch.float64, device=source.place) + 0.5) / samples
+        bell = torch.sin(math.pi * n) ** float(source.uniform((), 0.0, 2.0))
+        cycles, turn = float(source.uniform((), 1, 5)), float(source.uniform((), 0, 2 * math.pi))
+        spectrum = bell * (1 + self.ripple * float(source.uniform(())) * torch.cos(2 * math.pi * cycles * n + turn))
+        return (spectrum / spectrum.square().mean().sqrt()).to(torch.complex128)[None]

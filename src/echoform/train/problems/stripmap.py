@@ -1,0 +1,128 @@
+"""Family: stripmap SAR from drones and aircraft; one radar for a whole batch, since it is the operator that costs.
+
+The pixel along the track is the pulse spacing v / PRF, across it ``fill`` of c / 2 F_s. The antenna is L = 2 v / (fill PRF) long,
+so that the PRF samples its Doppler band 2 v / L; the pulses cover the image and as much of the synthetic aperture as ``aperture``
+allows. Columns are slant range, the radar stands on their left; scenes are drawn on the ground and appear foreshortened.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from echoform.physics.operator import LinearOperator
+from echoform.physics.stripmap_omega_k import StripmapOmegaK
+from echoform.scene.collection import SPEED_OF_LIGHT_M_S
+from echoform.scene.frame import Frame, Illumination, draw_illumination
+from echoform.scene.grid import Grid
+from echoform.scene.random_source import RandomSource
+from echoform.scene.scene import Scene
+from echoform.scene.stripmap import StripmapCollection
+from echoform.train.problems.missing import draw_kept
+from echoform.train.problems.problem import ProblemFamily
+from echoform.train.problems.radar_scenes import SceneChoice, choose_scenes, radar_scene
+
+
+@dataclass(frozen=True)
+class StripmapLayout:
+    """What was drawn for a batch.
+
+    Attributes:
+        collection: one path and radar.
+        range_spacing_m: width of a pixel in slant range.
+        frame: pixels on the ground; rows along the track, columns ground range, spacing / cos(g) wide.
+        illumination: the radar as seen from the scene.
+        scenes: kinds of scene.
+        frequencies: samples of a pulse.
+    """
+
+    collection: StripmapCollection
+    range_spacing_m: float
+    frame: Frame
+    illumination: Illumination
+    scenes: SceneChoice
+    frequencies: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stripmap(ProblemFamily[StripmapLayout]):
+    """Ranges of the family.
+
+    Attributes:
+        carriers_hz: carriers to choose from, hertz.
+        bandwidth_hz: lowest and highest bandwidth, hertz.
+        range_m: range of closest approach, log-uniform, metres.
+        speed_m_s: range of speeds, log-uniform, metres per second.
+        fill: range of pixel over resolution.
+        aspect: range of the pixel along the track over that across it.
+        oversampling: range of frequencies over pixels.
+        squint: greatest Doppler centroid, in PRF.
+        aperture: greatest synthetic aperture, in heights of the image.
+        kept: range of the share of pulses heard.
+    """
+
+    name: ClassVar[str] = "stripmap"
+
+    carriers_hz: tuple[float, ...] = (1.3e9, 5.4e9, 9.6e9, 16e9, 35e9)
+    bandwidth_hz: tuple[float, float] = (30e6, 1.2e9)
+    range_m: tuple[float, float] = (300.0, 8e3)
+    speed_m_s: tuple[float, float] = (5.0, 150.0)
+    fill: tuple[float, float] = (0.7, 0.9)
+    aspect: tuple[float, float] = (0.6, 1.6)
+    oversampling: tuple[float, float] = (1.1, 1.4)
+    squint: float = 1.0
+    aperture: float = 2.0
+    kept: tuple[float, float] = (0.4, 1.0)
+
+    def layout(self, source: RandomSource, batch: int) -> StripmapLayout:
+        """Draw one radar whose pixels suit some kinds of scene."""
+        height, width = self.shape
+        carrier = self.carriers_hz[int(source.integers((), 0, len(self.carriers_hz)))]
+        wavelength = SPEED_OF_LIGHT_M_S / carrier
+        fill = float(source.uniform((), *self.fill))
+        finest = max(0.1, 2 * wavelength, fill * SPEED_OF_LIGHT_M_S / 2 / min(self.bandwidth_hz[1], carrier / 4))
+        spacing = float(source.log_uniform((), finest, fill * SPEED_OF_LIGHT_M_S / 2 / self.bandwidth_hz[0]))
+        along = max(spacing * float(source.log_uniform((), *self.aspect)), wavelength)
+        scenes = choose_scenes(source, batch, spacing_m=(0.95 * spacing, 1.05 * spacing))
+        antenna = 2 * along / fill
+        distance = max(float(source.log_uniform((), *self.range_m)), 4 * width * spacing)
+        aperture = min(distance * wavelength / antenna / along, self.aperture * height)
+        pulses = height + round(aperture)
+        speed = float(source.log_uniform((), *self.speed_m_s))
+        prf = speed / along
+        numbers = (
+            speed,
+            carrier,
+            SPEED_OF_LIGHT_M_S * fill / (2 * spacing),
+            prf,
+            distance,
+            prf * self.squint * float(source.uniform((), -1, 1)),
+            antenna,
+        )
+        one = [torch.tensor([number], dtype=torch.float64, device=source.place) for number in numbers]
+        collection = StripmapCollection(*one, kept=draw_kept(source, 1, pulses, share=self.kept))
+        grazing = draw_illumination(source, batch).grazing_rad
+        ground = torch.stack([torch.full_like(grazing, along), spacing / torch.cos(grazing)], 1)
+        light = Illumination(torch.full_like(grazing, math.pi), grazing)
+        frequencies = round(width * fill * float(source.uniform((), *self.oversampling))) + 8
+        return StripmapLayout(collection, spacing, Frame(self.shape, ground), light, scenes, frequencies)
+
+    def scene(self, source: RandomSource, layout: StripmapLayout) -> Scene:
+        """Draw radar scenes seen from the left."""
+        return radar_scene(source, layout.scenes, layout.frame, layout.illumination)
+
+    def operator(self, layout: StripmapLayout) -> LinearOperator:
+        """Build the omega-K operator of the one radar."""
+        return StripmapOmegaK(
+            layout.collection,
+            self.shape,
+            range_spacing_m=layout.range_spacing_m,
+            frequencies=layout.frequencies,
+        )
+
+    def grid(self, layout: StripmapLayout) -> Grid:
+        """Return the pixels, along the track and slant range."""
+        return Grid(self.shape, (float(layout.frame.spacing_m[0, 0]), layout.range_spacing_m))
