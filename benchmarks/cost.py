@@ -2,8 +2,8 @@
 
     python benchmarks/cost.py [--side N] [--batches N N] [--device cpu|cuda] [--only TEXT]
 
-Colour motion deblurring ("hard"). GFLOPs: two for a multiplication and an addition, of convolutions and matrix products as counted
-by torch.utils.flop_counter; FFTs, which are all of the sensor here, are not counted. Memory: weights included, the rise of the
+Colour motion deblurring ("hard"). GFLOPs: a multiplication and an addition are two, in convolutions and matrix products as
+counted by torch.utils.flop_counter; FFTs, which are all of the sensor here, are not. Memory: weights included, the rise of the
 highest resident size (CPU, a fresh process each) or of the allocator's peak (GPU), in MB of 10^6 bytes; train is forward and
 backward without optimiser, for in the paper untied and tied differ by their weights alone (37288 - 36374 = 1213 - 298 = 4 bytes
 of 7 x 32.6M). Train memory at the paper's batch of 8 is read off the line through the two batches measured; the CPU here could
@@ -181,7 +181,7 @@ def main() -> None:
             " / ".join(f"{v:.0f}" for v in r["train_megabytes"].values()),
             f"{r['train_megabytes_at_8']:.0f} ({trained})",
         )
-        print(f"{name} measured", file=sys.stderr)
+        print(f"{name}: {r}", file=sys.stderr)
     Console(width=170).print(table)
     if given.side == PAPER_SIDE and not given.only:
         paper = {

@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from echoform.physics.spotlight_exact import ExactSpotlight, half_path
+from echoform.physics.differential_range import half_path
+from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
@@ -65,7 +66,7 @@ def kernels(collection: SpotlightCollection, position: Tensor) -> Tensor:
     """The defining kernel of each point in turn, exp(-i (k_c . r + 4 pi f / c d)), (P, F)."""
     wavenumber = 4 * math.pi * collection.frequency_hz[0] / SPEED_OF_LIGHT_M_S
     receiver = None if collection.receiver_m is None else collection.receiver_m[0]
-    d = half_path(collection.antenna_m[0], receiver, position[None], position.square().sum()[None])
+    d = half_path(collection.antenna_m[0], receiver, position[None])
     return torch.exp(-1j * (d * wavenumber + position[:2] @ collection.carrier()[0]))
 
 

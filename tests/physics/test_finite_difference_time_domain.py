@@ -73,16 +73,14 @@ def test_any_contrast_scatters_as_the_moment_method_says() -> None:
     assert distance(full_wave_fields(chi, lit, CELLS).scattered, dense) < 0.01
 
 
-@pytest.mark.parametrize(("layer_cells", "bound_db"), [(6, -60), (8, -75)])
-def test_the_border_reflects_little(layer_cells: int, bound_db: float) -> None:
-    """Beside a lattice whose border is too far for its echo to be heard; measured -66 and -80 dB (asked: -40)."""
+def test_the_border_reflects_little() -> None:
+    """Beside a lattice whose border is too far for its echo to be heard; measured -80 dB (asked: -40)."""
     lit, chi = rig(1e9, 2e9), cylinder(2.0, DOUBLE)
     far, near = (
-        full_wave_fields(chi, lit, CELLS, settings=LatticeSettings(layer_cells=layer_cells, margin_cells=margin))
-        for margin in (130, 4)
+        full_wave_fields(chi, lit, CELLS, settings=LatticeSettings(margin_cells=margin)) for margin in (130, 4)
     )
     for one, other in ((far.incident, near.incident), (far.scattered, near.scattered)):
-        assert 20 * math.log10(float((one - other).abs().max() / one.abs().max())) < bound_db
+        assert 20 * math.log10(float((one - other).abs().max() / one.abs().max())) < -70
 
 
 def test_a_batch_is_a_loop_and_a_background_only_shortens_the_wave() -> None:

@@ -61,8 +61,8 @@ def largest_eigenvalue(
 ) -> Tensor:
     """Return the largest eigenvalue of a positive operator from below, one per sample, by Lanczos' recurrence.
 
-    The largest eigenvalue of the tridiagonal T of the recurrence converges twice as fast as power iteration gains digits, and the
-    square root of the gap counts in the place of the gap. Vectors are not kept: lost orthogonality repeats eigenvalues, it adds none.
+    The largest eigenvalue of the tridiagonal T converges with the square root of the spectrum's gap, where power iteration does
+    with the gap. Vectors are not kept: lost orthogonality repeats eigenvalues, it adds none.
 
     Args:
         normal: applies N.

@@ -1,9 +1,9 @@
 """ISMRMRD files (.h5): acquisitions of a scanner, of which the Cartesian lines of one slice are put together.
 
-The line of counter k goes to column k - c + N_y // 2, c the number of zero frequency in the header; of its samples the one that the
-acquisition calls the centre goes to row N_x // 2. Lines measured several times are averaged. Lines flagged as calibration alone are
-no samples of the image but show the sensitivities. Of several contrasts, phases, repetitions and sets the first is taken. The
-oversampled readout is cropped to the field of view in the header.
+The line of counter k goes to column k - c + N_y // 2, c the number of zero frequency in the header; of its samples the one that
+the acquisition calls the centre goes to row N_x // 2. Lines measured several times are averaged. Lines flagged as calibration
+alone are no samples of the image but show the sensitivities. Of several contrasts, phases, repetitions and sets the first is taken.
+The oversampled readout is cropped to the field of view in the header.
 
 Source: Inati et al. (2017), Magnetic Resonance in Medicine 77, and the file ismrmrd.h of the format.
 """
@@ -86,7 +86,7 @@ def _image_lines(raw: RawSlice, encoding: Encoding) -> tuple[np.ndarray, dict[st
     if np.unique(raw.arrays["kspace_encode_step_2"][kept]).size > 1:
         raw.fail("three-dimensional k-space", "two dimensions a slice", "transform it along the third axis first")
     if (raw.arrays["flags"][kept].astype(np.uint64) & np.uint64(flag_bits((REVERSE,)))).any():
-        raw.fail("lines that were read backwards", "lines read forwards", "turn them round with the scanner's converter")
+        raw.fail("lines that were read backwards", "lines read forwards", "turn them round when converting the scan")
     coils = np.unique(raw.arrays["active_channels"][kept])
     if coils.size != 1 or not 1 <= coils[0] <= MAX_COILS:
         raw.fail(f"lines of {coils.tolist()[:4]} coils", "one number of coils")
@@ -108,7 +108,7 @@ def _filled(raw: RawSlice, encoding: Encoding, rows: np.ndarray) -> tuple[Tensor
         line = line[:, raw.arrays["discard_pre"][row] : count[row] - raw.arrays["discard_post"][row]]
         start = 0 if line.shape[1] == height else int(before[row])  # a whole readout fits in one way only
         column = int(columns[row])
-        if not (0 <= start and start + line.shape[1] <= height and 0 <= column < width):
+        if start < 0 or start + line.shape[1] > height or not 0 <= column < width:
             got = f"a line of {line.shape[1]} samples at row {start}, column {column}"
             raw.fail(got, f"lines within the header's {height} x {width}")
         grid[:, start : start + line.shape[1], column] += line

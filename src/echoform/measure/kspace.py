@@ -79,8 +79,9 @@ def within_field_of_view(kspace: KSpace, encoding: Encoding | None) -> tuple[KSp
     if keep == rows:
         return kspace, f"{rows} rows, as sampled: the readout is not oversampled"
     if not whole_lines(kspace.measured):
-        return kspace, f"{rows} rows, as sampled: lines are not whole, so the oversampled readout cannot be cropped exactly"
-    return crop_readout(kspace, keep), f"oversampled, cropped from {rows} to {keep} rows (exact: whole lines were measured)"
+        return kspace, f"{rows} rows, as sampled: lines are not whole, so that they cannot be cropped exactly"
+    note = f"oversampled, cropped from {rows} to {keep} rows (exact: whole lines were measured)"
+    return crop_readout(kspace, keep), note
 
 
 def _crop_rows(samples: Tensor, rows: int) -> Tensor:

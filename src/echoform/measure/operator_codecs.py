@@ -36,7 +36,16 @@ from echoform.measure.codecs_optics import (
 from echoform.measure.codecs_spotlight import read_factorised, read_spotlight, write_factorised, write_spotlight
 from echoform.measure.codecs_stripmap import read_chirp, stripmap_reader, write_chirp, write_stripmap
 from echoform.measure.codecs_wrappers import read_axis_matrix, read_gain, write_axis_matrix, write_gain
-from echoform.measure.hdf5_node import COMPLEXES, FLOATS, MAX_GROUPS, MAX_PIXELS, NUMBERS, GroupReader, GroupWriter, one_of
+from echoform.measure.hdf5_node import (
+    COMPLEXES,
+    FLOATS,
+    MAX_GROUPS,
+    MAX_PIXELS,
+    NUMBERS,
+    GroupReader,
+    GroupWriter,
+    one_of,
+)
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator

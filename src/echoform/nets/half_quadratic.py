@@ -2,8 +2,8 @@
 
     x_k = argmin_u |A u - y|^2 + w_k |u - z_{k-1}|^2,    z_k = D(x_k, s_k),    w_k = lambda s_n^2 / s_k^2
 
-s_k falls evenly in log from a first level, the expected error of the image started from, to the noise level s_n. One loop serves plug-and-play (one denoiser, nothing
-learned) and the unrolled networks (denoisers, s_k and w_k learned).
+s_k falls evenly in log from the expected error of the image started from to the noise level s_n. One loop serves plug-and-play
+(one denoiser, nothing learned) and the unrolled networks (denoisers, s_k and w_k learned).
 
 Source: Zhang et al. (2021), Plug-and-Play Image Restoration with Deep Denoiser Prior, section 4 (DPIR).
 """
@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from echoform.linalg.inner import expand
 from echoform.nets.denoiser import Denoiser
 from echoform.physics.operator import LinearOperator
 

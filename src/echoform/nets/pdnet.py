@@ -4,7 +4,7 @@
 
 h and x hold several images of samples and of the scene each; the result is the first image of x. Everything starts at zero.
 The dual network sees the last two axes of the measurement as an image; whatever stands before them (coils, colours, pairs of
-antennas) is cut into groups of ``data_channels`` real channels that are all processed alike, so the sensors served need not agree.
+antennas) is cut into groups of ``data_channels`` real channels that are all processed alike, so sensors need not agree in it.
 
 Source: Adler and Oktem (2018), Learned Primal-Dual Reconstruction, IEEE Trans. Med. Imaging 37(6), algorithm 3 and section III-B;
 the noise level s as a further input is ours.

@@ -11,6 +11,7 @@ Source: Ronneberger et al. (2015), U-Net; Jin et al. (2017), IEEE Trans. Image P
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -45,13 +46,11 @@ class UNet(OnePassNetwork):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
-        fine, coarse = config.channels[:-1], config.channels[1:]
+        pairs = list(pairwise(config.channels))
         self.head = _twice(config.image_channels + 1, config.channels[0])
-        self.down = nn.ModuleList([nn.Sequential(nn.MaxPool2d(2), _twice(a, b)) for a, b in zip(fine, coarse)])
-        self.up = nn.ModuleList(
-            [nn.Sequential(nn.Upsample(scale_factor=2), conv3(b, a), nn.ReLU()) for a, b in zip(fine, coarse)]
-        )
-        self.merge = nn.ModuleList([_twice(2 * a, a) for a in fine])
+        self.down = nn.ModuleList([nn.Sequential(nn.MaxPool2d(2), _twice(a, b)) for a, b in pairs])
+        self.up = nn.ModuleList([nn.Sequential(nn.Upsample(scale_factor=2), conv3(b, a), nn.ReLU()) for a, b in pairs])
+        self.merge = nn.ModuleList([_twice(2 * a, a) for a, _ in pairs])
         self.tail = nn.Conv2d(config.channels[0], config.image_channels, 1, bias=False)
 
     def reconstruct(self, sensing: Sensing) -> Tensor:

@@ -8,7 +8,7 @@ Source: Zhang et al. (2021), DPIR; Terris et al. (2025), Reconstruct Anything Mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class UnrolledConfig:
         tied: whether all steps share one denoiser.
     """
 
-    denoiser: DRUNetConfig = DRUNetConfig()
+    denoiser: DRUNetConfig = field(default_factory=DRUNetConfig)
     steps: int = STEPS
     tied: bool = True
 

@@ -192,8 +192,7 @@ class Tree(nn.Module):
     def __init__(self, geometry: Geometry, grid: Grid, *, leaf: int, accuracy: float, dtype: torch.dtype) -> None:
         super().__init__()
         axes = [
-            Nodes.of_pixels(n, d, leaf, o)
-            for n, d, o in zip(grid.shape, grid.spacing_m, grid.offset_m, strict=True)
+            Nodes.of_pixels(n, d, leaf, o) for n, d, o in zip(grid.shape, grid.spacing_m, grid.offset_m, strict=True)
         ]
         self.padded_shape = tuple(axis.count * len(axis.local) for axis in axes)
         samples = (geometry.antenna_m.shape[0], geometry.frequencies)

@@ -196,7 +196,9 @@ class KroneckerOperator(LinearOperator):
         column = _spectral_norm(self.column)
         if self.coupled:
             one = torch.ones(1, 1, 1, dtype=self.dtype, device=self.device)
-            pair = KroneckerOperator(self.channel, self.row, one)  # |P x Q| = |P| |Q|: columns aside, few pixels are left
+            pair = KroneckerOperator(
+                self.channel, self.row, one
+            )  # |P x Q| = |P| |Q|: columns aside, few pixels are left
             norms = [largest_eigenvalue(pair.normal, pair.probe(), ndim=3, tolerance=NORM_TOLERANCE).sqrt(), column]
         else:
             norms = [_spectral_norm(self.channel), _spectral_norm(self.row[:, 0]), column]

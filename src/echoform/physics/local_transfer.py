@@ -39,7 +39,7 @@ NODES = 9
 #: elements from which the terms are found
 PROBED = 48
 #: coarse pixels along each axis, elements and frequencies at which the weights are tested
-TESTED = (4, 6, 6)
+TESTED = (4, 8, 8)
 #: coarse pixels at the border that U_s fills from both ends of the image
 MARGIN = 2
 
@@ -164,7 +164,8 @@ def _error(
     places = [MARGIN + _spread(n // factor - 2 * MARGIN, TESTED[0]) for n in shape]
     y, x = (factor * p[:, None] + window for p in places)
     phase = sensor((y[:, None, :, None] * shape[1] + x[:, None]).flatten())
-    elements, frequencies = _spread(len(phase.path_m), TESTED[1]), _spread(len(phase.wavenumber), TESTED[2])
+    heard = [torch.nonzero(weights.abs().sum((2, axis))).flatten().cpu() for axis in (1, 0)]
+    elements, frequencies = (index[_spread(len(index), most)] for index, most in zip(heard, TESTED[1:], strict=True))
     path, wavenumber = phase.path_m[elements][:, None], phase.wavenumber[frequencies, None]
     blocks = (len(y), len(x), len(window), len(window))
     angle = (wavenumber * path + phase.reference).unflatten(-1, blocks)

@@ -24,7 +24,7 @@ from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.stacked import StackedOperator
 
-Spotlight = TypeVar("Spotlight", ExactSpotlight, FactorisedSpotlight)
+Spotlight = TypeVar("Spotlight", bound=ExactSpotlight | FactorisedSpotlight)
 
 
 class SampleMask(DiagonalOperator):
@@ -96,7 +96,9 @@ def _weighted(operator: LinearOperator, gain: Tensor) -> LinearOperator:
             )
         case KroneckerOperator() if sum(n > 1 for n in gain.shape[1:]) <= 1:
             return _weighted_kronecker(operator, gain)
-        case ExactSpotlight() | FactorisedSpotlight() if not gain.is_complex() and bool(((gain == 0) | (gain == 1)).all()):
+        case ExactSpotlight() | FactorisedSpotlight() if not gain.is_complex() and bool(
+            ((gain == 0) | (gain == 1)).all()
+        ):
             return _restricted_spotlight(operator, gain[:, 0])
         case ScaledOperator():
             return ScaledOperator(_weighted(operator.base, gain), operator.scale)

@@ -2,7 +2,8 @@
 
 At r a sample sees the wavenumber K(r) - k_c = -(kappa_n grad d_p(r) + k_c), of either sign. Only the pulses and frequencies
 between the first and the last sample of the coarse band take part. Their mean wavenumber k_c' is the phase reference of A', so
-that b holds exp(-i (k_c - k_c') . r) too.
+that b holds exp(-i (k_c - k_c') . r) too. Measured against A U_s on white noise away from the border: 1 to 4.2 %. Gradients to
+the antennas take the weights for constants: through few pixels they differ by some 20 % from those of A U_s.
 """
 
 from __future__ import annotations

@@ -251,7 +251,9 @@ class ExactSpotlight(LinearOperator):
         """Return the sums on the coarse pixels with the local response of U_s, or A U_s where that would not be true."""
         if factor == 1:
             return self
-        return coarse_spotlight(self, factor, self.batch, partial(ExactSpotlight, dtype=self.dtype)) or self.galerkin(factor)
+        return coarse_spotlight(self, factor, self.batch, partial(ExactSpotlight, dtype=self.dtype)) or self.galerkin(
+            factor
+        )
 
     def _sum(self, value: Tensor, sample: int, *, backwards: bool) -> Tensor:
         def of(buffer: Tensor) -> Tensor:

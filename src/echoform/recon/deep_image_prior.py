@@ -2,8 +2,8 @@
 
     min_theta |A f_theta(z) - y|^2,    z fixed noise,    stopped once |A f - y|^2 <= E |n|^2
 
-The decoder fits structure before noise; stopping at the noise energy keeps the first and leaves the second. Every scene of a batch
-has its own decoder and its own stop.
+The decoder fits structure before noise; stopping at the noise energy keeps the first and leaves the second. Every scene of a
+batch has its own decoder and its own stop.
 
 Source: Ulyanov, Vedaldi and Lempitsky (2018), Deep Image Prior; Darestani and Heckel (2021), IEEE Trans. Comput. Imaging 7, for
 the decoder without skips.
@@ -26,7 +26,7 @@ from echoform.recon.reconstructor import Estimate, Reconstructor
 
 
 class Decoder(nn.Module):
-    """Fixed noise, then per scale: doubling, 3 x 3 convolution, normalisation of each channel over the image, ReLU; a linear tail.
+    """Fixed noise, then per scale doubling, 3 x 3 convolution, normalisation of each channel over the image, ReLU; a linear tail.
 
     The scenes of a batch lie side by side in the channel axis and never mix.
 
@@ -59,11 +59,10 @@ class Decoder(nn.Module):
             [nn.Conv2d(width, width, 3, padding=1, groups=scenes, bias=False) for _ in range(scales + 1)]
         )
         self.normalisations = nn.ModuleList([nn.InstanceNorm2d(width, affine=True) for _ in range(scales + 1)])
-        self.tail = nn.Conv2d(width, scenes * image_channels, 1, groups=scenes)
+        self.tail = nn.Conv2d(width, scenes * image_channels, 1, groups=scenes, bias=False)
         for layer in [*self.layers, self.tail]:
             assert isinstance(layer, nn.Conv2d)
             nn.init.normal_(layer.weight, std=math.prod(layer.weight.shape[1:]) ** -0.5, generator=generator)
-        nn.init.zeros_(self.tail.bias)
 
     def forward(self) -> Tensor:
         """Return the images, (1, B image_channels, H, W)."""

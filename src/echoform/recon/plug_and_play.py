@@ -28,9 +28,9 @@ from echoform.recon.reconstructor import Estimate, Reconstructor
 
 
 class PlugAndPlayHalfQuadratic(Reconstructor):
-    """DPIR: half-quadratic splitting at falling noise levels (:mod:`echoform.nets.half_quadratic`), started at the matched filter.
+    """DPIR: half-quadratic splitting at falling noise levels (:mod:`echoform.nets.half_quadratic`).
 
-    The first level is the error the matched filter would have if the scene were white.
+    It starts at the matched filter, and at the level of the error that would have if the scene were white.
 
     Args:
         denoiser: D(x, s) of images of RMS one.

@@ -31,7 +31,9 @@ def sky_source(source: RandomSource, batch: int, shape: tuple[int, int]) -> Scen
         rows = torch.nonzero(kind == number).squeeze(-1)
         if len(rows):
             image[rows] = _unit(draw(source, len(rows), shape))
-    background = _unit(rough_field(source, batch, shape).clamp_min(0) * gaussian(source, _middle(batch, image), 0.4, shape))
+    background = _unit(
+        rough_field(source, batch, shape).clamp_min(0) * gaussian(source, _middle(batch, image), 0.4, shape)
+    )
     level = source.decibels((batch, 1, 1), -60, -10) * source.chance((batch, 1, 1), 0.5)
     return Scene(_unit(image + level * background).to(torch.complex64)[:, None])
 

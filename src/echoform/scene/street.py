@@ -1,4 +1,4 @@
-"""What a radar at the roadside or on a car sees: vehicles, people, poles and rails over a weak floor, as range, angle and velocity.
+"""What a radar at the roadside or on a car sees: vehicles, people, poles and rails over a weak floor.
 
 The frame is the radar's own (:mod:`echoform.scene.array`): x to the right, y ahead. A vehicle is the edges of a box that face the
 radar, with flashes from its corners; all its centres move with it. Rails and walls are lines of centres.
@@ -45,7 +45,9 @@ def _polar(distance_m: Tensor, angle_rad: Tensor) -> Tensor:
 def _layout(source: RandomSource, axes: CubeAxes, most: int) -> Objects:
     shape = (axes.ranges_m.shape[0], most)
     far = axes.ranges_m[:, -1:]
-    position = _polar(far * source.uniform(shape, 0.08, 0.95), axes.angles_rad[:, -1:] * source.uniform(shape, -0.9, 0.9))
+    position = _polar(
+        far * source.uniform(shape, 0.08, 0.95), axes.angles_rad[:, -1:] * source.uniform(shape, -0.9, 0.9)
+    )
     person = source.chance(shape, 0.3) | (far < 20)
     along = torch.where(source.chance(shape, 0.75), 0.0, math.pi / 2) + 0.05 * source.normal(shape)
     heading = math.pi / 2 + torch.where(source.chance(shape, 0.5), along, along + math.pi)

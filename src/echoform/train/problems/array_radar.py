@@ -1,15 +1,14 @@
 """Families: MIMO radar in the far field, as range and angle or as range, angle and velocity; FMCW and OFDM.
 
-Pixels are ``fill`` of a range cell c / 2B wide; angles are evenly spaced over the field of view. With M pulses of each transmitter
-the velocity axis spans lambda / 2 T_cycle, which scenes are folded into. Dead elements, lost pulses and interfered samples are
-rows of the three factors set to zero.
+Pixels are ``fill`` of a range cell c / 2B wide; angles are evenly spaced over the field of view. With M pulses of each
+transmitter velocities beyond lambda / 2 T_cycle fold back. Dead elements, lost pulses and interfered samples are rows of the
+three factors set to zero.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,7 +17,6 @@ from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.operator import LinearOperator
 from echoform.physics.range_angle_doppler import mimo_radar
 from echoform.scene.array import MimoArray, filled_array
-from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.people import CubeAxes, people
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene
@@ -27,6 +25,8 @@ from echoform.scene.waveform import FmcwWaveform, OfdmWaveform, RangingWaveform
 from echoform.train.problems.missing import draw_kept
 from echoform.train.problems.problem import ProblemFamily
 
+#: int or float
+Number = TypeVar("Number", int, float)
 #: room between elements, in wavelengths
 SPACING = 0.5
 
@@ -167,5 +167,5 @@ class RangeAngleDoppler(ArrayRadar):
     pulses: tuple[int, ...] = (8, 16, 32)
 
 
-def _one(source: RandomSource, choices: tuple[float, ...]) -> float:
+def _one(source: RandomSource, choices: tuple[Number, ...]) -> Number:
     return choices[int(source.integers((), 0, len(choices)))]

@@ -1,4 +1,7 @@
-"""Every family of problems with its usual ranges: add a line here, and the command line, the benchmark and the tests take it up."""
+"""Every family of problems with its usual ranges.
+
+A family added here is taken up by the benchmark and the tests; its name goes into :mod:`echoform.apps.problem_families` too.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Family: spotlight SAR in the plane-wave regime, a different radar, path and grid for every scene.
 
-Resolution follows from the pixels that show the scene: rho_r = c / 2 B cos(g) across and rho_a = lambda / 4 sin(dtheta / 2) cos(g)
+Resolution follows from the pixels: rho_r = c / (2 B cos(g)) across and rho_a = lambda / (4 sin(dtheta / 2) cos(g))
 along the track, g the grazing angle; the pixel is ``fill`` of each. As many pulses and frequencies are sent as make the extents
 c / 2 df and lambda / 2 dtheta that repeat larger than the image.
 """
@@ -103,7 +103,9 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
         step = (torch.arange(count, dtype=torch.float64, device=source.place) + 0.5) / count - 0.5
         frequency = carrier[:, None] + bandwidth[:, None] * step
         track = self._track(source, pulses, light, aperture_rad=2 * torch.asin(sine), wavelength_m=wavelength)
-        return SpotlightLayout(SpotlightCollection(track, frequency, self._kept(source, track, count)), frame, light, scenes)
+        return SpotlightLayout(
+            SpotlightCollection(track, frequency, self._kept(source, track, count)), frame, light, scenes
+        )
 
     def scene(self, source: RandomSource, layout: SpotlightLayout) -> Scene:
         """Draw radar scenes seen from the path."""

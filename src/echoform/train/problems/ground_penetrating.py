@@ -1,7 +1,6 @@
 """Family: ground-penetrating radar over a vertical section; one survey for a whole batch.
 
-The highest frequency follows from the pixel: its wavelength in soil is four to six pixels (the echo, there and back, turns twice
-as fast). Antennas lie on the ground, where the quick omega-K operator serves, or are carried above it.
+The highest frequency's wavelength in soil is at least four pixels, since the echo, there and back, turns twice as fast. Antennas lie on the ground, where the quick omega-K operator serves, or are carried above it.
 """
 
 from __future__ import annotations
@@ -52,27 +51,27 @@ class GroundPenetrating(ProblemFamily[GroundLayout]):
         trace_pixels: range of the distance between traces, in pixels; 1 to 5 cm is usual.
         frequencies: numbers of frequencies to choose from.
         raised: share of batches with the antenna above the ground.
-        height_m: range of that height, metres.
-        kept: least share of the traces that were taken.
+        height: range of that height over the width of the section, log-uniform.
+        kept: least share of the traces that were taken, in the half of the batches where some are missing.
         ripple: greatest departure of the transmitted spectrum from a smooth bell.
     """
 
     name: ClassVar[str] = "ground"
 
     highest_hz: tuple[float, float] = (0.3e9, 3e9)
-    relative_bandwidth: tuple[float, float] = (0.5, 0.9)
+    relative_bandwidth: tuple[float, float] = (0.6, 0.95)
     permittivity: tuple[float, float] = (3.0, 25.0)
-    pixels: tuple[float, float] = (4.0, 6.0)
+    pixels: tuple[float, float] = (4.0, 5.0)
     trace_pixels: tuple[float, float] = (1.0, 2.5)
     frequencies: tuple[int, ...] = (32, 48, 64)
     raised: float = 0.3
-    height_m: tuple[float, float] = (0.05, 0.5)
+    height: tuple[float, float] = (0.02, 0.3)
     kept: float = 0.5
     ripple: float = 0.2
 
     def layout(self, source: RandomSource, batch: int) -> GroundLayout:
         """Draw soil, frequencies, and where the traces were taken."""
-        height, width = self.shape
+        _, width = self.shape
         permittivity = float(source.log_uniform((), *self.permittivity))
         highest = float(source.log_uniform((), *self.highest_hz))
         wavelength = SPEED_OF_LIGHT_M_S / highest / math.sqrt(permittivity)
@@ -82,7 +81,7 @@ class GroundPenetrating(ProblemFamily[GroundLayout]):
         count = max(4, math.floor(width * spacing / step))
         place = (torch.arange(count, dtype=torch.float64, device=source.place) - (count - 1) / 2) * step
         share = self.kept + (1 - self.kept) * float(source.uniform(()))
-        taken = source.uniform((count,)) < max(share, 0.0 if bool(source.chance((), 0.5)) else 1.0)
+        taken = source.uniform((count,)) < (share if bool(source.chance((), 0.5)) else 1.0)
         taken[count // 2] = True
         samples = self.frequencies[int(source.integers((), 0, len(self.frequencies)))]
         band = highest * float(source.uniform((), *self.relative_bandwidth))
@@ -93,7 +92,7 @@ class GroundPenetrating(ProblemFamily[GroundLayout]):
 
         survey = GroundSurvey(
             place[taken][None],
-            one(float(source.log_uniform((), *self.height_m)) if raised else 0.0),
+            one(width * spacing * float(source.log_uniform((), *self.height)) if raised else 0.0),
             one(permittivity),
             one(highest - band),
             one(band / samples),

@@ -1,7 +1,7 @@
 """Families: multistatic microwave imaging under the Born approximation, of a section (lines) or a volume (points).
 
-One rig for a whole batch. The section's width is 2 to 6 wavelengths of the highest frequency in the background. Full-wave samples,
-which the Born operator only approximates, are those of :mod:`echoform.train.problems.full_wave`.
+One rig for a whole batch. The image is some wavelengths wide at the highest frequency. Full-wave samples, which the Born operator
+only approximates, are those of :mod:`echoform.train.problems.full_wave`.
 """
 
 from __future__ import annotations
@@ -106,7 +106,11 @@ class Born(ProblemFamily[BornLayout]):
         count = self.frequencies[int(source.integers((), 0, len(self.frequencies)))]
         hz = highest * torch.linspace(float(source.uniform((), *self.lowest)), 1.0, count, dtype=torch.float64)
         shortest = SPEED_OF_LIGHT_M_S / highest / math.sqrt(permittivity)
-        return torch.tensor([permittivity], dtype=torch.float64, device=source.place), shortest, hz[None].to(source.place)
+        return (
+            torch.tensor([permittivity], dtype=torch.float64, device=source.place),
+            shortest,
+            hz[None].to(source.place),
+        )
 
     def _rig(self, source: RandomSource, receiver_m: Tensor, transmitter_m: Tensor, hz: Tensor) -> MultistaticRig:
         """Return the rig; in half of the batches some pairs at random are not heard."""
@@ -131,7 +135,8 @@ class BornVolume(Born):
 
     highest_hz: tuple[float, float] = (2e9, 40e9)
     permittivity: tuple[float, float] = (1.0, 6.0)
-    frequencies: tuple[int, ...] = (3, 5)
+    frequencies: tuple[int, ...] = (2, 4)
+    width: tuple[float, float] = (3.0, 8.0)
     slices: int = 4
     panel: tuple[int, int] = (4, 4)
     distance: tuple[float, float] = (0.5, 1.2)

@@ -28,6 +28,8 @@ def draw_kept(source: RandomSource, batch: int, count: int, *, share: tuple[floa
     gap = away < kept * count
     solid = (index - (count - 1) / 2).abs() <= kept * count / 2
     pattern = source.integers((batch, 1), 0, 4)
-    taken = torch.where(pattern == 0, at_random, torch.where(pattern == 1, regular, torch.where(pattern == 2, gap, solid)))
+    taken = torch.where(
+        pattern == 0, at_random, torch.where(pattern == 1, regular, torch.where(pattern == 2, gap, solid))
+    )
     taken[:, count // 2] = True
     return taken.double()

@@ -1,7 +1,7 @@
 """Family: MIMO arrays close to what they see (hand-held scanners, screening, gesture radar); one array for a whole batch.
 
-The pixels lie in a plane before the array, ``fill`` of the resolution c / 2B in range and of lambda R / 2 D across, D the length of
-the virtual array and R the range of the image's middle.
+The pixels lie in a plane before the array, ``fill`` of the resolution c / 2B in range and of lambda R / D across, D the length of
+the virtual array t + r and R the range of the image's middle.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class NearRange(ProblemFamily[NearLayout]):
         fill: range of pixel over resolution.
         nearest: least distance of the image's middle, in its own depths.
         farthest: greatest.
+        widest: greatest tangent of the angle at which the image's edge is seen from the array.
     """
 
     name: ClassVar[str] = "near-range"
@@ -68,6 +69,7 @@ class NearRange(ProblemFamily[NearLayout]):
     fill: tuple[float, float] = (0.7, 0.9)
     nearest: float = 0.65
     farthest: float = 1.5
+    widest: float = 0.8
 
     def layout(self, source: RandomSource, batch: int) -> NearLayout:
         """Draw one array, its band, and the plane before it."""
@@ -89,7 +91,7 @@ class NearRange(ProblemFamily[NearLayout]):
         middle = self.shape[0] * depth * float(source.uniform((), self.nearest, self.farthest))
         virtual = array.virtual_m()[..., 0]
         across = fill[1] * wavelength * middle / float(virtual.amax() - virtual.amin())
-        across = min(across, 2 * 1.2 * middle / self.shape[1])
+        across = min(across, 2 * self.widest * middle / self.shape[1])
         period = 50e-6
         sample_s = period / samples
         waveform = FmcwWaveform(one(carrier), one(bandwidth / period), one(sample_s), samples, one(1.2 * period))

@@ -56,7 +56,7 @@ class ProblemFamily(ABC, Generic[Layout]):
     def operator(self, layout: Layout) -> LinearOperator:
         """Build the operator: a sensor per scene, or one for all where building it is what costs."""
 
-    def grid(self, layout: Layout) -> Grid | None:  # noqa: ARG002 (a family whose pixels are no lengths)
+    def grid(self, layout: Layout) -> Grid | None:
         """Return the first scene's pixels where these are lengths, for pictures with axes in metres."""
         return None
 
@@ -96,9 +96,7 @@ class Problem:
         """Return the problem on ``device`` (the operator itself is moved)."""
         metadata = replace(self.measurement.metadata, truth=self.truth.to(device))
         measurement = replace(self.measurement.to(device), metadata=metadata)
-        return replace(
-            self, scene=self.scene.to(device), measurement=measurement, snr_db=self.snr_db.to(device)
-        )
+        return replace(self, scene=self.scene.to(device), measurement=measurement, snr_db=self.snr_db.to(device))
 
 
 def draw_problem(

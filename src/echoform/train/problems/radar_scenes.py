@@ -65,9 +65,7 @@ class SceneChoice:
     spacing_m: Tensor
 
 
-def choose_scenes(
-    source: RandomSource, batch: int, *, spacing_m: tuple[float, float], most: int = 4
-) -> SceneChoice:
+def choose_scenes(source: RandomSource, batch: int, *, spacing_m: tuple[float, float], most: int = 4) -> SceneChoice:
     """Return up to ``most`` kinds of scene with pixel sizes in the range, log-uniform where kind and range agree.
 
     Args:
@@ -89,8 +87,7 @@ def choose_scenes(
     each, rest = divmod(batch, len(chosen))
     kinds = tuple((able[number], each + (place < rest)) for place, number in enumerate(chosen))
     sizes = [
-        source.log_uniform((count,), max(low, kind.spacing_m[0]), min(high, kind.spacing_m[1]))
-        for kind, count in kinds
+        source.log_uniform((count,), max(low, kind.spacing_m[0]), min(high, kind.spacing_m[1])) for kind, count in kinds
     ]
     return SceneChoice(kinds, torch.cat(sizes))
 

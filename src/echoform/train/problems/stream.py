@@ -1,7 +1,7 @@
 """An endless stream of problems, the same for every number of workers and ranks, that can be taken up at any step.
 
-Problem i of a seed is drawn by a generator of its own. PyTorch's generators on a CPU take the lowest 32 bits of a seed only, so a
-hash into 64 bits would repeat: it collides after some 2^16 problems. Here i goes through permutations of the 32-bit numbers, so that
+Problem i of a seed is drawn by a generator of its own. PyTorch's generators on a CPU take the lowest 32 bits of a seed only, so
+the bits of a hash that are left would collide after some 2^16 problems. Here i goes through permutations of the 32-bit numbers:
 no two of the first 2^32 problems of a seed share a generator.
 
 Rank r of R takes r, r + R, r + 2 R, ...; a DataLoader's worker w of W every W-th of those. Since a DataLoader takes from its

@@ -51,8 +51,8 @@ class Interferometry(ProblemFamily[SkyLayout]):
         stations: numbers to choose from, common to a batch.
         times: instants of a track.
         track_h: range of the length of a track, hours.
-        declination_deg: range, degrees.
         latitude_deg: range of the array's middle, degrees.
+        declination_deg: range of the source's declination from there, degrees.
         spread_rad: range of the array's half-width on the sphere, log-uniform; stations draw towards the middle.
         lowest_deg: elevation below which a station does not see the source, degrees.
         lost: greatest share of visibilities lost at random.
@@ -65,8 +65,8 @@ class Interferometry(ProblemFamily[SkyLayout]):
     stations: tuple[int, ...] = (7, 10, 14, 20)
     times: int = 24
     track_h: tuple[float, float] = (2.0, 10.0)
-    declination_deg: tuple[float, float] = (-30.0, 70.0)
-    latitude_deg: tuple[float, float] = (-30.0, 50.0)
+    latitude_deg: tuple[float, float] = (-40.0, 50.0)
+    declination_deg: tuple[float, float] = (-40.0, 35.0)
     spread_rad: tuple[float, float] = (0.003, 1.2)
     lowest_deg: float = 10.0
     lost: float = 0.3
@@ -76,8 +76,9 @@ class Interferometry(ProblemFamily[SkyLayout]):
     def layout(self, source: RandomSource, batch: int) -> SkyLayout:
         """Draw stations, tracks and the pixel."""
         count = self.stations[int(source.integers((), 0, len(self.stations)))]
-        place = self._stations(source, batch, count)
-        declination = torch.deg2rad(source.uniform((batch, 1, 1), *self.declination_deg)).double()
+        latitude = torch.deg2rad(source.uniform((batch, 1), *self.latitude_deg)).double()
+        place = self._stations(source, latitude, count)
+        declination = latitude[..., None] + torch.deg2rad(source.uniform((batch, 1, 1), *self.declination_deg)).double()
         length = source.uniform((batch, 1, 1), *self.track_h).double() * (math.pi / 12)
         middle = 0.3 * source.normal((batch, 1, 1)).double()
         share = torch.linspace(-0.5, 0.5, self.times, dtype=torch.float64, device=source.place)[:, None]
@@ -107,12 +108,12 @@ class Interferometry(ProblemFamily[SkyLayout]):
         """Build the sums over the visibilities; w is taken to be small, as it is on small fields."""
         return interferometer(layout.uv_wavelengths, layout.heard, layout.grid, largest_w_wavelengths=0.0)
 
-    def _stations(self, source: RandomSource, batch: int, count: int) -> Tensor:
+    def _stations(self, source: RandomSource, latitude_rad: Tensor, count: int) -> Tensor:
         """Return (X, Y, Z) on the unit sphere, X towards the meridian of the middle, (B, count, 3), float64."""
+        batch = len(latitude_rad)
         spread = source.log_uniform((batch, 1), *self.spread_rad).double()
         away = spread * source.uniform((batch, count)).double()
         turn = 2 * math.pi * source.uniform((batch, count)).double()
-        latitude = torch.deg2rad(source.uniform((batch, 1), *self.latitude_deg)).double()
         north, east, up = torch.sin(away) * torch.cos(turn), torch.sin(away) * torch.sin(turn), torch.cos(away)
-        x = up * torch.cos(latitude) - north * torch.sin(latitude)
-        return torch.stack([x, east, up * torch.sin(latitude) + north * torch.cos(latitude)], -1)
+        sine, cosine = torch.sin(latitude_rad), torch.cos(latitude_rad)
+        return torch.stack([up * cosine - north * sine, east, up * sine + north * cosine], -1)

@@ -1,0 +1,156 @@
+"""How many problems a second one core draws, and what they look like.
+
+    python benchmarks/problem_sampler.py [--only NAME] [--sheets | --times] [--pixels 64] [--batch 64]
+
+Times: problems at 64 x 64 in batches of 64, milliseconds of processor time and of wall time per problem, for each part: layout,
+scene, operator, its norm, its coarse versions for s = 2, 4 and 8, and the measurement (A x and noise). Each figure is the median
+over several seeds, since the sizes of sensors differ from batch to batch. Writes benchmarks/results/problem_sampler.json.
+
+Sheets: docs/problems_<family>.png, 64 problems at 48 x 48, the truth beside the adjoint image of the samples, magnitude in decibels over
+50 dB below each picture's peak; of images with several channels the strongest value per pixel. Eight batches of eight: a row is a
+batch, so that families with one sensor for a batch show eight of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from echoform.measure.measurement import Metadata
+from echoform.scene.random_source import RandomSource
+from echoform.train.problems.catalogue import FAMILIES
+from echoform.train.problems.problem import ProblemFamily, draw_problem, measured
+from echoform.train.problems.stream import problem_generator
+from record import save
+from scene_sheets import quantised
+
+SEED, SEEDS, FACTORS = 3, 5, (2, 4, 8)
+SHEET_SIDE, ACROSS, DOWN, GAP, DEPTH_DB, LEVELS = 48, 8, 8, 2, 50.0, 16
+ROOT = Path(__file__).parents[1]
+CONSOLE = Console(width=150)
+PARTS = ("layout", "scene", "operator", "norm", "coarse", "measure")
+
+
+class Clock:
+    """Processor and wall seconds by part."""
+
+    def __init__(self) -> None:
+        self.cpu: dict[str, float] = defaultdict(float)
+        self.wall: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        cpu, wall = time.process_time(), time.perf_counter()
+        yield
+        self.cpu[name] += time.process_time() - cpu
+        self.wall[name] += time.perf_counter() - wall
+
+
+@torch.no_grad()
+def timed(family: ProblemFamily, seed: int, batch: int) -> Clock:
+    """Return the time of one batch of problems, part by part, as draw_problem makes them."""
+    clock, source = Clock(), RandomSource(problem_generator(seed, 0))
+    with clock.part("layout"):
+        layout = family.layout(source, batch)
+    with clock.part("scene"):
+        scene = family.scene(source, layout)
+    with clock.part("operator"):
+        operator = family.operator(layout)
+    with clock.part("norm"):
+        operator.norm()
+    with clock.part("coarse"):
+        for factor in FACTORS:
+            operator.coarsen(factor)
+    with clock.part("measure"):
+        measured(source, scene, operator, source.uniform((batch,), *family.snr_db), Metadata())
+    return clock
+
+
+def times(families: list[ProblemFamily], batch: int) -> dict[str, dict[str, float]]:
+    """Return milliseconds per problem and problems per second of each family."""
+    results = {}
+    for family in families:
+        timed(family, SEED, min(4, batch))  # tables that are made once
+        clocks = [timed(family, SEED + index, batch) for index in range(SEEDS)]
+        row = {f"{part}_cpu_ms": 1e3 * median(c.cpu[part] for c in clocks) / batch for part in PARTS}
+        cpu, wall = ([1e3 * sum(getattr(c, which).values()) / batch for c in clocks] for which in ("cpu", "wall"))
+        row |= {"cpu_ms": median(cpu), "wall_ms": median(wall), "slowest_cpu_ms": max(cpu)}
+        row |= {"per_second_cpu": 1e3 / median(cpu), "per_second_wall": 1e3 / median(wall)}
+        results[family.name] = {name: round(value, 3) for name, value in row.items()}
+        shown = "  ".join(f"{part} {row[f'{part}_cpu_ms']:.2f}" for part in PARTS)
+        CONSOLE.print(
+            f"{family.name:20s} {row['per_second_cpu']:5.0f} /s (wall {row['per_second_wall']:5.0f})  ms: {shown}"
+        )
+    return results
+
+
+def shown(image: Tensor) -> Tensor:
+    """Pictures between 0 and 1, (B, H, W)."""
+    level = image.abs().amax(1)
+    peak = level.amax((1, 2), keepdim=True).clamp_min(1e-30)
+    return (1 + 20 * torch.log10((level / peak).clamp_min(1e-9)) / DEPTH_DB).clamp(0, 1)
+
+
+def sheet(family: ProblemFamily, path: Path) -> None:
+    """Write 64 problems: the truth on the left, the adjoint image on the right."""
+    small = replace(family, shape=(SHEET_SIDE, SHEET_SIDE))
+    each, cell = 8, SHEET_SIDE + GAP
+    canvas = torch.zeros(DOWN * cell, ACROSS * (2 * cell + GAP))
+    for first in range(0, ACROSS * DOWN, each):
+        problem = draw_problem(problem_generator(SEED, first), small, each)
+        pair = torch.cat([shown(problem.truth), shown(problem.operator.adjoint(problem.measurement.y))], 2).flip(1)
+        for index, picture in enumerate(pair):
+            down, across = divmod(first + index, ACROSS)
+            top, left = down * cell, across * (2 * cell + GAP)
+            canvas[top : top + SHEET_SIDE, left : left + SHEET_SIDE] = picture[:, :SHEET_SIDE]
+            canvas[top : top + SHEET_SIDE, left + cell - GAP // 2 : left + cell - GAP // 2 + SHEET_SIDE] = picture[
+                :, SHEET_SIDE:
+            ]
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import colormaps
+    from PIL import Image
+
+    steps = (canvas * (LEVELS - 1)).round() / (LEVELS - 1)
+    colours = (colormaps["magma"](steps.numpy())[..., :3] * 255).round().astype("uint8")
+    Image.fromarray(colours).save(path)
+    quantised(path)
+    CONSOLE.print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--sheets", action="store_true", help="sheets alone")
+    parser.add_argument("--times", action="store_true", help="times alone")
+    parser.add_argument("--pixels", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--folder", type=Path, default=ROOT / "docs")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    families = [family for family in FAMILIES if options.only in family.name]
+    if not options.times:
+        for family in families:
+            sheet(family, options.folder / f"problems_{family.name}.png")
+    if options.sheets:
+        return
+    sized = [replace(family, shape=(options.pixels, options.pixels)) for family in families]
+    results = times(sized, options.batch)
+    if not options.only:
+        settings = {"pixels": options.pixels, "batch": options.batch, "seeds": SEEDS}
+        save("problem_sampler", seed=SEED, results={"settings": settings, "families": results})
+
+
+if __name__ == "__main__":
+    main()
