@@ -138,7 +138,9 @@ def resampled_kid(
 def split_kid(
     sample: FeatureSet, *, generator: torch.Generator, splits: int = 100, altered: FeatureSet | None = None
 ) -> Tensor:
-    """Return the kernel distance between random halves of one set's scenes, (splits,): the floor, zero on average.
+    """Return the kernel distance between random halves of one set's scenes, (splits,): the floor.
+
+    Its mean is zero where scenes hold equally many vectors; where a few hold most it may lie a little beside.
 
     Args:
         sample: the set.

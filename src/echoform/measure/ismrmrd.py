@@ -2,8 +2,8 @@
 
 The line of counter k goes to column k - c + N_y // 2, c the number of zero frequency in the header; of its samples the one that
 the acquisition calls the centre goes to row N_x // 2. Lines measured several times are averaged. Lines flagged as calibration
-alone are no samples of the image but show the sensitivities. Of several contrasts, phases, repetitions and sets the first is taken.
-The oversampled readout is cropped to the field of view in the header.
+alone are no samples of the image but show the sensitivities. Of several contrasts, phases, repetitions and sets the first is
+taken. The oversampled readout is cropped to the field of view in the header.
 
 Source: Inati et al. (2017), Magnetic Resonance in Medicine 77, and the file ismrmrd.h of the format.
 """
