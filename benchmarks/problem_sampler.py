@@ -6,9 +6,9 @@ Times: problems at 64 x 64 in batches of 64, milliseconds of processor time and 
 scene, operator, its norm, its coarse versions for s = 2, 4 and 8, and the measurement (A x and noise). Each figure is the median
 over several seeds, since the sizes of sensors differ from batch to batch. Writes benchmarks/results/problem_sampler.json.
 
-Sheets: docs/problems_<family>.png, 64 problems at 48 x 48, the truth beside the adjoint image of the samples, magnitude in decibels over
-50 dB below each picture's peak; of images with several channels the strongest value per pixel. Eight batches of eight: a row is a
-batch, so that families with one sensor for a batch show eight of them.
+Sheets: docs/problems_<family>.png, 64 problems at 48 x 48, the truth beside the adjoint image of the samples, over 50 dB below
+each picture's peak; of images with several channels the strongest value per pixel. A row is a batch of eight, so that
+families with one sensor for a batch show eight sensors.
 """
 
 from __future__ import annotations

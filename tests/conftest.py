@@ -1,10 +1,16 @@
-"""What the tests need before anything is imported: torchvision's compiled operators, which a local CPU build of torch lacks.
+"""What the tests need before anything is imported: one thread each, and torchvision's compiled operators.
+
+The tests run in as many processes as there are cores, so each keeps to one thread.
 
 deepinv imports torchvision, and torchvision registers Python parts of operators that its own binary defines. The binary of the
 public wheel does not load beside another build of torch, so the definitions are made here, without any implementation.
 """
 
 from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 

@@ -199,7 +199,11 @@ def test_many_sensors_of_large_domains_are_refused_before_they_are_built(path) -
         ("operator/class", b"x" * 5000, "xxx...', expected one of"),
         ("operator/class", b"\xff\xfe", "that is not UTF-8"),
         ("operator/dtype", b"float32", "= 'float32', expected one of complex128, complex64"),
-        ("noise/class", b"RicianNoise", "= 'SpeckleNoise', expected one of ColouredGaussianNoise, DiagonalGaussianNoise, Gauss"),
+        (
+            "noise/class",
+            b"RicianNoise",
+            "= 'SpeckleNoise', expected one of ColouredGaussianNoise, DiagonalGaussianNoise, Gauss",
+        ),
         ("metadata/text", b"{not json", "that is not JSON"),
         ("metadata/text", b"[1, 2]", "with other keys"),
         ("metadata/text", b'{"title": 1, "source": "", "notes": {}}', "with values of other types"),

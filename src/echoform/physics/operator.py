@@ -190,7 +190,7 @@ class LinearOperator(nn.Module, ABC):
 
     @torch.no_grad()
     def norm(self) -> Tensor:
-        """Return the spectral norm |A|_2 per sensor, shape (batch,): by Lanczos, up to half a percent low, unless in closed form."""
+        """Return the spectral norm |A|_2 per sensor, shape (batch,): up to half a percent low unless in closed form."""
         return largest_eigenvalue(self.normal, self.probe(), ndim=3, tolerance=NORM_TOLERANCE).sqrt()
 
     @torch.no_grad()

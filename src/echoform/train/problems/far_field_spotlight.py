@@ -79,7 +79,7 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
     orbit_m: tuple[float, float] = (500e3, 900e3)
     orbits: float = 0.2
     fill: tuple[float, float] = (0.7, 0.9)
-    oversampling: tuple[float, float] = (1.0, 1.25)
+    oversampling: tuple[float, float] = (1.0, 1.15)
     kept_pulses: tuple[float, float] = (0.25, 1.0)
     kept_frequencies: tuple[float, float] = (0.6, 1.0)
     notched: float = 0.3

@@ -1,6 +1,8 @@
 """Family: ground-penetrating radar over a vertical section; one survey for a whole batch.
 
-The highest frequency's wavelength in soil is at least four pixels, since the echo, there and back, turns twice as fast. Antennas lie on the ground, where the quick omega-K operator serves, or are carried above it.
+The image carries the phase reference exp(2 i k_c z), k_c the middle frequency's wavenumber in the soil, so that its spectrum lies
+about zero as the scenes' does; the frequencies are as many as keep the deepest pixel from folding back. Antennas lie on the ground,
+where the quick omega-K operator serves, or are carried above it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import torch
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.operator import LinearOperator
+from echoform.physics.sample_errors import apply_image_gain
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.frame import frame_of
 from echoform.scene.grid import Grid
@@ -49,7 +52,7 @@ class GroundPenetrating(ProblemFamily[GroundLayout]):
         permittivity: range of the soil's.
         pixels: range of pixels per wavelength in the soil at the highest frequency.
         trace_pixels: range of the distance between traces, in pixels; 1 to 5 cm is usual.
-        frequencies: numbers of frequencies to choose from.
+        oversampling: range of the depth c / 2 df sqrt(eps_r), at which echoes repeat, over that of the deepest pixel.
         raised: share of batches with the antenna above the ground.
         height: range of that height over the width of the section, log-uniform.
         kept: least share of the traces that were taken, in the half of the batches where some are missing.
@@ -61,9 +64,9 @@ class GroundPenetrating(ProblemFamily[GroundLayout]):
     highest_hz: tuple[float, float] = (0.3e9, 3e9)
     relative_bandwidth: tuple[float, float] = (0.6, 0.95)
     permittivity: tuple[float, float] = (3.0, 25.0)
-    pixels: tuple[float, float] = (4.0, 5.0)
-    trace_pixels: tuple[float, float] = (1.0, 2.5)
-    frequencies: tuple[int, ...] = (32, 48, 64)
+    pixels: tuple[float, float] = (2.5, 3.5)
+    trace_pixels: tuple[float, float] = (0.8, 1.6)
+    oversampling: tuple[float, float] = (1.05, 1.3)
     raised: float = 0.3
     height: tuple[float, float] = (0.02, 0.3)
     kept: float = 0.5
@@ -83,8 +86,9 @@ class GroundPenetrating(ProblemFamily[GroundLayout]):
         share = self.kept + (1 - self.kept) * float(source.uniform(()))
         taken = source.uniform((count,)) < (share if bool(source.chance((), 0.5)) else 1.0)
         taken[count // 2] = True
-        samples = self.frequencies[int(source.integers((), 0, len(self.frequencies)))]
         band = highest * float(source.uniform((), *self.relative_bandwidth))
+        cells = 2 * float(section.depths_m()[0]) * math.sqrt(permittivity) * band / SPEED_OF_LIGHT_M_S
+        samples = math.ceil(cells * float(source.uniform((), *self.oversampling)))
         raised = bool(source.chance((), self.raised))
 
         def one(value: float) -> torch.Tensor:
@@ -106,9 +110,14 @@ class GroundPenetrating(ProblemFamily[GroundLayout]):
 
     def operator(self, layout: GroundLayout) -> LinearOperator:
         """Build the refracting operator, or omega-K where the antenna lies on the ground."""
-        if bool((layout.survey.height_m > 0).any()):
-            return GroundPenetratingRadar(layout.survey, layout.section)
-        return HomogeneousGround(layout.survey, layout.section)
+        survey, section = layout.survey, layout.section
+        raised = bool((survey.height_m > 0).any())
+        base = GroundPenetratingRadar(survey, section) if raised else HomogeneousGround(survey, section)
+        middle_hz = survey.start_hz + survey.spectrum.shape[1] / 2 * survey.step_hz
+        wavenumber = 2 * math.pi * middle_hz * survey.permittivity.sqrt() / SPEED_OF_LIGHT_M_S
+        phase = 2 * wavenumber[:, None] * section.depths_m().to(wavenumber.device)
+        reference = torch.polar(torch.ones_like(phase), phase)[:, None, :, None]
+        return apply_image_gain(base, reference.expand(-1, 1, -1, self.shape[1]).to(base.dtype))
 
     def grid(self, layout: GroundLayout) -> Grid:
         """Return the pixels of the section."""
