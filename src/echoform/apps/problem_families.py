@@ -14,4 +14,5 @@ PROBLEM_FAMILIES = (
     "born",
     "born-volume",
     "ground",
+    "mri",
 )

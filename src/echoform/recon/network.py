@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
+from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.nets.one_pass import OnePassNetwork
 from echoform.nets.ram import RAM
+from echoform.physics.downsampling import Downsampling
+from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise
+from echoform.physics.operator import ScaledOperator
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
 
@@ -23,5 +29,32 @@ class NetworkReconstructor(Reconstructor):
 
     @torch.no_grad()
     def forward(self, measurement: Measurement, *, generator: torch.Generator | None = None) -> Estimate:
-        """Return the one-pass estimate; nothing random is drawn."""
+        """Return the one-pass estimate; nothing random is drawn.
+
+        The official head, which takes a sensor as it is, is given one of unit norm; downsampling excepted, whose norm 1 / f its
+        weights were trained with.
+        """
+        if isinstance(self.network, RAM) and self.network.config.embedding == 0:
+            measurement = _unit_norm(measurement)
         return Estimate(self.network(measurement))
+
+
+def _unit_norm(measurement: Measurement) -> Measurement:
+    """Return y / |A| with A / |A| and the noise to match, the same image; raises ValueError for a sensor that is zero."""
+    operator, noise = measurement.operator, measurement.noise
+    if isinstance(operator, Downsampling):
+        return measurement
+    norm = operator.norm()
+    if bool((norm <= 0).any()):
+        raise ValueError("the operator is zero for at least one sensor: there is nothing to reconstruct from")
+    y = measurement.y / expand(norm, measurement.y.ndim - 1)
+    match noise:
+        case GaussianNoise():
+            scaled = GaussianNoise(noise.sigma / norm)
+        case PoissonGaussianNoise():
+            scaled = PoissonGaussianNoise(noise.sigma / norm, noise.gain / norm)
+        case _:
+            raise ValueError(
+                f"the official head takes GaussianNoise or PoissonGaussianNoise, got {type(noise).__name__}"
+            )
+    return replace(measurement, y=y, operator=ScaledOperator(operator, 1 / norm), noise=scaled)

@@ -10,6 +10,7 @@ from echoform.train.problems.far_field_spotlight import FarFieldSpotlight
 from echoform.train.problems.gridded_fourier import GriddedFourier
 from echoform.train.problems.ground_penetrating import GroundPenetrating
 from echoform.train.problems.microwave import Born, BornVolume
+from echoform.train.problems.mri import CartesianMri
 from echoform.train.problems.near_range import NearRange
 from echoform.train.problems.problem import ProblemFamily
 from echoform.train.problems.stripmap import Stripmap
@@ -26,4 +27,5 @@ FAMILIES: tuple[ProblemFamily, ...] = (
     Born(),
     BornVolume(),
     GroundPenetrating(),
+    CartesianMri(),
 )

@@ -1,8 +1,8 @@
 """Family: ground-penetrating radar over a vertical section; one survey for a whole batch.
 
 The image carries the phase reference exp(2 i k_c z), k_c the middle frequency's wavenumber in the soil, so that its spectrum lies
-about zero as the scenes' does; the frequencies are as many as keep the deepest pixel from folding back. Antennas lie on the ground,
-where the quick omega-K operator serves, or are carried above it.
+about zero as the scenes' does. The frequencies are as many as keep the deepest pixel from folding back. Antennas lie on the
+ground, where the quick omega-K operator serves, or are carried above it.
 """
 
 from __future__ import annotations
