@@ -202,7 +202,7 @@ def test_many_sensors_of_large_domains_are_refused_before_they_are_built(path) -
         (
             "noise/class",
             b"RicianNoise",
-            "= 'SpeckleNoise', expected one of ColouredGaussianNoise, DiagonalGaussianNoise, Gauss",
+            "= 'RicianNoise', expected one of ColouredGaussianNoise, DiagonalGaussianNoise, Gauss",
         ),
         ("metadata/text", b"{not json", "that is not JSON"),
         ("metadata/text", b"[1, 2]", "with other keys"),

@@ -237,7 +237,8 @@ class NearRangeArray(LinearOperator):
         for index in range(self.batch):
             sensor = self._sensor(index).holding(self.dtype)
             start = probe[index].flatten()[None]
-            found.append(largest_eigenvalue(sensor.normal, start, ndim=1, tolerance=NORM_TOLERANCE))
+            largest = largest_eigenvalue(sensor.normal, start, ndim=1, tolerance=NORM_TOLERANCE)
+            found.append((1 + NORM_TOLERANCE) * largest)
         return torch.cat(found).sqrt()
 
     def spectrum(self) -> SpectralDensity:

@@ -18,8 +18,6 @@ from echoform.recon.reconstructor import Estimate, Reconstructor
 LOWEST = 1e-6
 #: longest step of the continuation: the weight falls by this factor at most, so that each solution is a warm start
 CONTINUATION = 3.0
-#: an estimated |A|^2 may read one percent low; steps must not be longer than 1 / |A|^2
-LIPSCHITZ_MARGIN = 1.02
 
 
 def soft_threshold(x: Tensor, threshold: Tensor) -> Tensor:
@@ -117,7 +115,7 @@ class SparseL1(Reconstructor):
         """
         operator = measurement.operator
         backprojection = operator.adjoint(measurement.y)
-        lipschitz = LIPSCHITZ_MARGIN * operator.norm().square().to(backprojection.real.dtype)
+        lipschitz = operator.norm().square().to(backprojection.real.dtype)
         if bool((lipschitz <= 0).any()):
             raise ValueError("the operator is zero for at least one sensor: there is nothing to reconstruct from")
         runs: list[FistaResult] = []

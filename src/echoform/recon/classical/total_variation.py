@@ -24,7 +24,7 @@ from echoform.linalg.finite_difference import (
     field_magnitude,
 )
 from echoform.measure.measurement import Measurement
-from echoform.recon.classical.sparse import LIPSCHITZ_MARGIN, FistaResult, fista
+from echoform.recon.classical.sparse import FistaResult, fista
 from echoform.recon.discrepancy import choose_weight, first_weight, per_sample_weight, relative_residual
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
@@ -118,7 +118,7 @@ class TotalVariation(Reconstructor):
         """
         operator = measurement.operator
         backprojection = operator.adjoint(measurement.y)
-        lipschitz = LIPSCHITZ_MARGIN * operator.norm().square().to(backprojection.real.dtype)
+        lipschitz = operator.norm().square().to(backprojection.real.dtype)
         if bool((lipschitz <= 0).any()):
             raise ValueError("the operator is zero for at least one sensor: there is nothing to reconstruct from")
         prox = TotalVariationProx()
