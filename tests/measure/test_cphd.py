@@ -103,12 +103,12 @@ def test_local_frame_is_east_north_up() -> None:
         Place(91.0, 0.0)
 
 
-def changed(path: Path, edit, *, vectors=None, signal=None) -> Path:
+def changed(path: Path, edit, *, vectors=None, signal=None, channel: str = "1") -> Path:
     """The file with its XML, per-vector parameters or samples changed by a function, as another writer might have them."""
     with path.open("rb") as stream:
         reader = skcphd.Reader(stream)
         tree = reader.metadata.xmltree
-        data, parameters = reader.read_channel("1")
+        data, parameters = reader.read_channel(channel)
     parameters = parameters.astype(parameters.dtype.newbyteorder("="))
     data = data.astype(np.complex64)
     edit(tree.getroot())
@@ -117,8 +117,8 @@ def changed(path: Path, edit, *, vectors=None, signal=None) -> Path:
     if signal is not None:
         data = signal(data)
     with path.open("wb") as stream, skcphd.Writer(stream, skcphd.Metadata(xmltree=tree)) as writer:
-        writer.write_signal("1", data)
-        writer.write_pvp("1", parameters)
+        writer.write_signal(channel, data)
+        writer.write_pvp(channel, parameters)
     return path
 
 
@@ -235,8 +235,16 @@ def refused(path: Path) -> str:
     return line
 
 
+def compressed(root: lxml.etree._Element) -> None:
+    data = root.find("{*}Data")
+    assert data is not None
+    lxml.etree.SubElement(data, f"{{{lxml.etree.QName(root).namespace}}}SignalCompressionID").text = "zip"
+
+
 EDITS = {
-    "TOA domain": (text("Global/DomainType", "TOA"), "signal domain 'TOA', expected domain FX"),
+    "domain": (text("Global/DomainType", "XT"), "signal domain 'XT', expected FX or TOA"),
+    "TOA that is FX": (text("Global/DomainType", "TOA"), "SC0 not finite, not positive or too large"),
+    "compressed": (compressed, "a compressed signal block, expected an uncompressed one"),
     "sign": (text("Global/SGN", "2"), "SGN = '2'"),
     "huge pulses": (text("Data/Channel/NumVectors", "999999999"), "999999999 x 40 samples"),
     "huge samples": (text("Data/Channel/NumSamples", "9" * 18), "9" * 18),
@@ -301,7 +309,7 @@ def set_vectors(name: str, value: float):
         ("SRPPos", 1e30, "SRPPos not finite or too far"),
         ("SRPPos", 0.0, "SRPPos moves by up to"),
         ("SC0", np.nan, "SC0 not finite"),
-        ("SC0", 9e9, "SC0 and SCSS differ by up to"),
+        ("SC0", 5e9, "FX1 to FX2 holds no sample of a pulse with signal"),
         ("SCSS", -1.0, "SCSS not finite, not positive"),
         ("FX1", np.inf, "FX1 not finite"),
     ],

@@ -1,13 +1,13 @@
 """Writing spotlight phase history as CPHD 1.1.0, the compensated phase history standard, through sarkit.
 
-    S[p, n] = sum_j x_j exp(-i 2 pi f_n dTOA_pj),     dTOA_pj = (|t_p - r_j| + |g_p - r_j| - |t_p| - |g_p|) / c
+    S[p, n] = sum_j x_j exp(-i 2 pi f_pn dTOA_pj),     dTOA_pj = (|t_p - r_j| + |g_p - r_j| - |t_p| - |g_p|) / c
 
 with transmitter t_p and receiver g_p (Global/SGN = -1, domain FX), which is echoform's own sign (docs/conventions.md), so
-samples are written as they stand, in single precision (CF8). Positions go to Earth-fixed coordinates by the East-North-Up
-frame of the history's place; the scene centre is both IARP and SRP, the image area plane is east (IAX) and north (IAY), and
-the image grid is stored as lines along IAX and samples along IAY. Antennas rest from pulse to echo (stop and go). Times are
-nominal (:mod:`echoform.measure.track`) and say so. The noise level goes to NoiseLevel/PNRef = sigma^2. A CPHD file can mark
-missing pulses (SIGNAL = 0), not missing samples.
+samples are written as they stand, in single precision (CF8). Frequencies are uniform within a pulse and may change from pulse
+to pulse. Positions go to Earth-fixed coordinates by the East-North-Up frame of the history's place; the scene centre is both IARP
+and SRP, the image area plane is east (IAX) and north (IAY), and the image grid is stored as lines along IAX and samples along
+IAY. Antennas rest from pulse to echo (stop and go). Times are nominal (:mod:`echoform.measure.track`) and say so. The noise level
+goes to NoiseLevel/PNRef = sigma^2. A CPHD file can mark missing pulses (SIGNAL = 0), not missing samples.
 
 Source: NGA.STND.0068-1, CPHD Design & Implementation Description 1.1.0, sections 2, 6 and 11.
 """
@@ -69,17 +69,27 @@ class _Content:
     range_m: np.ndarray  # half the path over the scene centre, (P,)
     bistatic: bool
     heard: np.ndarray
-    frequency_hz: np.ndarray
+    first_hz: np.ndarray  # (P,), as last_hz
+    last_hz: np.ndarray
+    frequencies: int
     sigma: float | None
     title: str
 
     @property
-    def step_hz(self) -> float:
-        return float(self.frequency_hz[-1] - self.frequency_hz[0]) / (len(self.frequency_hz) - 1)
+    def step_hz(self) -> np.ndarray:
+        return (self.last_hz - self.first_hz) / (self.frequencies - 1)
 
     @property
     def toa_s(self) -> float:
-        return SWATH / self.step_hz
+        return SWATH / float(self.step_hz.max())
+
+    def band_hz(self) -> tuple[float, float]:
+        """Return the lowest and the highest frequency of all pulses."""
+        return float(self.first_hz.min()), float(self.last_hz.max())
+
+    def one_band(self) -> bool:
+        """Return whether all pulses share their band."""
+        return bool(np.ptp(self.first_hz) == 0 and np.ptp(self.last_hz) == 0)
 
     def sent_s(self) -> np.ndarray:
         """Return when each pulse is sent."""
@@ -99,8 +109,8 @@ def write_cphd(history: PhaseHistory, path: Path, *, grid: Grid) -> None:
         grid: image area and image grid stated in the file.
 
     Raises:
-        ValueError: no place is stated, the frequencies are not uniform and rising, samples are missing within a pulse, or the
-            antenna does not move.
+        ValueError: no place is stated, the frequencies of a pulse are not uniform and rising, samples are missing within a
+            pulse, or the antenna does not move.
         OutputError: the file cannot be written there.
     """
     content, signal = _content(history, grid)
@@ -120,9 +130,10 @@ def _content(history: PhaseHistory, grid: Grid) -> tuple[_Content, np.ndarray]:
     kept = collection.kept[0].cpu().numpy() != 0
     if bool((kept.any(-1) != kept.all(-1)).any()):
         raise ValueError("samples are missing within a pulse; a CPHD file can mark only whole pulses as missing")
-    _, step_hz = uniform_grid(collection.frequency_hz.cpu())
-    if not float(step_hz) > 0 or not float(collection.frequency_hz[0, 0]) > 0:
-        raise ValueError(f"frequencies must be positive and rising, got steps of {float(step_hz):g} Hz")
+    frequency_hz = collection.frequencies()[0].cpu().double().expand(len(kept), -1)
+    _, step_hz = uniform_grid(frequency_hz)
+    if not float(step_hz.min()) > 0 or not float(frequency_hz.min()) > 0:
+        raise ValueError(f"frequencies must be positive and rising, got steps of {float(step_hz.min()):g} Hz")
     receiver = collection.antenna_m if collection.receiver_m is None else collection.receiver_m
     local_m = [v[0].detach().cpu().double().numpy() for v in (collection.antenna_m, receiver)]
     range_m = np.stack([np.linalg.norm(v, axis=-1) for v in local_m]).mean(0)
@@ -132,7 +143,6 @@ def _content(history: PhaseHistory, grid: Grid) -> tuple[_Content, np.ndarray]:
         signal = signal.astype(np.complex64)
     if not np.isfinite(signal).all():
         raise ValueError("a sample is beyond single precision, which is all a CPHD file holds")
-    frequency_hz = collection.frequency_hz[0].cpu().double().numpy()
     content = _Content(
         place=history.place,
         grid=grid,
@@ -142,7 +152,9 @@ def _content(history: PhaseHistory, grid: Grid) -> tuple[_Content, np.ndarray]:
         range_m=range_m,
         bistatic=collection.receiver_m is not None,
         heard=kept.all(-1),
-        frequency_hz=frequency_hz,
+        first_hz=frequency_hz[:, 0].numpy(),
+        last_hz=frequency_hz[:, -1].numpy(),
+        frequencies=frequency_hz.shape[1],
         sigma=history.sigma,
         title=history.title or "echoform",
     )
@@ -156,8 +168,8 @@ def _vectors(content: _Content, tree: lxml.etree._ElementTree) -> np.ndarray:
     for side, position_m in (("Tx", content.transmitter_m), ("Rcv", content.receiver_m)):
         values[f"{side}Pos"], values[f"{side}Vel"] = position_m, np.gradient(position_m, content.interval_s, axis=0)
     values["SRPPos"] = content.place.origin_m()
-    values["FX1"], values["FX2"] = content.frequency_hz[0], content.frequency_hz[-1]
-    values["SC0"], values["SCSS"] = content.frequency_hz[0], content.step_hz
+    values["FX1"], values["FX2"] = content.first_hz, content.last_hz
+    values["SC0"], values["SCSS"] = content.first_hz, content.step_hz
     values["TOA1"], values["TOA2"] = -content.toa_s, content.toa_s
     values["SIGNAL"] = content.heard
     return values
@@ -167,7 +179,7 @@ def _metadata(content: _Content) -> lxml.etree._ElementTree:
     """Return the XML of the file, all but ReferenceGeometry."""
     root = lxml.etree.Element(f"{{{NAMESPACE}}}CPHD", nsmap={None: NAMESPACE})
     tree = lxml.etree.ElementTree(root)
-    first, last = float(content.frequency_hz[0]), float(content.frequency_hz[-1])
+    first, last = content.band_hz()
     sent, reference = content.sent_s(), (content.sent_s() + content.back_s()) / 2
     parameters, layout = _layout()
     sections = {
@@ -199,7 +211,7 @@ def _metadata(content: _Content) -> lxml.etree._ElementTree:
                 {
                     "Identifier": CHANNEL,
                     "NumVectors": len(content.range_m),
-                    "NumSamples": len(content.frequency_hz),
+                    "NumSamples": content.frequencies,
                     "SignalArrayByteOffset": 0,
                     "PVPArrayByteOffset": 0,
                 }
@@ -253,11 +265,11 @@ def _scene(content: _Content) -> dict[str, object]:
 
 
 def _channel(content: _Content) -> dict[str, object]:
-    first, last = float(content.frequency_hz[0]), float(content.frequency_hz[-1])
+    first, last = content.band_hz()
     parameters = {
         "Identifier": CHANNEL,
         "RefVectorIndex": len(content.range_m) // 2,
-        "FXFixed": True,
+        "FXFixed": content.one_band(),
         "TOAFixed": True,
         "SRPFixed": True,
         "SignalNormal": bool(content.heard.all()),
@@ -271,7 +283,7 @@ def _channel(content: _Content) -> dict[str, object]:
         parameters["NoiseLevel"] = {"PNRef": content.sigma**2, "BNRef": 1.0}
     return {
         "RefChId": CHANNEL,
-        "FXFixedCPHD": True,
+        "FXFixedCPHD": content.one_band(),
         "TOAFixedCPHD": True,
         "SRPFixedCPHD": True,
         "Parameters": [parameters],

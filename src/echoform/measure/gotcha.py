@@ -96,10 +96,10 @@ def to_range_reference(samples: np.ndarray, frequency_hz: np.ndarray, residual_m
 
     Args:
         samples: shape (P, F), complex.
-        frequency_hz: shape (F,).
+        frequency_hz: shape (F,), or (P, F) where they change from pulse to pulse.
         residual_m: r0 - |q|, shape (P,), metres.
     """
-    phase = 4 * np.pi / SPEED_OF_LIGHT_M_S * residual_m[:, None] * frequency_hz[None, :]
+    phase = 4 * np.pi / SPEED_OF_LIGHT_M_S * residual_m[:, None] * frequency_hz
     return (samples * np.exp(-1j * phase)).astype(samples.dtype)
 
 

@@ -222,7 +222,7 @@ def _write_collection(collection: SpotlightCollection, node: GroupWriter) -> Non
 
 def _read_collection(node: GroupReader) -> SpotlightCollection:
     antenna_m = node.tensor("antenna_m", ndim=3, dtypes=[torch.float64])
-    frequency_hz = node.tensor("frequency_hz", ndim=2, dtypes=[torch.float64])
+    frequency_hz = node.tensor("frequency_hz", ndim=None, dtypes=[torch.float64])
     kept = node.tensor("kept", ndim=3, dtypes=[torch.float32]).double()
     receiver_m = node.tensor("receiver_m", ndim=3, dtypes=[torch.float64]) if node.has("receiver_m") else None
     return SpotlightCollection(antenna_m, frequency_hz, kept, receiver_m)

@@ -76,11 +76,7 @@ def read_npz_history(path: Path) -> tuple[PhaseHistory, Grid | None]:
         raise archive.wrong("samples", f"of shape {samples.shape}", "two or more pulses and frequencies")
     antenna_m = _positions(archive, "antenna_m", pulses)
     receiver_m = _positions(archive, "receiver_m", pulses) if archive.has("receiver_m") else None
-    frequency_hz = archive.array("frequency_hz", _FLOATS, (frequencies,)).astype(np.float64)
-    if frequency_hz[0] <= 0 or frequency_hz[-1] > HIGHEST_HZ or np.diff(frequency_hz).min() <= 0:
-        raise archive.wrong(
-            "frequency_hz", f"from {frequency_hz[0]:g} to {frequency_hz[-1]:g}", "positive, rising hertz"
-        )
+    frequency_hz = _frequencies(archive, pulses, frequencies)
     kept = _kept(archive, samples.shape)
     samples = np.where(kept, samples, 0).astype(np.complex64 if samples.dtype.itemsize == 8 else np.complex128)
     if not np.any(samples):
@@ -189,6 +185,17 @@ def _positions(archive: _Archive, name: str, pulses: int) -> torch.Tensor:
             name, f"{distance.min():g} to {distance.max():g} m away", f"0 to {FARTHEST_M:g} m, not at 0"
         )
     return torch.from_numpy(values)[None]
+
+
+def _frequencies(archive: _Archive, pulses: int, frequencies: int) -> np.ndarray:
+    """Return f, (F,), or (P, F) where they change from pulse to pulse."""
+    by_pulse = archive.has("frequency_hz") and archive.arrays["frequency_hz"].ndim == 2
+    shape = (pulses, frequencies) if by_pulse else (frequencies,)
+    values = archive.array("frequency_hz", _FLOATS, shape).astype(np.float64)
+    if values.min() <= 0 or values.max() > HIGHEST_HZ or np.diff(values).min() <= 0:
+        got = f"from {values.flat[0]:g} to {values.flat[-1]:g}"
+        raise archive.wrong("frequency_hz", got, f"positive, rising, at most {HIGHEST_HZ:g} Hz")
+    return values
 
 
 def _kept(archive: _Archive, shape: tuple[int, ...]) -> np.ndarray:

@@ -28,7 +28,7 @@ MAX_PIXELS = 2**24
 
 @dataclass(frozen=True)
 class PhaseHistory:
-    """Motion-compensated samples y[p, n] = sum_j x_j exp(-i 4 pi f_n / c (|q_p - r_j| - |q_p|)) and where they were taken.
+    """Motion-compensated samples y[p, n] = sum_j x_j exp(-i 4 pi f_pn / c (|q_p - r_j| - |q_p|)) and where they were taken.
 
     Attributes:
         collection: antenna positions, frequencies and the mask of measured samples, batch 1.
@@ -148,11 +148,12 @@ def measurement_from(history: PhaseHistory, *, grid: Grid | None = None) -> Meas
     resolved = ground_resolution(history.collection)
     sigma, noise = _noise(history)
     operator = plane_wave_spotlight(history.collection, grid, dtype=history.samples.dtype)
-    frequency = history.collection.frequency_hz[0]
+    frequency = history.collection.frequencies()[0]
+    changing = ", changing from pulse to pulse" if len(frequency) > 1 else ""
     elevation = torch.asin(history.collection.look()[0, :, 2]).mean()
     notes = {
         "pulses x frequencies": f"{history.samples.shape[-2]} x {history.samples.shape[-1]}",
-        "frequency": f"{float(frequency[0]) / 1e9:.4f} to {float(frequency[-1]) / 1e9:.4f} GHz",
+        "frequency": f"{float(frequency.min()) / 1e9:.4f} to {float(frequency.max()) / 1e9:.4f} GHz{changing}",
         "look": f"azimuth {math.degrees(resolved.azimuth_rad):.2f} deg, elevation {math.degrees(float(elevation)):.2f} deg",
         "resolution": f"{resolved.range_m:.3f} m in ground range, {resolved.azimuth_m:.3f} m in azimuth",
         "unambiguous extent": f"{resolved.range_extent_m:.1f} m in ground range, {resolved.azimuth_extent_m:.1f} m in azimuth",

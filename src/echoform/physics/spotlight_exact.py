@@ -53,6 +53,11 @@ def uniform_grid(frequency_hz: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: fewer than two frequencies, or one departs from the line through the first and the last by more than
             1e-6 of the bandwidth.
     """
+    if frequency_hz.ndim != 2:
+        raise ValueError(
+            f"frequencies must be (batch, frequencies), got {tuple(frequency_hz.shape)}; where they change from pulse to pulse, "
+            "take the plane-wave operator"
+        )
     count = frequency_hz.shape[1]
     if count < 2:
         raise ValueError(f"the exact spotlight operator needs at least two frequencies, got {count}")

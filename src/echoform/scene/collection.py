@@ -20,7 +20,8 @@ class SpotlightCollection:
 
     Attributes:
         antenna_m: q, or the transmitter's q_t, positions (x, y, z), shape (B or 1, P, 3), metres, float64.
-        frequency_hz: f, shape (B or 1, F), hertz, float64.
+        frequency_hz: f, hertz, float64: shape (B or 1, F) where all pulses share them, (B or 1, P, F) where they change from
+            pulse to pulse.
         kept: 0/1, shape (B or 1, P, F); 0 marks a sample that was not measured.
         receiver_m: q_r, shape (B or 1, P, 3), metres, float64; None when the transmitter receives.
 
@@ -36,9 +37,15 @@ class SpotlightCollection:
     def __post_init__(self) -> None:
         if self.antenna_m.ndim != 3 or self.antenna_m.shape[-1] != 3:
             raise ValueError(f"antenna_m must be (batch, pulses, 3), got {tuple(self.antenna_m.shape)}")
-        if self.frequency_hz.ndim != 2:
-            raise ValueError(f"frequency_hz must be (batch, frequencies), got {tuple(self.frequency_hz.shape)}")
-        expected = (self.antenna_m.shape[1], self.frequency_hz.shape[1])
+        if self.frequency_hz.ndim not in (2, 3):
+            raise ValueError(
+                f"frequency_hz must be (batch, frequencies) or (batch, pulses, frequencies), got {tuple(self.frequency_hz.shape)}"
+            )
+        expected = (self.antenna_m.shape[1], self.frequency_hz.shape[-1])
+        if self.frequencies().shape[1] not in (1, expected[0]):
+            raise ValueError(
+                f"frequency_hz must hold {expected[0]} pulses, as antenna_m, got {tuple(self.frequency_hz.shape)}"
+            )
         if self.kept.shape[1:] != expected:
             raise ValueError(f"kept must be (batch, {expected[0]}, {expected[1]}), got {tuple(self.kept.shape)}")
         finite = [("antenna_m", self.antenna_m), ("frequency_hz", self.frequency_hz)]
@@ -52,6 +59,10 @@ class SpotlightCollection:
             if not bool(torch.isfinite(value.detach()).all()):
                 raise ValueError(f"{name} holds a value that is not finite")
 
+    def frequencies(self) -> Tensor:
+        """Return f with an axis of pulses, (B or 1, P or 1, F), hertz."""
+        return self.frequency_hz if self.frequency_hz.ndim == 3 else self.frequency_hz[:, None]
+
     def look(self) -> Tensor:
         """Return u, the unit vectors from the scene centre to the antenna, (B, P, 3).
 
@@ -64,8 +75,8 @@ class SpotlightCollection:
 
     def wavenumber(self) -> Tensor:
         """Return K = (4 pi f / c) u on the ground plane, (B, P, F, 2) as (x, y), radians per metre."""
-        k = 4 * torch.pi * self.frequency_hz / SPEED_OF_LIGHT_M_S
-        return k[:, None, :, None] * self.look()[:, :, None, :2]
+        k = 4 * torch.pi * self.frequencies() / SPEED_OF_LIGHT_M_S
+        return k[..., None] * self.look()[:, :, None, :2]
 
     def carrier(self) -> Tensor:
         """Return k_c, the image's phase reference: the mean of K over all samples, (B, 2) as (x, y), radians per metre."""
