@@ -26,7 +26,6 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from echoform.measure.measurement import Metadata
 from echoform.scene.random_source import RandomSource
 from echoform.train.problems.catalogue import FAMILIES
 from echoform.train.problems.problem import ProblemFamily, draw_problem, measured
@@ -72,7 +71,7 @@ def timed(family: ProblemFamily, seed: int, batch: int) -> Clock:
         for factor in FACTORS:
             operator.coarsen(factor)
     with clock.part("measure"):
-        measured(source, scene, operator, source.uniform((batch,), *family.snr_db), Metadata())
+        measured(source, family, scene, operator)
     return clock
 
 

@@ -9,7 +9,7 @@ from echoform.measure.measurement import Measurement, Metadata
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
-from echoform.physics.compressed_sensing import SineTransform
+from echoform.physics.compressed_sensing import SineTransform, compressed_sensing
 from echoform.physics.convolution import CircularConvolution, valid_blur
 from echoform.physics.crop import CropOperator
 from echoform.physics.downsampling import Downsampling
@@ -26,7 +26,7 @@ from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import GalerkinOperator, LinearOperator, ScaledOperator
-from echoform.physics.pansharpening import SpectralResponse
+from echoform.physics.pansharpening import SpectralResponse, pansharpening
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_exact import ExactSpotlight
@@ -108,6 +108,8 @@ def operators() -> dict[str, LinearOperator]:
         "stripmap, periodic": stripmap(StripmapOmegaK, torch.complex64, (0.0,), azimuth_length=12),
         "stripmap, range-Doppler": stripmap(StripmapRangeDoppler, torch.complex64, (300.0,)),
         "stripmap, raw": raw_echoes(torch.complex64),
+        "stripmap, coarse, batched": stripmap(StripmapOmegaK, torch.complex128, (600.0, -400.0)).coarsen(2),
+        "stripmap, raw, coarse": raw_echoes(torch.complex64).coarsen(2),
         "ground, homogeneous": homogeneous_ground(torch.complex64),
         "scalar": ScalarOperator(SHAPE, torch.tensor([0.3], dtype=torch.float64)),
         "crop": CropOperator(SHAPE, (1, 5, 9)),
@@ -123,6 +125,8 @@ def operators() -> dict[str, LinearOperator]:
         "valid blur": valid_blur(real[..., :3, :4], SHAPE),
         "downsampling": Downsampling(real, 4, 1),
         "spectral response": SpectralResponse(real[0, 0, :1, :3].double(), 8, 16),
+        "pansharpening": pansharpening(real[..., :4, :4], 2, (3, 8, 16)),
+        "compressed sensing": compressed_sensing((2, 8, 16), g),
         "sine transform": SineTransform(SHAPE, dtype=torch.complex64),
         "tomography, parallel, batched": Tomography(
             ParallelBeam(angles_rad=rough.real[:, 0, 0], detectors=9, axis_offset_px=(0.5, -0.5)), SHAPE

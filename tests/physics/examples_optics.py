@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from contracts import Example
-from echoform.physics.compressed_sensing import SineTransform, compressed_sensing
+from echoform.physics.compressed_sensing import KeptSines, SineTransform, compressed_sensing
 from echoform.physics.convolution import CircularConvolution, circular_blur, valid_blur
 from echoform.physics.downsampling import Downsampling, bilinear_kernel, downsampling
 from echoform.physics.operator import ComposedOperator
-from echoform.physics.pansharpening import SpectralResponse, pansharpening
+from echoform.physics.pansharpening import PanSharpening, SpectralResponse, pansharpening
 from echoform.physics.stacked import StackedOperator
 from echoform.physics.tomography import Tomography
 from echoform.scene.beams import FanBeam, ParallelBeam, diagonal_px
@@ -52,15 +52,21 @@ def spectral_response(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> Spectra
 
 
 def sharpening(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> StackedOperator:
-    kernel = bilinear_kernel(2, dtype=dtype.to_real())
+    kernel = bilinear_kernel(2, dtype=dtype.to_real()) * (0.5 + drawn((1, 4, 4), seeds, dtype))
     return pansharpening(kernel, 2, (3, *shape), response=drawn((3,), seeds, dtype), complex_image=dtype.is_complex)
+
+
+def uneven_sharpening(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> StackedOperator:
+    """Filters that differ between channels, for which nothing is closed."""
+    kernel = bilinear_kernel(2, dtype=dtype.to_real()) * (0.5 + drawn((3, 4, 4), seeds, dtype))
+    return pansharpening(kernel, 2, (3, *shape), complex_image=dtype.is_complex)
 
 
 def sine(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> SineTransform:
     return SineTransform((2, *shape), dtype=dtype)
 
 
-def sensing(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> ComposedOperator:
+def sensing(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> KeptSines:
     """One sensor or two, so that the second is the same however many are drawn."""
     found = [compressed_sensing((1, *shape), torch.Generator().manual_seed(seed), dtype=dtype) for seed in seeds]
     if len(found) == 1:
@@ -93,8 +99,10 @@ OPTICS_EXAMPLES = {
     ],
     Downsampling: [Example("decimation", decimation, exact_spectrum=True)],
     SpectralResponse: [Example("spectral_response", spectral_response, exact_spectrum=True)],
+    PanSharpening: [Example("pansharpening", sharpening, exact_spectrum=True)],
+    KeptSines: [Example("compressed_sensing", sensing, exact_spectrum=True)],
     SineTransform: [Example("sine", sine, exact_spectrum=True, batched=False)],
     Tomography: [Example("parallel_beam", parallel), Example("fan_beam", fan)],
 }
-OPTICS_PRODUCTS = [Example("valid_blur", valid), Example("compressed_sensing", sensing, exact_spectrum=True)]
-OPTICS_STACKS = [Example("pansharpening", sharpening)]
+OPTICS_PRODUCTS = [Example("valid_blur", valid)]
+OPTICS_STACKS = [Example("uneven_pansharpening", uneven_sharpening)]

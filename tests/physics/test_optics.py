@@ -10,11 +10,12 @@ from scipy.fft import dstn
 from torch import Tensor
 
 from contracts import check_prox, dense, distance
-from echoform.physics.compressed_sensing import SineTransform, compressed_sensing
+from echoform.physics.compressed_sensing import KeptSines, SineTransform, compressed_sensing
 from echoform.physics.downsampling import bilinear_kernel
 from echoform.physics.inpainting import bayer, missing_lines, random_pixels
+from echoform.physics.masking import SampleMask
 from echoform.physics.operator import GalerkinOperator
-from echoform.physics.pansharpening import SpectralResponse, pansharpening
+from echoform.physics.pansharpening import PanSharpening, SpectralResponse, pansharpening
 
 DOUBLE = torch.float64
 SHAPE = (3, 60, 80)
@@ -111,11 +112,38 @@ def test_sensing_keeps_a_quarter_of_orthonormal_samples() -> None:
         compressed_sensing((1, 4, 4), generator(), undersampling=0.5)
 
 
-def test_sensing_needs_two_products_for_its_prox() -> None:
-    """A^H A is a projector: conjugate gradients end after as many steps as it has eigenvalues, zero and one."""
-    operator = compressed_sensing((1, 16, 16), generator(), dtype=DOUBLE)
-    x, anchor, weight = drawn(1, 1, 16, 16), drawn(1, 1, 16, 16, seed=1), torch.tensor([0.1], dtype=DOUBLE)
-    back = operator.adjoint(operator(x))
-    exact = anchor + (back - operator.normal(anchor)) / 1.1
-    found = operator.prox(operator(x), anchor, weight, tolerance=0.0, max_iterations=2)
-    assert distance(found, exact) < 1e-12
+def test_a_mask_that_is_no_choice_of_sines_is_refused() -> None:
+    inner = SineTransform((1, 8, 8))
+    with pytest.raises(ValueError, match="zeros and ones"):
+        KeptSines(SampleMask(torch.full((1, 1, 8, 8), 0.5), complex_image=False), inner)
+    with pytest.raises(ValueError, match="B B"):
+        KeptSines(SampleMask(torch.ones(1, 1, 8, 8), complex_image=False), 2.0 * inner)
+
+
+@pytest.mark.parametrize("response", [None, torch.tensor([[0.9, 0.1, 0.4]], dtype=DOUBLE)])
+def test_pansharpening_is_closed(response: torch.Tensor | None) -> None:
+    """Norm, spectrum and prox against the dense matrix, for real images; an even filter does not divide by a small weight."""
+    operator = pansharpening(bilinear_kernel(2, dtype=DOUBLE), 2, (3, 8, 12), response=response)
+    assert isinstance(operator, PanSharpening)
+    matrix = dense(operator, batch=1)[0]
+    gram = matrix.mT @ matrix
+    values = torch.linalg.eigvalsh(gram)
+    assert float(operator.norm()[0]) == pytest.approx(float(values[-1]) ** 0.5, rel=1e-12)
+    for power in (1, 2):
+        found = float(operator.spectrum().mean(lambda v, p=power: v**p)[0])
+        assert found == pytest.approx(float((values**power).mean()), rel=1e-12)
+    check_prox(operator)
+    y, anchor = drawn(1, *operator.range_shape), drawn(1, 3, 8, 12, seed=1)
+    small = torch.tensor([1e-9], dtype=DOUBLE)
+    expected = torch.linalg.solve(
+        gram + 1e-9 * torch.eye(len(gram)), operator.adjoint(y).flatten() + 1e-9 * anchor.flatten()
+    )
+    assert distance(operator.prox(y, anchor, small).flatten(), expected) < 1e-5
+
+
+def test_bayer_patterns_start_where_they_are_told() -> None:
+    at = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+    masks = bayer(4, 6, blue=at).weights
+    for mask, (row, column) in zip(masks, at.tolist(), strict=True):
+        assert torch.equal(mask, torch.roll(masks[0], (row, column), (1, 2)))
+        assert float(mask[2, row, column]) == 1

@@ -168,3 +168,11 @@ def test_deepinv_fan_beam_lacks_only_the_length_of_a_step() -> None:
     found, length = Tomography(beam, (1, side, side))(x).flip(-1), beam.path_per_step().float()
     assert float(length.max()) > 1.05
     assert distance((found / length).mT, model.A(x)) < 1e-5
+
+
+def test_wrapped_sensors_count_beams_not_entries_of_matrices() -> None:
+    """What holds a tomography has its batch, on which the probes of norm and spectrum depend."""
+    operator = parallel_beam_like_deepinv(5, 16)
+    for wrapped in (operator.normalized(), operator.galerkin(2), operator.H, 2.0 * operator):
+        assert wrapped.batch == 1
+    assert operator.galerkin(2).norm().shape == (1,)

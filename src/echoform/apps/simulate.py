@@ -42,7 +42,7 @@ def simulated(options: Simulate) -> Measurement:
     if options.snr_db is not None:
         if not math.isfinite(options.snr_db):
             raise UsageError(f"--snr-db must be a number, got {options.snr_db}")
-        family = replace(family, snr_db=(options.snr_db, options.snr_db))
+        family = replace(family, snr_db=(options.snr_db, options.snr_db), levels=None)
     problem = draw_problem(problem_generator(options.seed, 0), family, options.batch)
     levels = ", ".join(f"{value:.1f}" for value in problem.snr_db.tolist())
     notes = {"family": family.name, "seed": str(options.seed), "signal-to-noise ratio": f"{levels} dB"}

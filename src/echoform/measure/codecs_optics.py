@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 
 from echoform.measure.hdf5_node import FLOATS, NUMBERS, GroupReader, GroupWriter, one_of
-from echoform.physics.compressed_sensing import SineTransform
+from echoform.physics.compressed_sensing import KeptSines, SineTransform
 from echoform.physics.convolution import CircularConvolution
 from echoform.physics.downsampling import Downsampling
-from echoform.physics.pansharpening import SpectralResponse
+from echoform.physics.masking import SampleMask
+from echoform.physics.operator import LinearOperator
+from echoform.physics.pansharpening import PanSharpening, SpectralResponse
 from echoform.physics.tomography import Tomography
 from echoform.scene.beams import Beam, FanBeam, ParallelBeam
 
@@ -64,6 +66,22 @@ def read_sine(node: GroupReader) -> SineTransform:
     """Build the transform."""
     channels, height, width = node.shape("shape", count=3)
     return SineTransform((channels, height, width), dtype=_read_dtype(node))
+
+
+def kept_sines_of(outer: LinearOperator, inner: LinearOperator) -> KeptSines:
+    """Build the mask after a transform."""
+    if not isinstance(outer, SampleMask):
+        raise ValueError(f"a {type(outer).__name__} in place of a mask")
+    return KeptSines(outer, inner)
+
+
+def pansharpening_of(parts: list[LinearOperator]) -> PanSharpening:
+    """Build the coarse sensor beside the sharp one."""
+    match parts:
+        case [Downsampling() as coarse, SpectralResponse() as sharp]:
+            return PanSharpening(coarse, sharp)
+        case _:
+            raise ValueError(f"{[type(p).__name__ for p in parts]} in place of a downsampling and a spectral response")
 
 
 def write_tomography(operator: Tomography, node: GroupWriter) -> None:

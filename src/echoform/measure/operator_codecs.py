@@ -23,6 +23,8 @@ from echoform.measure.codecs_born import read_born, write_born
 from echoform.measure.codecs_ground import read_ground, read_homogeneous, write_ground, write_homogeneous
 from echoform.measure.codecs_mri import read_multicoil, write_multicoil
 from echoform.measure.codecs_optics import (
+    kept_sines_of,
+    pansharpening_of,
     read_convolution,
     read_downsampling,
     read_response,
@@ -34,7 +36,14 @@ from echoform.measure.codecs_optics import (
     write_tomography,
 )
 from echoform.measure.codecs_spotlight import read_factorised, read_spotlight, write_factorised, write_spotlight
-from echoform.measure.codecs_stripmap import read_chirp, stripmap_reader, write_chirp, write_stripmap
+from echoform.measure.codecs_stripmap import (
+    coarse_raw_of,
+    coarse_stripmap_of,
+    read_chirp,
+    stripmap_reader,
+    write_chirp,
+    write_stripmap,
+)
 from echoform.measure.codecs_wrappers import read_axis_matrix, read_gain, write_axis_matrix, write_gain
 from echoform.measure.hdf5_node import (
     COMPLEXES,
@@ -49,7 +58,7 @@ from echoform.measure.hdf5_node import (
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
-from echoform.physics.compressed_sensing import SineTransform
+from echoform.physics.compressed_sensing import KeptSines, SineTransform
 from echoform.physics.convolution import CircularConvolution
 from echoform.physics.crop import CropOperator
 from echoform.physics.downsampling import Downsampling
@@ -70,12 +79,13 @@ from echoform.physics.operator import (
     LinearOperator,
     ScaledOperator,
 )
-from echoform.physics.pansharpening import SpectralResponse
-from echoform.physics.range_chirp import RangeChirp
+from echoform.physics.pansharpening import PanSharpening, SpectralResponse
+from echoform.physics.range_chirp import CoarseRawStripmap, RangeChirp
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.stacked import StackedOperator
+from echoform.physics.stripmap_coarse import CoarseStripmap
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 from echoform.physics.tomography import Tomography
@@ -220,13 +230,13 @@ def _read_scaled(node: GroupReader) -> ScaledOperator:
     return ScaledOperator(read_operator(node.child("base")), node.tensor("scale", ndim=1, dtypes=NUMBERS))
 
 
-def _write_galerkin(operator: GalerkinOperator, node: GroupWriter) -> None:
+def _write_coarse(operator: GalerkinOperator | CoarseStripmap, node: GroupWriter) -> None:
     node.integers("factor", [operator.factor])
     write_operator(operator.base, node.child("base"))
 
 
-def _read_galerkin(node: GroupReader) -> GalerkinOperator:
-    return GalerkinOperator(read_operator(node.child("base")), node.size("factor"))
+def _read_coarse(node: GroupReader) -> tuple[LinearOperator, int]:
+    return read_operator(node.child("base")), node.size("factor")
 
 
 def _write_adjoint(operator: AdjointOperator, node: GroupWriter) -> None:
@@ -242,8 +252,8 @@ def _write_composed(operator: ComposedOperator, node: GroupWriter) -> None:
     write_operator(operator.inner, node.child("inner"))
 
 
-def _read_composed(node: GroupReader) -> ComposedOperator:
-    return ComposedOperator(read_operator(node.child("outer")), read_operator(node.child("inner")))
+def _read_factors(node: GroupReader) -> tuple[LinearOperator, LinearOperator]:
+    return read_operator(node.child("outer")), read_operator(node.child("inner"))
 
 
 def _write_transfer(operator: LocalTransfer, node: GroupWriter) -> None:
@@ -299,20 +309,24 @@ CODECS: dict[str, Codec[Any]] = {
     "BornScattering": Codec(BornScattering, write_born, read_born),
     "ChannelwiseOperator": Codec(ChannelwiseOperator, _write_channelwise, _read_channelwise),
     "CircularConvolution": Codec(CircularConvolution, write_convolution, read_convolution),
-    "ComposedOperator": Codec(ComposedOperator, _write_composed, _read_composed),
+    "ComposedOperator": Codec(ComposedOperator, _write_composed, lambda node: ComposedOperator(*_read_factors(node))),
+    "CoarseRawStripmap": Codec(CoarseRawStripmap, _write_composed, lambda node: coarse_raw_of(*_read_factors(node))),
+    "CoarseStripmap": Codec(CoarseStripmap, _write_coarse, lambda node: coarse_stripmap_of(*_read_coarse(node))),
     "CropOperator": Codec(CropOperator, _write_crop, _read_crop),
     "Downsampling": Codec(Downsampling, write_convolution, read_downsampling),
     "ExactSpotlight": Codec(ExactSpotlight, write_spotlight, read_spotlight),
     "FactorisedSpotlight": Codec(FactorisedSpotlight, write_factorised, read_factorised),
     "FourierMask": Codec(FourierMask, _write_fourier_mask, _read_fourier_mask),
-    "GalerkinOperator": Codec(GalerkinOperator, _write_galerkin, _read_galerkin),
+    "GalerkinOperator": Codec(GalerkinOperator, _write_coarse, lambda node: GalerkinOperator(*_read_coarse(node))),
     "GroundPenetratingRadar": Codec(GroundPenetratingRadar, write_ground, read_ground),
     "HomogeneousGround": Codec(HomogeneousGround, write_homogeneous, read_homogeneous),
     "KroneckerOperator": Codec(KroneckerOperator, write_kronecker, read_kronecker),
+    "KeptSines": Codec(KeptSines, _write_composed, lambda node: kept_sines_of(*_read_factors(node))),
     "LocalTransfer": Codec(LocalTransfer, _write_transfer, _read_transfer),
     "MulticoilMRI": Codec(MulticoilMRI, write_multicoil, read_multicoil),
     "NearRangeArray": Codec(NearRangeArray, write_near_range, read_near_range),
     "NonuniformFourier": Codec(NonuniformFourier, _write_nonuniform, _read_nonuniform),
+    "PanSharpening": Codec(PanSharpening, _write_parts, lambda node: pansharpening_of(_read_parts(node))),
     "RangeChirp": Codec(RangeChirp, write_chirp, read_chirp),
     "SampleGain": Codec(SampleGain, write_gain, read_gain),
     "SampleMask": Codec(SampleMask, _write_mask, _read_mask),

@@ -4,8 +4,8 @@
 
     S[p, q] = sqrt(2 / (n + 1)) sin(pi (p + 1)(q + 1) / (n + 1))        (type I, its own inverse)
 
-A composition of a mask, a unitary operator and signs: A A^H = K, so |A| = 1 and conjugate gradients need two products for the
-prox. The RAM paper takes one transform of all pixels in a row; with random signs before it, rows and columns do the same, and
+A composition of a mask, a unitary operator and signs: A A^H = K, so |A| = 1 and A^H A is a projection, whose prox is closed. The
+RAM paper takes one transform of all pixels in a row; with random signs before it, rows and columns do the same, and
 its length 2 (H W + 1), mostly a large prime, is avoided.
 
 Source: Terris et al. (2025), Reconstruct Anything Model, appendix on finetuning (factor 4); Martucci (1994), IEEE Trans. Signal
@@ -88,6 +88,50 @@ class SineTransform(LinearOperator):
         return (backprojection + w * anchor) / (1 + w)
 
 
+class KeptSines(ComposedOperator):
+    """The mask K after a coisometry: A^H A is a projection, and the prox a + (A^H y - A^H A a) / (1 + w).
+
+    Args:
+        outer: K, entries 0 or 1.
+        inner: B with B B^H = 1.
+
+    Raises:
+        ValueError: another entry, or B B^H is not 1.
+    """
+
+    def __init__(self, outer: SampleMask, inner: LinearOperator) -> None:
+        super().__init__(outer, inner)
+        unit, weights = inner.coisometry(), outer.weights
+        if unit is None or not bool((unit == 1).all()) or not bool(((weights == 0) | (weights == 1)).all()):
+            raise ValueError(
+                "kept sines need a mask of zeros and ones after an operator with B B^H = 1; compose others with @"
+            )
+
+    def galerkin(self, factor: int) -> LinearOperator:
+        """Return K (B U_s), no projection any more."""
+        return self if factor == 1 else self.outer @ self.inner.galerkin(factor)
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return what :meth:`galerkin` does."""
+        return self.galerkin(factor)
+
+    def norm(self) -> Tensor:
+        """Return 1, or 0 where nothing is kept."""
+        return self.outer.norm()
+
+    def prox_from_backprojection(
+        self,
+        backprojection: Tensor,
+        anchor: Tensor,
+        weight: Tensor,
+        *,
+        tolerance: float = 1e-6,
+        max_iterations: int = 50,
+    ) -> Tensor:
+        """Return a + (A^H y - A^H A a) / (1 + w)."""
+        return anchor + (backprojection - self.normal(anchor)) / (1 + expand(weight, 3))
+
+
 def compressed_sensing(
     shape: tuple[int, int, int],
     generator: torch.Generator,
@@ -95,7 +139,7 @@ def compressed_sensing(
     batch: int = 1,
     undersampling: float = 4.0,
     dtype: torch.dtype = torch.float32,
-) -> ComposedOperator:
+) -> KeptSines:
     """Return random signs, sine transform and a random choice of its entries, another one for each sensor.
 
     Args:
@@ -117,14 +161,25 @@ def compressed_sensing(
     drawn = torch.rand(batch, 2, height * width, generator=generator, device=generator.device)
     kept = torch.zeros_like(drawn[:, 0]).scatter(1, drawn[:, 0].argsort(1)[:, :entries], 1.0)
     signs = torch.where(drawn[:, 1] < 0.5, -1.0, 1.0)
+    kept, signs = (m.reshape(batch, 1, height, width) for m in (kept, signs))
+    return kept_sines(kept, signs, channels, dtype=dtype)
+
+
+def kept_sines(kept: Tensor, signs: Tensor, channels: int, *, dtype: torch.dtype = torch.float32) -> KeptSines:
+    """Return the sensor of given entries and signs.
+
+    Args:
+        kept: 0/1, (B or 1, 1, H, W).
+        signs: 1 or -1, (B or 1, 1, H, W).
+        channels: C, all alike.
+        dtype: of the images.
+    """
     masks = [
-        SampleMask(
-            m.reshape(batch, 1, height, width).expand(-1, channels, -1, -1).to(dtype.to_real()),
-            complex_image=dtype.is_complex,
-        )
+        SampleMask(m.expand(-1, channels, -1, -1).to(dtype.to_real()), complex_image=dtype.is_complex)
         for m in (kept, signs)
     ]
-    return masks[0] @ (SineTransform(shape, dtype=dtype) @ masks[1])
+    shape = (channels, kept.shape[-2], kept.shape[-1])
+    return KeptSines(masks[0], SineTransform(shape, dtype=dtype) @ masks[1])
 
 
 @lru_cache(maxsize=32)

@@ -43,15 +43,21 @@ def missing_lines(
     return _mask(drawn < kept[:, None, None, None], shape, complex_image)
 
 
-def bayer(height: int, width: int) -> SampleMask:
+def bayer(height: int, width: int, *, blue: Tensor | None = None) -> SampleMask:
     """Return the Bayer pattern on three channels: blue at even rows and columns, red at odd ones, green elsewhere.
 
     One channel is kept in each pixel, as in deepinv's Demosaicing; the raw image is the sum of the channels of y.
+
+    Args:
+        height: H.
+        width: W.
+        blue: row and column, 0 or 1, of the first blue pixel of each sensor, (B, 2); (0, 0) when absent.
     """
-    odd_row = (torch.arange(height) % 2 == 1)[:, None]
-    odd_column = (torch.arange(width) % 2 == 1)[None, :]
-    kept = torch.stack([odd_row & odd_column, odd_row ^ odd_column, ~(odd_row | odd_column)])
-    return _mask(kept[None], (3, height, width), False)
+    first = torch.zeros(1, 2, dtype=torch.int64) if blue is None else blue
+    row = (torch.arange(height, device=first.device) % 2 == 1)[:, None] ^ (first[:, 0] == 1)[:, None, None]
+    column = (torch.arange(width, device=first.device) % 2 == 1) ^ (first[:, 1] == 1)[:, None, None]
+    kept = torch.stack([row & column, row ^ column, ~(row | column)], 1)
+    return _mask(kept, (3, height, width), False)
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

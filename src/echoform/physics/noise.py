@@ -113,7 +113,8 @@ class PoissonGaussianNoise(Noise):
         gain, sigma = self._levels(clean)
         counted = gain > 0
         rate = torch.where(counted, clean / torch.where(counted, gain, torch.ones_like(gain)), torch.zeros_like(clean))
-        counts = gain * torch.poisson(rate, generator=generator)
+        place = clean.device if generator is None else generator.device
+        counts = gain * torch.poisson(rate.to(place), generator=generator).to(clean.device)
         return torch.where(counted, counts, clean) + sigma * standard_normal(clean, generator)
 
     def log_prob(self, y: Tensor, clean: Tensor) -> Tensor:

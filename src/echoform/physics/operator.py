@@ -71,7 +71,7 @@ class LinearOperator(nn.Module, ABC):
     @property
     def batch(self) -> int:
         """Number of different sensors held: the batch length of the parameters, 1 when shared by all samples."""
-        return max((b.shape[0] for b in self.buffers()), default=1)
+        return _rows(self)
 
     def sensor_indices(self, samples: int) -> list[int]:
         """Return which sensor measures each of ``samples`` scenes; raises ValueError unless there is one, or one each."""
@@ -233,6 +233,13 @@ class LinearOperator(nn.Module, ABC):
     def __rmul__(self, scalar: complex) -> ScaledOperator:
         value = torch.as_tensor([scalar], device=self.device)
         return ScaledOperator(self, value.to(self.dtype if value.is_complex() else self.probe().real.dtype))
+
+
+def _rows(module: nn.Module) -> int:
+    """Return the batch length of the buffers of a module; operators within it say theirs themselves."""
+    rows = [buffer.shape[0] for buffer in module.buffers(recurse=False)]
+    rows += [part.batch if isinstance(part, LinearOperator) else _rows(part) for part in module.children()]
+    return max(rows, default=1)
 
 
 class GalerkinOperator(LinearOperator):
@@ -415,7 +422,7 @@ class ComposedOperator(LinearOperator):
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return A B_s with the inner operator's own coarse version: exactly Galerkin where that is."""
-        return self if factor == 1 else ComposedOperator(self.outer, self.inner.coarsen(factor))
+        return self if factor == 1 else self.outer @ self.inner.coarsen(factor)
 
     def support(self) -> Tensor | None:
         """Return what the outer operator leaves of the inner operator's support."""

@@ -2,7 +2,9 @@
 
     y = [D x ; sum_c r_c x_c],     D filter and decimation of every channel,  r the spectral response
 
-D and the response are operators of their own, stacked: y holds the coarse channels first, then the sharp image.
+D and the response are operators of their own, stacked: y holds the coarse channels first, then the sharp image. Where D treats
+all channels alike, A^H A = D^H D + r r^T acts on the part of an image along r as D^H D + |r|^2 and across it as D^H D, so that
+norm, spectrum and prox are closed.
 
 Source: Vivone et al. (2014), IEEE Trans. Geosci. Remote Sens. 53(5), section II; deepinv's Pansharpen (r flat by default).
 """
@@ -13,8 +15,8 @@ import torch
 from torch import Tensor
 
 from echoform.linalg.inner import expand
-from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.downsampling import downsampling
+from echoform.linalg.spectrum import SpectralDensity, mixture
+from echoform.physics.downsampling import Downsampling, downsampling
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.operator import GalerkinOperator, LinearOperator, coarse_shape
 from echoform.physics.stacked import StackedOperator
@@ -92,6 +94,92 @@ class SpectralResponse(LinearOperator):
         return anchor + (backprojection - self.normal(anchor)) / expand(self.coisometry() + weight, 3)
 
 
+class PanSharpening(StackedOperator):
+    """The stack of a :class:`Downsampling` that treats all channels alike and a :class:`SpectralResponse`.
+
+    Args:
+        coarse: D.
+        sharp: the response r, not zero.
+
+    Raises:
+        ValueError: D differs between channels, or r is zero.
+    """
+
+    def __init__(self, coarse: Downsampling, sharp: SpectralResponse) -> None:
+        if coarse.response.shape[1] != 1:
+            raise ValueError(
+                "channels have filters of their own: stack the two sensors instead (physics.stacked.stack)"
+            )
+        if not bool((sharp.coisometry() > 0).all()):
+            raise ValueError("the spectral response is zero for at least one sensor; leave out the sharp image")
+        super().__init__([coarse, sharp])
+
+    @property
+    def coarse(self) -> Downsampling:
+        """D; since its filter is alike for all channels it takes images of one channel too."""
+        return self.parts[0]  # pyright: ignore[reportReturnType]
+
+    @property
+    def sharp(self) -> SpectralResponse:
+        """The response."""
+        return self.parts[1]  # pyright: ignore[reportReturnType]
+
+    def norm(self) -> Tensor:
+        """Return sqrt(|D|^2 + |r|^2)."""
+        return (self.coarse.norm().square() + self.sharp.coisometry()).sqrt()
+
+    def spectrum(self) -> SpectralDensity:
+        """Return the density of D^H D, moved up by |r|^2 in the share 1 / C of the images along r."""
+        across, share = self.coarse.spectrum(), 1 / self.domain_shape[0]
+        along = SpectralDensity(across.nodes + self.sharp.coisometry()[:, None], across.weights)
+        return mixture([(along, share), (across, 1 - share)])
+
+    def prox(
+        self, y: Tensor, anchor: Tensor, weight: Tensor, *, tolerance: float = 1e-6, max_iterations: int = 50
+    ) -> Tensor:
+        """Return the prox of D across r, and along r that with weight |r|^2 + w about (|r| y_r + w a) / (|r|^2 + w)."""
+        coarse, sharp = (
+            part.unflatten(-1, shape)
+            for part, shape in zip(
+                y.split(self.lengths, -1), (self.coarse.range_shape, self.sharp.range_shape), strict=True
+            )
+        )
+        power = self.sharp.coisometry()
+        w, length = expand(weight, 3), expand(power.sqrt(), 3)
+        start = self._along(anchor)
+        blended = (length * sharp + w * start) / (length.square() + w)
+        along = self.coarse.prox(self._along(coarse), blended, power + weight)
+        across = self.coarse.prox(coarse, anchor, weight)
+        return across + self._direction() * (along - self._along(across))
+
+    def prox_from_backprojection(
+        self,
+        backprojection: Tensor,
+        anchor: Tensor,
+        weight: Tensor,
+        *,
+        tolerance: float = 1e-6,
+        max_iterations: int = 50,
+    ) -> Tensor:
+        """Return :meth:`prox`: across r A^H y is D^H y_D; along r b / v - D^H (D D^H + v)^-1 D b / v, v = |r|^2 + w."""
+        power = self.sharp.coisometry() + weight
+        whole = self._along(backprojection) + expand(weight, 3) * self._along(anchor)
+        scaled = whole / expand(power, 3)
+        along = self.coarse.prox(torch.zeros_like(self.coarse(scaled)), scaled, power)
+        coarse = backprojection - self._direction() * self._along(backprojection)
+        across = self.coarse.prox_from_backprojection(coarse, anchor, weight)
+        return across + self._direction() * (along - self._along(across))
+
+    def _direction(self) -> Tensor:
+        """r / |r|, (B or 1, C, 1, 1)."""
+        response = self.sharp.response
+        return expand(response / response.norm(dim=1, keepdim=True), 2)
+
+    def _along(self, image: Tensor) -> Tensor:
+        """The part of every pixel along r, (..., B, 1, H, W)."""
+        return (self._direction() * image).sum(-3, keepdim=True)
+
+
 def pansharpening(
     kernel: Tensor,
     factor: int,
@@ -100,7 +188,7 @@ def pansharpening(
     response: Tensor | None = None,
     complex_image: bool = False,
 ) -> StackedOperator:
-    """Return the stack of :func:`downsampling` and :class:`SpectralResponse`.
+    """Return :func:`downsampling` and :class:`SpectralResponse`, as :class:`PanSharpening` where all channels are filtered alike.
 
     Args:
         kernel: of the filter, (B or 1, C or 1, h, h').
@@ -113,4 +201,5 @@ def pansharpening(
     if response is None:
         response = torch.full((1, channels), 1 / channels, dtype=kernel.dtype, device=kernel.device)
     coarse = downsampling(kernel, factor, domain_shape, complex_image=complex_image)
-    return StackedOperator([coarse, SpectralResponse(response, height, width, complex_image=complex_image)])
+    sharp = SpectralResponse(response, height, width, complex_image=complex_image)
+    return PanSharpening(coarse, sharp) if kernel.shape[1] == 1 else StackedOperator([coarse, sharp])

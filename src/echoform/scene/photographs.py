@@ -65,6 +65,12 @@ def _crop(picture: Tensor, shape: tuple[int, int], scale: float, corner: list[fl
     return interpolate(values, shape, mode="bilinear", antialias=True, align_corners=False)[0].clamp_min(0)
 
 
+def brightness(image: Tensor) -> Tensor:
+    """Return 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601) of images (..., 3, H, W), (..., 1, H, W)."""
+    weights = image.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+    return (weights * image).sum(-3, keepdim=True)
+
+
 def read_photographs(folder: Path, *, colour: bool = False, ending: str = "") -> Photographs:
     """Read every photograph of a folder.
 

@@ -1,7 +1,8 @@
 """A sensing problem: scenes with their truth, the sensors that see them, and the measurement with its noise.
 
 A family draws in three steps, so that each can be timed and replaced: the layout (every number of sensor and pixels, nothing
-else), the scenes on those pixels, the operator. The noise follows from the drawn signal-to-noise ratio,
+else), the scenes on those pixels, the operator. The noise has levels of its own where the family states them, or else follows
+from the drawn signal-to-noise ratio,
 
     sigma^2 = |A x|^2 / M / 10^(SNR / 10)         M the number of samples measured
 
@@ -17,13 +18,13 @@ from typing import ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from echoform.linalg.inner import squared_norm
-from echoform.measure.measurement import Measurement, Metadata, simulate
+from echoform.measure.measurement import Measurement, Metadata
 from echoform.physics.noise import GaussianNoise, Noise
 from echoform.physics.operator import LinearOperator
 from echoform.scene.grid import Grid
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene
+from echoform.train.problems.noise_levels import NoiseLevels, noise_level, signal_to_noise_db
 
 #: whatever a family draws before it makes scene and operator
 Layout = TypeVar("Layout")
@@ -35,7 +36,8 @@ class ProblemFamily(ABC, Generic[Layout]):
 
     Attributes:
         shape: (H, W), pixels.
-        snr_db: range of the mean power of A x over that of the noise, decibels.
+        snr_db: range of the mean power of A x over that of the noise, decibels; has no say where there are ``levels``.
+        levels: ranges of the noise's levels in the unit of the samples, or None.
     """
 
     #: for people and files
@@ -43,6 +45,7 @@ class ProblemFamily(ABC, Generic[Layout]):
 
     shape: tuple[int, int] = (64, 64)
     snr_db: tuple[float, float] = (-10.0, 40.0)
+    levels: NoiseLevels | None = None
 
     @abstractmethod
     def layout(self, source: RandomSource, batch: int) -> Layout:
@@ -60,6 +63,13 @@ class ProblemFamily(ABC, Generic[Layout]):
         """Return the first scene's pixels where these are lengths, for pictures with axes in metres."""
         return None
 
+    def noise(self, source: RandomSource, clean: Tensor, operator: LinearOperator) -> Noise:
+        """Draw the noise of clean samples (B, ...)."""
+        batch = clean.shape[0]
+        if self.levels is not None:
+            return self.levels.draw(source, batch)
+        return GaussianNoise(noise_level(clean, operator, source.uniform((batch,), *self.snr_db)))
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -69,7 +79,7 @@ class Problem:
         family: what it was drawn from.
         scene: images (B, C, H, W) and their truth.
         measurement: y = A x + noise, the operator and the noise.
-        snr_db: drawn signal-to-noise ratios, (B,), decibels.
+        snr_db: mean power of A x over the mean variance of its noise, (B,), decibels.
     """
 
     family: ProblemFamily
@@ -120,24 +130,20 @@ def draw_problem(
         layout = family.layout(source, batch)
         scene = family.scene(source, layout)
         scene = replace(scene, masks=dict(scene.masks))
-        operator = family.operator(layout)
-        snr_db = source.uniform((batch,), *family.snr_db)
-        measurement = measured(source, scene, operator, snr_db, _metadata(family, scene, family.grid(layout)))
-    return Problem(family, scene, measurement, snr_db)
+        return measured(source, family, scene, family.operator(layout), family.grid(layout))
 
 
 def measured(
-    source: RandomSource, scene: Scene, operator: LinearOperator, snr_db: Tensor, metadata: Metadata
-) -> Measurement:
-    """Return the measurement of scenes whose white noise is ``snr_db`` (B,) below the mean power of the samples."""
-    noise = GaussianNoise(noise_level(operator(scene.image), operator, snr_db))
-    return simulate(scene.image, operator, noise, generator=source.generator, metadata=metadata)
-
-
-def noise_level(clean: Tensor, operator: LinearOperator, snr_db: Tensor) -> Tensor:
-    """Return sigma, (B,), of white noise ``snr_db`` (B,) below the mean power of the clean samples."""
-    count = operator.samples().to(clean.real.dtype)
-    return (squared_norm(clean, clean.ndim - 1) / count * 10 ** (-snr_db / 10)).sqrt()
+    source: RandomSource, family: ProblemFamily, scene: Scene, operator: LinearOperator, grid: Grid | None = None
+) -> Problem:
+    """Return the problem of scenes seen by a sensor, with noise drawn by the family on the sensor's support."""
+    clean = operator(scene.image)
+    noise = family.noise(source, clean, operator)
+    y, marks = noise.sample(clean, source.generator), operator.support()
+    measurement = Measurement(
+        y if marks is None else y * marks, operator, noise, metadata=_metadata(family, scene, grid)
+    )
+    return Problem(family, scene, measurement, signal_to_noise_db(clean, operator, noise))
 
 
 def _metadata(family: ProblemFamily, scene: Scene, grid: Grid | None) -> Metadata:
