@@ -6,9 +6,10 @@ Times: problems at 64 x 64 in batches of 64, milliseconds of processor time and 
 scene, operator, its norm, its coarse versions for s = 2, 4 and 8, and the measurement (A x and noise). Each figure is the median
 over several seeds, since the sizes of sensors differ from batch to batch. Writes benchmarks/results/problem_sampler.json.
 
-Sheets: docs/problems_<family>.png, 64 problems at 48 x 48, the truth beside the adjoint image of the samples, over 50 dB below
-each picture's peak; of images with several channels the strongest value per pixel. A row is a batch of eight, so that
-families with one sensor for a batch show eight sensors.
+Sheets: docs/problems_<family>.png, 64 problems at 48 x 48, the truth beside the adjoint image of the samples. Radio: over 50 dB
+below each picture's peak; of images with several channels the strongest value per pixel. Optics, tomography and MRI: linear, in
+gray or colour, each adjoint image up to its 99.5th percentile. A row is a batch of eight, so that families with one sensor for a
+batch show eight sensors.
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ from torch import Tensor
 
 from echoform.scene.random_source import RandomSource
 from echoform.train.problems.catalogue import FAMILIES
+from echoform.train.problems.mri import CartesianMri
+from echoform.train.problems.pictures import PictureFamily
 from echoform.train.problems.problem import ProblemFamily, draw_problem, measured
 from echoform.train.problems.stream import problem_generator
+from echoform.train.problems.tomography import ComputedTomography
 from record import save
 from scene_sheets import quantised
 
 SEED, SEEDS, FACTORS = 3, 5, (2, 4, 8)
 SHEET_SIDE, ACROSS, DOWN, GAP, DEPTH_DB, LEVELS = 48, 8, 8, 2, 50.0, 16
+LINEAR = (PictureFamily, ComputedTomography, CartesianMri)
 ROOT = Path(__file__).parents[1]
 CONSOLE = Console(width=150)
 PARTS = ("layout", "scene", "operator", "norm", "coarse", "measure")
@@ -93,18 +98,30 @@ def times(families: list[ProblemFamily], batch: int) -> dict[str, dict[str, floa
     return results
 
 
-def shown(image: Tensor) -> Tensor:
-    """Pictures between 0 and 1, (B, H, W)."""
+def in_decibels(image: Tensor) -> Tensor:
+    """Pictures in colours that stand for decibels below the peak, (B, H, W, 3), 0 to 1."""
+    from matplotlib import colormaps
+
     level = image.abs().amax(1)
     peak = level.amax((1, 2), keepdim=True).clamp_min(1e-30)
-    return (1 + 20 * torch.log10((level / peak).clamp_min(1e-9)) / DEPTH_DB).clamp(0, 1)
+    depth = (1 + 20 * torch.log10((level / peak).clamp_min(1e-9)) / DEPTH_DB).clamp(0, 1)
+    steps = (depth * (LEVELS - 1)).round() / (LEVELS - 1)
+    return torch.from_numpy(colormaps["magma"](steps.numpy())[..., :3]).float()
+
+
+def linear(image: Tensor) -> Tensor:
+    """Pictures as they are, gray or in colour, (B, H, W, 3), 0 to 1."""
+    level = image.abs() if image.is_complex() else image.clamp_min(0)
+    peak = level.flatten(1).quantile(0.995, dim=1)[:, None, None, None].clamp_min(1e-30)
+    return (level / peak).clamp(0, 1).movedim(1, -1).expand(-1, -1, -1, 3)
 
 
 def sheet(family: ProblemFamily, path: Path) -> None:
     """Write 64 problems: the truth on the left, the adjoint image on the right."""
     small = replace(family, shape=(SHEET_SIDE, SHEET_SIDE))
+    shown = linear if isinstance(family, LINEAR) else in_decibels
     each, cell = 8, SHEET_SIDE + GAP
-    canvas = torch.zeros(DOWN * cell, ACROSS * (2 * cell + GAP))
+    canvas = torch.zeros(DOWN * cell, ACROSS * (2 * cell + GAP), 3)
     for first in range(0, ACROSS * DOWN, each):
         problem = draw_problem(problem_generator(SEED, first), small, each)
         pair = torch.cat([shown(problem.truth), shown(problem.operator.adjoint(problem.measurement.y))], 2).flip(1)
@@ -115,16 +132,10 @@ def sheet(family: ProblemFamily, path: Path) -> None:
             canvas[top : top + SHEET_SIDE, left + cell - GAP // 2 : left + cell - GAP // 2 + SHEET_SIDE] = picture[
                 :, SHEET_SIDE:
             ]
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import colormaps
     from PIL import Image
 
-    steps = (canvas * (LEVELS - 1)).round() / (LEVELS - 1)
-    colours = (colormaps["magma"](steps.numpy())[..., :3] * 255).round().astype("uint8")
-    Image.fromarray(colours).save(path)
-    quantised(path)
+    Image.fromarray((canvas * 255).round().byte().numpy()).save(path)
+    quantised(path, 96 if isinstance(family, PictureFamily) else 32)
     CONSOLE.print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 

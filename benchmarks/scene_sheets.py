@@ -70,12 +70,12 @@ def sheet(families: list[SceneFamily], path: Path, columns: int) -> None:
     CONSOLE.print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
-def quantised(path: Path) -> None:
-    """Keep 32 colours, which a picture of 24 levels and black text needs."""
+def quantised(path: Path, colours: int = 32) -> None:
+    """Keep 32 colours, which a picture of 24 levels and black text needs, or more."""
     from PIL import Image
 
     with Image.open(path) as image:
-        small = image.convert("RGB").quantize(32)
+        small = image.convert("RGB").quantize(colours)
     small.save(path, optimize=True)
 
 
