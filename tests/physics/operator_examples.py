@@ -17,7 +17,8 @@ from examples_wrappers import MASKS, PRODUCTS, SPOTLIGHTS, WRAPPERS
 from torch import Tensor
 
 from contracts import Example, randn
-from echoform.physics.crop import CropOperator
+from echoform.physics.crop import CropOperator, CroppedGalerkin
+from echoform.physics.diagonal import MaskedGalerkin
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.masking import SampleMask
@@ -29,6 +30,7 @@ from echoform.physics.operator import (
     LinearOperator,
     ScaledOperator,
 )
+from echoform.physics.separable import SeparableOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
 from echoform.physics.stacked import StackedOperator
@@ -108,6 +110,24 @@ def sample_mask(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> SampleMask:
     return SampleMask(kept.to(dtype.to_real()))
 
 
+def coarse_crop(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> LinearOperator:
+    return crop((2 * shape[0], 2 * shape[1]), seeds, dtype).coarsen(2)
+
+
+def coarse_mask(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> LinearOperator:
+    return sample_mask((2 * shape[0], 2 * shape[1]), seeds, dtype).coarsen(2)
+
+
+def matrices(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> SeparableOperator:
+    """Many rows along one side, few along the other."""
+    rows, columns = uniform((2 * shape[0], shape[0]), 1), uniform((3, shape[1]), 2)
+    return SeparableOperator(rows, columns, channels=2, dtype=dtype)
+
+
+def few_matrices(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> SeparableOperator:
+    return SeparableOperator(uniform((2, shape[0]), 1), uniform((1, shape[1]), 2), dtype=dtype)
+
+
 def scales(seeds: Seeds, dtype: torch.dtype) -> Tensor:
     return torch.tensor([0.3 * seed - 0.9j for seed in seeds], dtype=dtype)
 
@@ -172,6 +192,12 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
     ExactSpotlight: [Example("exact", exact), Example("exact_bistatic", exact_bistatic), *FAR_SPOTLIGHT],
     ScalarOperator: [Example("gain", gain, exact_spectrum=True)],
     CropOperator: [Example("crop", crop, batched=False)],
+    CroppedGalerkin: [Example("coarse_crop", coarse_crop, batched=False)],
+    MaskedGalerkin: [Example("coarse_mask", coarse_mask)],
+    SeparableOperator: [
+        Example("matrices", matrices, batched=False),
+        Example("few_matrices", few_matrices, batched=False),
+    ],
     SampleMask: [Example("sample_mask", sample_mask, exact_spectrum=True)],
     ScaledOperator: [
         Example("scaled", scaled, exact_spectrum=True),

@@ -11,11 +11,13 @@ from torch import Tensor
 from echoform.linalg.inner import expand
 from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.diagonal import ROUNDING_ERRORS
-from echoform.physics.operator import LinearOperator
+from echoform.physics.operator import LinearOperator, coarse_shape
 
 
 class AxisMatrix(LinearOperator):
-    """y = M x along one axis of the input, all others alike. Coarse version: Galerkin by default.
+    """y = M x along one axis of the input, all others alike.
+
+    Coarse version: Galerkin by default. M along the channels of an image commutes with U_s.
 
     A^H A is the Gram matrix M^H M along the axis, so that norm, spectrum and prox are those of one small matrix.
 
@@ -61,6 +63,12 @@ class AxisMatrix(LinearOperator):
         """Return M^H M x along the axis, by the Gram matrix unless M has so few rows that M and M^H cost less."""
         rows, columns = self.matrix.shape[1:]
         return self._along(self.gram, x) if columns <= 2 * rows else self.adjoint(self.forward(x))
+
+    def commuted(self, factor: int) -> tuple[int, LinearOperator] | None:
+        """Return s and M on the coarse grid where M mixes the channels of an image."""
+        if self.axis != 0 or len(self.domain_shape) != 3:
+            return None
+        return factor, AxisMatrix(self.matrix, coarse_shape(self.domain_shape, factor), 0)
 
     def support_after(self, marks: Tensor | None) -> Tensor | None:
         """Return the entries that some entry of the support reaches through M."""

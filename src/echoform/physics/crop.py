@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from echoform.physics.operator import LinearOperator
+from echoform.linalg.resample import separable, upsampling_matrix
+from echoform.physics.operator import GalerkinOperator, LinearOperator
 
 
 class CropOperator(LinearOperator):
-    """y = x[..., r : r + H, c : c + W]; the adjoint pads with zeros all around. Coarse version: Galerkin by default.
+    """y = x[..., r : r + H, c : c + W]; the adjoint pads with zeros all around.
+
+    Coarse version: exactly Galerkin, its normal U^H C^H C U a matrix along each side of the coarse grid.
 
     Args:
         padded_shape: (C, H', W') of the image.
@@ -52,9 +57,37 @@ class CropOperator(LinearOperator):
         (row, column), (_, height, width) = self.origin, self.domain_shape
         return functional.pad(y, (column, width - column - y.shape[-1], row, height - row - y.shape[-2]))
 
+    def galerkin(self, factor: int) -> LinearOperator:
+        """Return A U_s with its normal on the coarse grid."""
+        return self if factor == 1 else CroppedGalerkin(self, factor)
+
     def coisometry(self) -> Tensor:
         """Return 1: cropping what was padded changes nothing."""
         return torch.ones(1, dtype=self._dtype.to_real())
+
+
+class CroppedGalerkin(GalerkinOperator):
+    """C U_s, whose normal is (P^T P) x (Q^T Q), P and Q the rows of the two interpolations that the crop keeps."""
+
+    def __init__(self, base: CropOperator, factor: int) -> None:
+        super().__init__(base, factor)
+        self.crop = base.origin, base.range_shape[1:]
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return U^H C^H C U x."""
+        real = x.real.dtype if x.is_complex() else x.dtype
+        rows, columns = (
+            _kept_gram(self.factor * side, self.factor, start, count, real, x.device)
+            for side, start, count in zip(self.domain_shape[1:], *self.crop, strict=True)
+        )
+        return separable(x, rows, columns)
+
+
+@lru_cache(maxsize=64)
+def _kept_gram(side: int, factor: int, start: int, count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return P^T P of one axis, P the interpolation's rows from ``start`` on."""
+    kept = upsampling_matrix(side, factor, device=device)[start : start + count]
+    return (kept.mT @ kept).to(dtype)
 
 
 def padded_to_multiple(operator: LinearOperator, multiple: int) -> LinearOperator:

@@ -1,4 +1,13 @@
-"""What all operators of the form y = d o x share: entry by entry, so that everything about them is a closed form."""
+"""What all operators of the form y = d o x share: entry by entry, so that everything about them is a closed form.
+
+Of images, A U_s is exact and its normal the stencil of :mod:`echoform.linalg.masked_gram`: 49 products a coarse pixel, where the
+fine normal takes one a pixel. Behind another sensor B a d that changes little from coarse pixel to pixel goes before U_s,
+
+    B D U_s ~ B_t D_t U_(s/t),        d_t[m] = sum_j U[j, m]^2 d[j] / sum_j U[j, m]^2,
+
+on the coarsest grid t at which the distance |D U_t - U_t D_t| / |D U_t|, for images of white noise and known in closed form, is
+at most ``LARGEST_CHANGE``.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +16,22 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from echoform.linalg.between_grids import between_grids
 from echoform.linalg.inner import expand
+from echoform.linalg.masked_gram import MaskedGram, fits
+from echoform.linalg.resample import separable, upsampling_matrix
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.operator import LinearOperator
+from echoform.physics.operator import GalerkinOperator, LinearOperator, coarse_shape
+from echoform.physics.separable import SeparableOperator
 
 #: |d|^2 is called constant when it varies by less than this many rounding errors
 ROUNDING_ERRORS = 16
+#: largest |D U_s - U_s D_s| / |D U_s| at which a diagonal goes before the interpolation
+LARGEST_CHANGE = 5e-2
 
 
 class DiagonalOperator(LinearOperator):
-    """y = d o x for inputs of shape (..., B, *shape); the domain need not be an image. Coarse version: Galerkin by default.
+    """y = d o x for inputs of shape (..., B, *shape); the domain need not be an image. Coarse version: exactly Galerkin.
 
     Args:
         shape: of images and of measurements, without the batch axis.
@@ -37,6 +52,10 @@ class DiagonalOperator(LinearOperator):
         """That of the images: complex or real, of the diagonal's precision."""
         return self.diagonal.dtype.to_complex() if self.complex_image else self.diagonal.dtype
 
+    @abstractmethod
+    def with_diagonal(self, diagonal: Tensor) -> LinearOperator:
+        """Return the operator of the same kind with another d, (B or 1, *shape) of any shape."""
+
     def forward(self, x: Tensor) -> Tensor:
         """Return d o x."""
         return self.diagonal * x
@@ -48,6 +67,30 @@ class DiagonalOperator(LinearOperator):
     def normal(self, x: Tensor) -> Tensor:
         """Return |d|^2 o x."""
         return self._power() * x
+
+    def galerkin(self, factor: int) -> LinearOperator:
+        """Return A U_s; its normal on the coarse grid where that is not too small, and d is not being learned."""
+        if self.diagonal.requires_grad or self.isometry() is not None or not fits(self.domain_shape[-2:], factor):
+            return super().galerkin(factor)
+        return self if factor == 1 else MaskedGalerkin(self, factor)
+
+    def commuted(self, factor: int) -> tuple[int, LinearOperator] | None:
+        """Return t and D_t U_(s/t) on the coarsest grid on which d is smooth; None where it is on none, or being learned."""
+        if len(self.domain_shape) != 3 or self.diagonal.requires_grad:
+            return None
+        channels, height, width = coarse_shape(self.domain_shape, factor)
+        for step in (t for t in range(factor, 1, -1) if factor % t == 0):
+            smooth = _smoothed(self.diagonal.expand(-1, -1, *self.domain_shape[1:]), step)
+            if smooth is None:
+                continue
+            shape = coarse_shape(self.domain_shape, step)
+            coarse = self.with_diagonal(smooth.expand(-1, *shape))
+            if step == factor:
+                return step, coarse
+            sides = (factor * height, factor * width)
+            rows, columns = (between_grids(n, factor, step, through=True, device=smooth.device) for n in sides)
+            return step, coarse @ SeparableOperator(rows, columns, channels=channels, dtype=self.dtype)
+        return None
 
     def support(self) -> Tensor | None:
         """Return the entries where d is not zero."""
@@ -97,3 +140,29 @@ class DiagonalOperator(LinearOperator):
 
     def _power(self) -> Tensor:
         return self.diagonal.abs().square()
+
+
+class MaskedGalerkin(GalerkinOperator):
+    """D U_s with the stencil U^H |D|^2 U on the coarse grid for its normal."""
+
+    def __init__(self, base: DiagonalOperator, factor: int) -> None:
+        super().__init__(base, factor)
+        power = base.diagonal.abs().square()
+        self.gram = MaskedGram(power.expand(*power.shape[:2], *base.domain_shape[1:]), factor)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return U^H |d|^2 U x."""
+        return self.gram(x)
+
+
+@torch.no_grad()
+def _smoothed(diagonal: Tensor, factor: int) -> Tensor | None:
+    """Return d_s, (B, C, H / s, W / s), or None where |D U - U D_s|^2 = |D U|^2 - |U D_s|^2 is too large for some sensor."""
+    rows, columns = (upsampling_matrix(n, factor, device=diagonal.device).square() for n in diagonal.shape[-2:])
+    norms = rows.sum(0)[0] * columns.sum(0)[0]
+    wide = diagonal.to(torch.complex128 if diagonal.is_complex() else torch.float64)
+    smooth = separable(wide, rows.mT, columns.mT) / norms
+    whole = (wide.abs().square() * rows.sum(1)[:, None] * columns.sum(1)).flatten(1).sum(1)
+    kept = norms * smooth.abs().square().flatten(1).sum(1)
+    changed = whole - kept > LARGEST_CHANGE**2 * whole
+    return None if bool(changed.any()) else smooth.to(diagonal.dtype)

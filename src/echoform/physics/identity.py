@@ -12,7 +12,7 @@ from echoform.physics.diagonal import DiagonalOperator
 class ScalarOperator(DiagonalOperator):
     """A = g I with one real gain per sample: g = 1 is denoising, g = 0 a sensor that sees nothing.
 
-    Coarse version: g U_s by the Galerkin default (U_s^H U_s is not a multiple of the identity).
+    Coarse version: g U_s by the Galerkin default, whose normal g^2 U_s^H U_s is circulant on the coarse grid.
 
     Args:
         domain_shape: (C, H, W).
@@ -30,6 +30,11 @@ class ScalarOperator(DiagonalOperator):
     def diagonal(self) -> Tensor:
         """g, (B or 1, 1, 1, 1)."""
         return expand(self.gain, 3)
+
+    def with_diagonal(self, diagonal: Tensor) -> ScalarOperator:
+        """Return the operator on images of the shape of ``diagonal``, whose entries are all alike."""
+        gain = diagonal[:, 0, 0, 0]
+        return ScalarOperator(tuple(diagonal.shape[1:]), gain, complex_image=self.complex_image)  # pyright: ignore
 
     def support(self) -> None:
         """Return None: every entry is a sample, be it of nothing."""

@@ -30,7 +30,7 @@ Spotlight = TypeVar("Spotlight", bound=ExactSpotlight | FactorisedSpotlight)
 class SampleMask(DiagonalOperator):
     """y = m o x: each entry multiplied by a real weight, zero where it is dropped (of an image: inpainting).
 
-    Coarse version: Galerkin by default.
+    Coarse version: exactly Galerkin.
 
     Args:
         weights: m, shape (B or 1, *shape) for inputs of shape (..., B, *shape), float32 or float64: the precision of the
@@ -48,6 +48,10 @@ class SampleMask(DiagonalOperator):
     def diagonal(self) -> Tensor:
         """m."""
         return self.weights
+
+    def with_diagonal(self, diagonal: Tensor) -> SampleMask:
+        """Return the operator with other weights."""
+        return SampleMask(diagonal, complex_image=self.complex_image)
 
 
 def restrict(operator: LinearOperator, kept: Tensor) -> LinearOperator:

@@ -141,6 +141,10 @@ class LinearOperator(nn.Module, ABC):
         """Return the sensor seen from a grid ``factor`` times coarser: A U_s, or what an override says it is."""
         return self.galerkin(factor)
 
+    def commuted(self, factor: int) -> tuple[int, LinearOperator] | None:
+        """Return t and B with A U_s ~ U_t B, so that what comes after A need see no grid finer than t; None by default."""
+        return None
+
     def prox(
         self, y: Tensor, anchor: Tensor, weight: Tensor, *, tolerance: float = 1e-6, max_iterations: int = 50
     ) -> Tensor:
@@ -421,8 +425,11 @@ class ComposedOperator(LinearOperator):
         return self if factor == 1 else ComposedOperator(self.outer, self.inner.galerkin(factor))
 
     def coarsen(self, factor: int) -> LinearOperator:
-        """Return A B_s with the inner operator's own coarse version: exactly Galerkin where that is."""
-        return self if factor == 1 else self.outer @ self.inner.coarsen(factor)
+        """Return A B_s with the inner operator's own coarse version; A_t B' where B U_s ~ U_t B' (``commuted``)."""
+        if factor == 1:
+            return self
+        known = self.inner.commuted(factor)
+        return self.outer @ self.inner.coarsen(factor) if known is None else self.outer.coarsen(known[0]) @ known[1]
 
     def support(self) -> Tensor | None:
         """Return what the outer operator leaves of the inner operator's support."""

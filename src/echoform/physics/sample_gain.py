@@ -38,6 +38,10 @@ class SampleGain(DiagonalOperator):
         """g."""
         return self.gain
 
+    def with_diagonal(self, diagonal: Tensor) -> SampleGain:
+        """Return the operator with another gain."""
+        return SampleGain(diagonal, tuple(diagonal.shape[1:]))
+
 
 def check_broadcast(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless ``value`` broadcasts over (batch, *shape)."""
