@@ -29,6 +29,7 @@ from echoform.physics.operator import GalerkinOperator, LinearOperator, ScaledOp
 from echoform.physics.pansharpening import SpectralResponse, pansharpening
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain
+from echoform.physics.separable import SeparableOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
@@ -113,7 +114,10 @@ def operators() -> dict[str, LinearOperator]:
         "ground, homogeneous": homogeneous_ground(torch.complex64),
         "scalar": ScalarOperator(SHAPE, torch.tensor([0.3], dtype=torch.float64)),
         "crop": CropOperator(SHAPE, (1, 5, 9)),
+        "crop, coarse": CropOperator(SHAPE, (1, 5, 9)).coarsen(2),
+        "separable": SeparableOperator(rough.real[0, 0, :3], rough.real[0, 0], channels=2, dtype=torch.complex64),
         "sample mask": SampleMask((real > 0.3).float()),
+        "sample mask, coarse": SampleMask((torch.rand(2, 1, 16, 14, generator=g) > 0.3).float()).coarsen(2),
         "scaled, complex": ScaledOperator(mask, torch.tensor([0.5 - 2j])),
         "composed": mask @ ScalarOperator(SHAPE, torch.tensor([2.0])),
         "stacked": stack([nonuniform, FourierMask(rough)]),

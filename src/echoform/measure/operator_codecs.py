@@ -44,7 +44,14 @@ from echoform.measure.codecs_stripmap import (
     write_chirp,
     write_stripmap,
 )
-from echoform.measure.codecs_wrappers import read_axis_matrix, read_gain, write_axis_matrix, write_gain
+from echoform.measure.codecs_wrappers import (
+    read_axis_matrix,
+    read_gain,
+    read_separable,
+    write_axis_matrix,
+    write_gain,
+    write_separable,
+)
 from echoform.measure.hdf5_node import (
     COMPLEXES,
     FLOATS,
@@ -60,7 +67,8 @@ from echoform.physics.born import BornScattering
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compressed_sensing import KeptSines, SineTransform
 from echoform.physics.convolution import CircularConvolution
-from echoform.physics.crop import CropOperator
+from echoform.physics.crop import CropOperator, CroppedGalerkin
+from echoform.physics.diagonal import DiagonalOperator, MaskedGalerkin
 from echoform.physics.downsampling import Downsampling
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.ground_homogeneous import HomogeneousGround
@@ -82,6 +90,7 @@ from echoform.physics.operator import (
 from echoform.physics.pansharpening import PanSharpening, SpectralResponse
 from echoform.physics.range_chirp import CoarseRawStripmap, RangeChirp
 from echoform.physics.sample_gain import SampleGain
+from echoform.physics.separable import SeparableOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.stacked import StackedOperator
@@ -239,6 +248,20 @@ def _read_coarse(node: GroupReader) -> tuple[LinearOperator, int]:
     return read_operator(node.child("base")), node.size("factor")
 
 
+def _read_crop_base(node: GroupReader) -> tuple[CropOperator, int]:
+    base, factor = _read_coarse(node)
+    if not isinstance(base, CropOperator):
+        node.fail("base", f"= {type(base).__name__}", "a CropOperator")
+    return base, factor
+
+
+def _read_diagonal_base(node: GroupReader) -> tuple[DiagonalOperator, int]:
+    base, factor = _read_coarse(node)
+    if not isinstance(base, DiagonalOperator):
+        node.fail("base", f"= {type(base).__name__}", "a mask or gain on an image")
+    return base, factor
+
+
 def _write_adjoint(operator: AdjointOperator, node: GroupWriter) -> None:
     write_operator(operator.base, node.child("base"))
 
@@ -312,6 +335,7 @@ CODECS: dict[str, Codec[Any]] = {
     "ComposedOperator": Codec(ComposedOperator, _write_composed, lambda node: ComposedOperator(*_read_factors(node))),
     "CoarseRawStripmap": Codec(CoarseRawStripmap, _write_composed, lambda node: coarse_raw_of(*_read_factors(node))),
     "CoarseStripmap": Codec(CoarseStripmap, _write_coarse, lambda node: coarse_stripmap_of(*_read_coarse(node))),
+    "CroppedGalerkin": Codec(CroppedGalerkin, _write_coarse, lambda node: CroppedGalerkin(*_read_crop_base(node))),
     "CropOperator": Codec(CropOperator, _write_crop, _read_crop),
     "Downsampling": Codec(Downsampling, write_convolution, read_downsampling),
     "ExactSpotlight": Codec(ExactSpotlight, write_spotlight, read_spotlight),
@@ -322,6 +346,7 @@ CODECS: dict[str, Codec[Any]] = {
     "HomogeneousGround": Codec(HomogeneousGround, write_homogeneous, read_homogeneous),
     "KroneckerOperator": Codec(KroneckerOperator, write_kronecker, read_kronecker),
     "KeptSines": Codec(KeptSines, _write_composed, lambda node: kept_sines_of(*_read_factors(node))),
+    "MaskedGalerkin": Codec(MaskedGalerkin, _write_coarse, lambda node: MaskedGalerkin(*_read_diagonal_base(node))),
     "LocalTransfer": Codec(LocalTransfer, _write_transfer, _read_transfer),
     "MulticoilMRI": Codec(MulticoilMRI, write_multicoil, read_multicoil),
     "NearRangeArray": Codec(NearRangeArray, write_near_range, read_near_range),
@@ -331,6 +356,7 @@ CODECS: dict[str, Codec[Any]] = {
     "SampleGain": Codec(SampleGain, write_gain, read_gain),
     "SampleMask": Codec(SampleMask, _write_mask, _read_mask),
     "ScalarOperator": Codec(ScalarOperator, _write_scalar, _read_scalar),
+    "SeparableOperator": Codec(SeparableOperator, write_separable, read_separable),
     "ScaledOperator": Codec(ScaledOperator, _write_scaled, _read_scaled),
     "SineTransform": Codec(SineTransform, write_sine, read_sine),
     "SpectralResponse": Codec(SpectralResponse, write_response, read_response),
