@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lxml.etree
 import numpy as np
@@ -126,13 +127,18 @@ def _metadata(
     """Return the XML of the file."""
     root = lxml.etree.Element(f"{{{NAMESPACE}}}SICD", nsmap={None: NAMESPACE})
     tree = lxml.etree.ElementTree(root)
-    path, duration_s = _path(collection, place)
-    rows, columns = facing.turned(np.empty(grid.shape, dtype=bool)).shape
-    middle = facing.index(grid.shape[0] // 2, grid.shape[1] // 2, grid.shape)
+    sections = _description(title) | _image(grid, place, facing) | _collection(collection, place, method)
     axes = {name: _axis(axis, grid, collection, place) for name, axis in (("Row", facing.row), ("Col", facing.column))}
-    low_hz, high_hz = float(collection.frequency_hz.min()), float(collection.frequency_hz.max())
-    polarisation, band = "UNKNOWN", {"MinProc": low_hz, "MaxProc": high_hz}
-    sections = {
+    duration_s = sections["Timeline"]["CollectDuration"]
+    sections["Grid"] = {"ImagePlane": "GROUND", "Type": "PLANE", "TimeCOAPoly": np.array([[duration_s / 2]]), **axes}
+    sksicd.ElementWrapper(root).from_dict(sections)
+    sksicd.ElementWrapper(root)["SCPCOA"] = sksicd.compute_scp_coa(tree)
+    return tree
+
+
+def _description(title: str) -> dict[str, dict[str, Any]]:
+    """Return who collected and who formed the image."""
+    return {
         "CollectionInfo": {
             "CollectorName": "not stated",
             "CoreName": title,
@@ -142,6 +148,13 @@ def _metadata(
             "Parameter": [("times", NOMINAL_TIMES)],
         },
         "ImageCreation": {"Application": f"echoform {__version__}", "DateTime": NOMINAL_START},
+    }
+
+
+def _image(grid: Grid, place: Place, facing: _Facing) -> dict[str, dict[str, Any]]:
+    """Return the pixels and where they stand on the Earth."""
+    rows, columns = facing.turned(np.empty(grid.shape, dtype=bool)).shape
+    return {
         "ImageData": {
             "PixelType": "RE32F_IM32F",
             "NumRows": rows,
@@ -149,20 +162,22 @@ def _metadata(
             "FirstRow": 0,
             "FirstCol": 0,
             "FullImage": {"NumRows": rows, "NumCols": columns},
-            "SCPPixel": middle,
+            "SCPPixel": facing.index(grid.shape[0] // 2, grid.shape[1] // 2, grid.shape),
         },
         "GeoData": {
             "EarthModel": "WGS_84",
             "SCP": {"ECF": place.origin_m(), "LLH": place.latlonhae()},
             "ImageCorners": latitude_longitude_deg(place.to_earth(_corners(grid, facing))),
         },
-        "Grid": {
-            "ImagePlane": "GROUND",
-            "Type": "PLANE",
-            "TimeCOAPoly": np.array([[duration_s / 2]]),
-            "Row": axes["Row"],
-            "Col": axes["Col"],
-        },
+    }
+
+
+def _collection(collection: SpotlightCollection, place: Place, method: str) -> dict[str, dict[str, Any]]:
+    """Return the antenna's path, its times, the band and how the image was formed."""
+    path, duration_s = _path(collection, place)
+    low_hz, high_hz = float(collection.frequency_hz.min()), float(collection.frequency_hz.max())
+    polarisation = "UNKNOWN"
+    return {
         "Timeline": {"CollectStart": NOMINAL_START, "CollectDuration": duration_s},
         "Position": {"ARPPoly": path},
         "RadarCollection": {
@@ -175,7 +190,7 @@ def _metadata(
             "TxRcvPolarizationProc": polarisation,
             "TStartProc": 0.0,
             "TEndProc": duration_s,
-            "TxFrequencyProc": band,
+            "TxFrequencyProc": {"MinProc": low_hz, "MaxProc": high_hz},
             "ImageFormAlgo": "OTHER",
             "STBeamComp": "NO",
             "ImageBeamComp": "NO",
@@ -184,9 +199,6 @@ def _metadata(
             "Processing": [{"Type": method, "Applied": True}],
         },
     }
-    sksicd.ElementWrapper(root).from_dict(sections)
-    sksicd.ElementWrapper(root)["SCPCOA"] = sksicd.compute_scp_coa(tree)
-    return tree
 
 
 def _path(collection: SpotlightCollection, place: Place) -> tuple[np.ndarray, float]:
