@@ -8,8 +8,9 @@ import torch
 
 from contracts import Example, randn
 from echoform.physics.operator import LinearOperator
-from echoform.physics.range_chirp import RangeChirp
+from echoform.physics.range_chirp import CoarseRawStripmap, RangeChirp
 from echoform.physics.stripmap import StripmapOperator
+from echoform.physics.stripmap_coarse import CoarseStripmap
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 from echoform.scene.stripmap import StripmapCollection, linear_chirp
@@ -78,10 +79,26 @@ def raw(shape: tuple[int, int], seeds: Sequence[int], dtype: torch.dtype) -> Lin
     return RangeChirp(pulse, start, 2e8 + 1e6 * wide(*seeds), pulses=7, frequencies=21, samples=14, dtype=dtype) @ inner
 
 
+def coarse(shape: tuple[int, int], seeds: Sequence[int], dtype: torch.dtype) -> LinearOperator:
+    return omega_k((2 * shape[0], 2 * shape[1]), seeds, dtype).coarsen(2)
+
+
+def coarse_raw(shape: tuple[int, int], seeds: Sequence[int], dtype: torch.dtype) -> LinearOperator:
+    return raw((2 * shape[0], 2 * shape[1]), seeds, dtype).coarsen(2)
+
+
+#: coarse versions of the inner band: what is left out, see test_stripmap_coarse.py
+BAND = {"coarsen_bound": 0.04, "coarsen_margin": 2, "coarsen_keeps_samples": False}
+
 STRIPMAP_EXAMPLES: dict[type[LinearOperator], list[Example]] = {
-    StripmapOmegaK: [Example("stripmap_omega_k", omega_k), Example("stripmap_omega_k_periodic", omega_k_periodic)],
-    StripmapRangeDoppler: [Example("stripmap_range_doppler", range_doppler)],
+    StripmapOmegaK: [
+        Example("stripmap_omega_k", omega_k, **BAND),
+        Example("stripmap_omega_k_periodic", omega_k_periodic),
+    ],
+    StripmapRangeDoppler: [Example("stripmap_range_doppler", range_doppler, **BAND)],
     RangeChirp: [Example("stripmap_range_chirp", chirp)],
+    CoarseStripmap: [Example("stripmap_coarse", coarse)],
+    CoarseRawStripmap: [Example("stripmap_raw_coarse", coarse_raw)],
 }
 #: products of the above, an entry of the class of products
-STRIPMAP_PRODUCTS = [Example("stripmap_raw", raw)]
+STRIPMAP_PRODUCTS = [Example("stripmap_raw", raw, **BAND)]

@@ -8,8 +8,10 @@ from typing import TypeVar
 import torch
 
 from echoform.measure.hdf5_node import COMPLEXES, MAX_PIXELS, GroupReader, GroupWriter, one_of
-from echoform.physics.range_chirp import RangeChirp
+from echoform.physics.operator import LinearOperator
+from echoform.physics.range_chirp import CoarseRawStripmap, RangeChirp
 from echoform.physics.stripmap import StripmapOperator
+from echoform.physics.stripmap_coarse import CoarseStripmap
 from echoform.scene.stripmap import PARAMETERS, StripmapCollection
 
 Form = TypeVar("Form", bound=StripmapOperator)
@@ -82,3 +84,21 @@ def read_chirp(node: GroupReader) -> RangeChirp:
         samples=node.size("samples"),
         dtype=dtype,
     )
+
+
+def coarse_stripmap_of(base: LinearOperator, factor: int) -> CoarseStripmap:
+    """Return the coarse version of an operator that was stored with its factor."""
+    found = base.coarsen(factor)
+    if not isinstance(found, CoarseStripmap):
+        raise ValueError(f"a {type(base).__name__} has no coarse band at factor {factor}")
+    return found
+
+
+def coarse_raw_of(outer: LinearOperator, inner: LinearOperator) -> CoarseRawStripmap:
+    """Return the raw echoes of a coarse stripmap operator."""
+    if not isinstance(outer, RangeChirp) or not isinstance(inner, CoarseStripmap):
+        raise ValueError(
+            f"raw echoes on a coarse grid are a RangeChirp of a CoarseStripmap, got a {type(outer).__name__} of a "
+            f"{type(inner).__name__}"
+        )
+    return CoarseRawStripmap(outer, inner)

@@ -7,6 +7,9 @@ Y = exp(-i 2 pi f tau) gives s = p(t - tau): exactly when tau falls on a sample,
 a pulse have a spectrum beyond the band, which real receivers filter. The adjoint is the matched filter. The echo repeats
 after F samples, so F must exceed window and pulse. Coarse version: Galerkin by default.
 
+The window is to the frequencies what missing pulses are to the azimuth bins: of a coarse stripmap operator
+(:mod:`echoform.physics.stripmap_coarse`) behind a chirp, A^H A is a Toeplitz matrix along either axis of the coarse band.
+
 Source: Cumming and Wong, Digital Processing of Synthetic Aperture Radar Data (2005), section 3.4.
 """
 
@@ -20,6 +23,7 @@ from torch import Tensor
 
 from echoform.physics.operator import ComposedOperator, LinearOperator
 from echoform.physics.stripmap import StripmapOperator
+from echoform.physics.stripmap_coarse import CoarseStripmap, toeplitz_along, toeplitz_eigenvalues
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.stripmap import StripmapCollection
 
@@ -80,6 +84,10 @@ class RangeChirp(LinearOperator):
         """Return the support where it is whole pulses: a pulse that was not sent has no echo."""
         return marks if marks is None or marks.shape[-1] == 1 else None
 
+    def __matmul__(self, other: LinearOperator) -> ComposedOperator:
+        """Return the product, in the form of its own that it has with a coarse stripmap operator."""
+        return CoarseRawStripmap(self, other) if isinstance(other, CoarseStripmap) else super().__matmul__(other)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the echoes, (..., B, 1, P, N)."""
         spectrum = torch.fft.ifftshift(x, dim=-1) * self.transfer
@@ -90,6 +98,33 @@ class RangeChirp(LinearOperator):
         count = self.domain_shape[2]
         spectrum = torch.fft.fft(y, n=count) / count
         return torch.fft.fftshift(spectrum * self.transfer.conj(), dim=-1)
+
+
+class CoarseRawStripmap(ComposedOperator):
+    """Raw echoes seen from a coarse grid: RangeChirp @ CoarseStripmap, A^H A within the coarse band."""
+
+    outer: RangeChirp
+    inner: CoarseStripmap
+    between: Tensor
+
+    def __init__(self, outer: RangeChirp, inner: CoarseStripmap) -> None:
+        super().__init__(outer, inner)
+        count = inner.frequencies.stop - inner.frequencies.start
+        period, window = outer.domain_shape[2], outer.range_shape[2]
+        mask = (torch.arange(period, device=outer.device) < window).double()
+        kernel = torch.fft.fft(mask)[None] / period**2
+        self.register_buffer("between", toeplitz_eigenvalues(kernel, count).to(self.dtype.to_real()))
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return A^H A x."""
+        pulse = torch.fft.fftshift(self.outer.transfer, dim=-1)[:, 0, 0, self.inner.frequencies]
+
+        def back(pixels: Tensor, sensor: int) -> Tensor:
+            sent, own = pulse[sensor % len(pulse)], sensor % self.inner.batch
+            band = self.inner.masked(self.inner.to_band(pixels, own) * sent, own)
+            return self.inner.from_band(toeplitz_along(band, self.between[0], -1) * sent.conj(), own)
+
+        return self.each_sensor(x[..., 0, :, :], back, ndim=2, result_ndim=2).unsqueeze(-3)
 
 
 def raw_stripmap(

@@ -14,7 +14,8 @@ k_xc the wavenumbers at the centroid and the carrier, so that its spectrum lies 
 
 Rows of the image are positions along the track, V / PRF apart, columns slant range at closest approach, about the scene centre;
 shown with row 0 at the bottom the platform flies up and looks right. Azimuth transforms are longer than the image and the
-pulses, so that no echo wraps around; pulses outside the collection and those not kept are masked between the transforms.
+pulses, so that no echo wraps around; pulses outside the collection and those not kept are masked between the transforms. The
+coarse version is that of :mod:`echoform.physics.stripmap_coarse`.
 
 Source: Cafforio, Prati and Rocca (1991), IEEE Trans. Aerosp. Electron. Syst. 27(2); Cumming and Wong (2005), chapters 5, 6 and 8.
 """
@@ -30,6 +31,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from echoform.physics.operator import LinearOperator
+from echoform.physics.stripmap_coarse import coarse_stripmap
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.grid import Grid
 from echoform.scene.stripmap import PARAMETERS, StripmapCollection
@@ -114,6 +116,11 @@ class StripmapOperator(LinearOperator):
         self.register_buffer("turn", torch.polar(torch.ones_like(phase), phase).to(dtype))
         relative = 1 + offsets / self.centre_range_m[:, None]
         self.register_buffer("spreading", relative.sqrt().to(dtype.to_real()))
+        self._prepare()
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Register what the form's sums over range need, once all else is known."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -171,6 +178,16 @@ class StripmapOperator(LinearOperator):
         image = torch.fft.ifft(spectrum, dim=-2)[..., : self.domain_shape[1], :]
         return image * (self.turn[sensor].conj()[:, None] * self.spreading[sensor])
 
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the coarse band at the coarse pixels, or A U_s where that would not pay."""
+        if factor == 1:
+            return self
+        return coarse_stripmap(self, factor) or self.galerkin(factor)
+
+    @abstractmethod
+    def stolt(self, sensor: int) -> Tensor:
+        """Return k_x as the form's sums over range have it, (M, F)."""
+
     @abstractmethod
     def to_frequencies(self, ranges: Tensor, sensor: int) -> Tensor:
         """Return sum_x X(k_y, x) exp(-i (k_x - k_xc) x), (..., M, F), from the spectrum along the track (..., M, W)."""
@@ -227,7 +244,7 @@ class StripmapOperator(LinearOperator):
 
 
 def unwrapped_length(collection: StripmapCollection, shape: tuple[int, int], range_spacing_m: float) -> int:
-    """Return the shortest fast length of the azimuth transforms at which no echo of the image wraps around.
+    """Return the shortest fast multiple of 8 of the azimuth transforms at which no echo of the image wraps around.
 
     Row j is heard at pulses j - (r tan(theta) - r_c tan(theta_c)) PRF / v, theta over the Doppler band.
     """
@@ -243,4 +260,5 @@ def unwrapped_length(collection: StripmapCollection, shape: tuple[int, int], ran
     ).amax(0)
     pulses = math.ceil(float((reach / collection.pulse_spacing_m()).amax()))
     needed = math.ceil((shape[0] + collection.pulses) / 2) + pulses + 1
-    return next_fast_len(max(needed, shape[0], collection.pulses))  # pyright: ignore[reportReturnType]
+    eighth = math.ceil(max(needed, shape[0], collection.pulses) / 8)
+    return 8 * next_fast_len(eighth)  # pyright: ignore[reportOperatorIssue]

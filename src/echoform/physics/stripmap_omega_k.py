@@ -7,8 +7,8 @@ non-uniform sum for each azimuth wavenumber, type 2 in the forward operator and 
 :mod:`echoform.linalg.nufft`.
 
 With azimuth transforms as long as the pulses and no pulse missing, A^H A is block-diagonal in k_y and Toeplitz in range, and is
-applied with FFTs alone; any other mask stands between the azimuth transforms, couples all k_y, and A^H A is adjoint(forward).
-The coarse version is Galerkin, A U_s.
+applied with FFTs alone, so the coarse version is then A U_s; any other mask stands between the azimuth transforms, couples all
+k_y, and A^H A is adjoint(forward).
 
 Source: Cafforio, Prati and Rocca (1991), IEEE Trans. Aerosp. Electron. Syst. 27(2).
 """
@@ -20,8 +20,8 @@ from torch import Tensor
 
 from echoform.linalg.nufft import wrap
 from echoform.linalg.nufft_rows import points_to_rows, rows_to_points
+from echoform.physics.operator import LinearOperator
 from echoform.physics.stripmap import StripmapOperator
-from echoform.scene.stripmap import StripmapCollection
 
 
 class StripmapOmegaK(StripmapOperator):
@@ -30,33 +30,16 @@ class StripmapOmegaK(StripmapOperator):
     points: Tensor
     toeplitz: Tensor | None
 
-    def __init__(
-        self,
-        collection: StripmapCollection,
-        shape: tuple[int, int],
-        *,
-        range_spacing_m: float,
-        frequencies: int,
-        azimuth_length: int | None = None,
-        dtype: torch.dtype = torch.complex64,
-    ) -> None:
-        super().__init__(
-            collection,
-            shape,
-            range_spacing_m=range_spacing_m,
-            frequencies=frequencies,
-            azimuth_length=azimuth_length,
-            dtype=dtype,
-        )
-        sensors = range(self.batch)
-        self.register_buffer("points", torch.stack([self._angles(s) for s in sensors]).to(dtype.to_real()))
-        block_diagonal = self.azimuth_length == collection.pulses and bool((self.kept == 1).all())
-        spectra = torch.stack([self._toeplitz(s) for s in sensors]).to(dtype.to_real()) if block_diagonal else None
+    def _prepare(self) -> None:
+        sensors, real = range(self.batch), self.dtype.to_real()
+        self.register_buffer("points", torch.stack([self._angles(s) for s in sensors]).to(real))
+        block_diagonal = self.azimuth_length == self.range_shape[1] and bool((self.kept == 1).all())
+        spectra = torch.stack([self._toeplitz(s) for s in sensors]).to(real) if block_diagonal else None
         self.register_buffer("toeplitz", spectra)
 
     def _angles(self, sensor: int) -> Tensor:
         _, k_xc = self.centre_wavenumbers(sensor)
-        return wrap((k_xc - self.range_wavenumber(sensor)) * self.range_spacing_m)
+        return wrap((k_xc - self.stolt(sensor)) * self.range_spacing_m)
 
     def _toeplitz(self, sensor: int) -> Tensor:
         """Return the eigenvalues, (M, 2 W), of each k_y's Toeplitz matrix put on a circle, float64."""
@@ -65,6 +48,10 @@ class StripmapOmegaK(StripmapOperator):
         lags = points_to_rows(power.to(torch.complex128), self._angles(sensor), 2 * width)
         lags[:, 0] = 0  # lag -W joins no pair of pixels and has no partner
         return torch.fft.fft(torch.fft.ifftshift(lags, dim=-1)).real
+
+    def stolt(self, sensor: int) -> Tensor:
+        """Return k_x as it is, (M, F)."""
+        return self.range_wavenumber(sensor)
 
     def to_frequencies(self, ranges: Tensor, sensor: int) -> Tensor:
         """Return the sums at the Stolt angles, (..., M, F)."""
@@ -83,3 +70,7 @@ class StripmapOmegaK(StripmapOperator):
             padded = torch.fft.fft(self.to_doppler(x[..., b, 0, :, :], sensor), n=2 * width)
             images.append(self.from_doppler(torch.fft.ifft(self.toeplitz[sensor] * padded)[..., :width], sensor))
         return torch.stack(images, -3).unsqueeze(-3)
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the coarse band, or A U_s where A^H A is applied with FFTs alone."""
+        return super().coarsen(factor) if self.toeplitz is None else self.galerkin(factor)

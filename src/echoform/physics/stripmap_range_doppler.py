@@ -10,7 +10,7 @@ about the carrier, so that for each Doppler frequency the sum over range splits 
 
 Left out is x rest(K), the change of secondary range compression over the swath; to second order its phase at the band edge is
 x K_0 (1 - D^2) / (2 D^3) (B / 2 f_0)^2. Together with the interpolation near the band edge this is the operator's error against
-omega-K; tests/physics/test_stripmap.py holds it to figures. A^H A is adjoint(forward); coarse versions are Galerkin, A U_s.
+omega-K; tests/physics/test_stripmap.py holds it to figures. A^H A is adjoint(forward).
 
 Source: Cumming and Wong, Digital Processing of Synthetic Aperture Radar Data (2005), chapter 6.
 """
@@ -23,7 +23,6 @@ from torch import Tensor
 
 from echoform.physics.stripmap import StripmapOperator
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
-from echoform.scene.stripmap import StripmapCollection
 
 #: length of the interpolator, and parameter of its Kaiser window
 TAPS, KAISER = 16, 2.5
@@ -40,35 +39,25 @@ class StripmapRangeDoppler(StripmapOperator):
     stretch: Tensor
     kernel: Tensor
 
-    def __init__(
-        self,
-        collection: StripmapCollection,
-        shape: tuple[int, int],
-        *,
-        range_spacing_m: float,
-        frequencies: int,
-        azimuth_length: int | None = None,
-        dtype: torch.dtype = torch.complex64,
-    ) -> None:
-        super().__init__(
-            collection,
-            shape,
-            range_spacing_m=range_spacing_m,
-            frequencies=frequencies,
-            azimuth_length=azimuth_length,
-            dtype=dtype,
-        )
+    def _prepare(self) -> None:
+        frequencies = self.range_shape[2]
         if frequencies < TAPS:
             raise ValueError(f"the interpolator needs at least {TAPS} frequencies, got {frequencies}")
         offsets, stretches = [], []
         for sensor in range(self.batch):
-            k_x = self.range_wavenumber(sensor)[:, frequencies // 2]
-            offsets.append(k_x - self.centre_wavenumbers(sensor)[1])
+            k_x0 = self.range_wavenumber(sensor)[:, frequencies // 2]
+            offsets.append(k_x0 - self.centre_wavenumbers(sensor)[1])
             cell_m = SPEED_OF_LIGHT_M_S / (2 * self.sample_rate_hz[sensor])
-            stretches.append(self.wavenumber(sensor)[frequencies // 2] / k_x * (range_spacing_m / cell_m))
+            stretches.append(self.wavenumber(sensor)[frequencies // 2] / k_x0 * (self.range_spacing_m / cell_m))
         self.register_buffer("offset_rad_m", torch.stack(offsets))
         self.register_buffer("stretch", torch.stack(stretches))
-        self.register_buffer("kernel", interpolator()[None].to(device=self.device, dtype=dtype.to_real()))
+        self.register_buffer("kernel", interpolator()[None].to(device=self.device, dtype=self.dtype.to_real()))
+
+    def stolt(self, sensor: int) -> Tensor:
+        """Return k_x0 + (K - K_0) / D, (M, F): k_x without the rest that is left out."""
+        k_x0, k = self.range_wavenumber(sensor)[:, self.range_shape[2] // 2, None], self.wavenumber(sensor)
+        k_0 = k[self.range_shape[2] // 2]
+        return k_x0 + (k - k_0) * (k_0 / k_x0)
 
     def to_frequencies(self, ranges: Tensor, sensor: int) -> Tensor:
         """Return the migrated echoes over frequency, (..., M, F)."""
