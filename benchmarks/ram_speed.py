@@ -28,9 +28,10 @@ import conftest  # noqa: F401  torchvision's missing operators, before deepinv
 import deepinv as dinv
 
 from echoform.measure.measurement import Measurement
-from echoform.nets.blocks import ResidualBlock
+from echoform.nets.blocks import ResidualBlock, Stage
 from echoform.nets.checkpoint import from_official
 from echoform.nets.ram import RAM
+from echoform.nets.strips import convolved, in_strips
 from echoform.physics.convolution import circular_blur, valid_blur
 from echoform.physics.deepinv_bridge import complex_channels, noise_from_deepinv, real_channels
 from echoform.physics.downsampling import bicubic_downsampling
@@ -57,11 +58,16 @@ class Sensor:
     complex_image: bool = False
 
 
-class NoPhysics(nn.Module):
-    """Stands for a physics block that does nothing."""
+class PlainBlock(nn.Module):
+    """A residual block without physics, x + conv2(ReLU(conv1(x))), by the same strips."""
 
-    def forward(self, features: Tensor, *_: object) -> Tensor:
-        return torch.zeros((), device=features.device)
+    def __init__(self, block: ResidualBlock) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = block.conv1, block.conv2
+
+    def forward(self, x: Tensor, *_: object) -> Tensor:
+        u = in_strips(lambda a, b: convolved(x, self.conv1.weight, a, b).relu_(), x)
+        return in_strips(lambda a, b: convolved(u, self.conv2.weight, a, b).add_(x[:, :, a:b]), x)
 
 
 def sensors(side: int) -> dict[str, Callable[[], Sensor]]:
@@ -116,11 +122,11 @@ def random_peers(device: torch.device) -> tuple[nn.Module, RAM]:
 
 
 def without_physics(network: RAM) -> RAM:
-    """A copy whose residual blocks skip the physics: the floor that the backbone alone sets."""
+    """A copy whose residual blocks have no physics: the floor that the backbone alone sets."""
     plain = copy.deepcopy(network)
     for module in plain.modules():
-        if isinstance(module, ResidualBlock):
-            module.PhysicsBlock = NoPhysics()  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(module, Stage):
+            module.enc = nn.ModuleList(PlainBlock(block) for block in module.enc)  # pyright: ignore[reportArgumentType]
     return plain
 
 

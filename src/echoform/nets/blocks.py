@@ -6,6 +6,7 @@ head the network is equivariant to the scale of image and noise (RAM paper, sect
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from echoform.nets.channels import from_channels, to_channels
+from echoform.nets.strips import convolved, in_strips
 from echoform.physics.operator import LinearOperator
 
 #: images decoded from the features of every block, and Krylov powers (A^H A)^0, (A^H A)^1 taken of each
@@ -61,17 +63,35 @@ class Encoder(nn.Module):
     def __init__(self, image_channels: int, channels: int) -> None:
         super().__init__()
         inputs = image_channels * KRYLOV_POWERS * (1 + DECODED_IMAGES)
+        self.image_channels = image_channels
         self.convin = conv3(inputs, inputs)
         self.zero_conv_skip = nn.Conv2d(inputs, inputs, 1, bias=False)
         self.conv10 = conv3(inputs, inputs)
         self.conv20 = conv3(inputs, channels)
         self.skipconv0 = nn.Conv2d(inputs, channels, 1, bias=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return features (B, channels, H, W); the first 1x1 skip is folded into its 3x3 (same numbers, one pass)."""
+    def prepared(self, embedding: Tensor, images: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the maps that the last layer reads, both (B, 6 C, H, W): x after [3x3 + 1x1], and ReLU(3x3 of x).
+
+        The weights expect [embedding, v_1, G v_1, v_2, G v_2]; permuting them is cheaper than interleaving images. The 1x1 skip
+        is folded into its 3x3 (same numbers, one pass).
+
+        Args:
+            embedding: the measurement's own Krylov pair, (B, 2 C, H, W).
+            images: v_1 and v_2, (B, 2 C, H, W).
+            products: G v_1 and G v_2, (B, 2 C, H, W).
+        """
         folded = self.convin.weight + functional.pad(self.zero_conv_skip.weight, (1, 1, 1, 1))
-        x = functional.conv2d(images, folded, padding=1)
-        return self.conv20(functional.relu(self.conv10(x))) + self.skipconv0(x)
+        measured, *pairs = folded.split(self.image_channels * KRYLOV_POWERS, 1)
+        halves = [pair.chunk(KRYLOV_POWERS, 1) for pair in pairs]
+        weight = torch.cat([measured, *(half[0] for half in halves), *(half[1] for half in halves)], 1)
+        x = functional.conv2d(torch.cat([embedding, images, products], 1), weight, padding=1)
+        return x, functional.relu(self.conv10(x), inplace=True)
+
+    def rows(self, x: Tensor, activated: Tensor, top: int, bottom: int) -> Tensor:
+        """Return the rows of the features, (B, channels, bottom - top, W), from what :meth:`prepared` returned."""
+        skip = self.skipconv0(x[:, :, top:bottom])
+        return skip.add_(convolved(activated, self.conv20.weight, top, bottom))
 
 
 class KrylovModule(nn.Module):
@@ -86,15 +106,17 @@ class KrylovModule(nn.Module):
         self.decoding_conv = nn.ModuleDict({f"tail{i}": Decoder(channels, c) for i, c in enumerate(image_channels)})
         self.encoding_conv = nn.ModuleDict({f"head{i}": Encoder(c, channels) for i, c in enumerate(image_channels)})
 
-    def forward(self, features: Tensor, level: Level, kind: int) -> Tensor:
-        """Return ReLU(encode([embedding, v_1, G v_1, v_2, G v_2])) with G = s^2 A_s^H A_s, all images in one product."""
+    def forward(self, features: Tensor, level: Level, kind: int) -> Callable[[int, int], Tensor]:
+        """Return what gives rows of ReLU(encode([embedding, v_1, G v_1, v_2, G v_2])), G = s^2 A_s^H A_s, all in one product."""
+        encoder = self.encoding_conv[f"head{kind}"]
+        assert isinstance(encoder, Encoder)
         decoded = self.decoding_conv[f"tail{kind}"](features)
         images = from_channels(decoded.unflatten(1, (DECODED_IMAGES, -1)), level.complex_image)
-        products = level.gram_scale * level.operator.normal(images.transpose(0, 1)).transpose(0, 1)
-        real = to_channels(products, level.complex_image).to(decoded.dtype)
-        pairs = torch.stack([decoded.unflatten(1, (DECODED_IMAGES, -1)), real], 2).flatten(1, 3)
-        stacked = torch.cat([level.embedding.to(decoded.dtype), pairs], 1)
-        return functional.relu(self.encoding_conv[f"head{kind}"](stacked))
+        with torch.autocast(images.device.type, enabled=False):  # physics keeps its precision
+            products = level.gram_scale * level.operator.normal(images.transpose(0, 1)).transpose(0, 1)
+        real = to_channels(products, level.complex_image).flatten(1, 2).to(decoded)
+        x, activated = encoder.prepared(level.embedding.to(decoded), decoded, real)
+        return lambda top, bottom: functional.relu(encoder.rows(x, activated, top, bottom), inplace=True)
 
 
 class ResidualBlock(nn.Module):
@@ -113,12 +135,25 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, level: Level, kind: int, noise: Tensor | None) -> Tensor:
         """Return the block's output, the shape of ``x``; ``noise`` is the embedding of the noise levels, (B, E)."""
-        u = self.conv1(x)
+        modulated = None
         if self.modulation is not None and noise is not None:
             gain, shift = self.modulation(noise)[:, :, None, None].chunk(2, 1)
-            u = u * (1 + gain) + shift
-        u = functional.relu(u)
-        return x + self.conv2(u) + self.gain * self.PhysicsBlock(u, level, kind)
+            modulated = (1 + gain, shift)
+
+        def activated(top: int, bottom: int) -> Tensor:
+            u = convolved(x, self.conv1.weight, top, bottom)
+            if modulated is not None:
+                u = torch.addcmul(modulated[1], u, modulated[0])
+            return functional.relu(u, inplace=True)
+
+        u = in_strips(activated, x)
+        physics = self.PhysicsBlock(u, level, kind)
+
+        def combined(top: int, bottom: int) -> Tensor:
+            sum_ = convolved(u, self.conv2.weight, top, bottom).add_(x[:, :, top:bottom])
+            return sum_.addcmul_(physics(top, bottom), self.gain)
+
+        return in_strips(combined, x)
 
 
 class Stage(nn.Module):
