@@ -7,7 +7,7 @@ scene, operator, its norm, its coarse versions for s = 2, 4 and 8, and the measu
 over several seeds, since the sizes of sensors differ from batch to batch. Writes benchmarks/results/problem_sampler.json.
 
 Sheets: docs/problems_<family>.png, 64 problems at 48 x 48, the truth beside the adjoint image of the samples. Radio: over 50 dB
-below each picture's peak; of images with several channels the strongest value per pixel. Optics, tomography and MRI: linear, in
+below each picture's peak; of images with several channels the strongest value per pixel, or Pauli colours. Optics, tomography and MRI: linear, in
 gray or colour, each adjoint image up to its 99.5th percentile. A row is a batch of eight, so that families with one sensor for a
 batch show eight sensors.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from echoform.scene.random_source import RandomSource
 from echoform.train.problems.catalogue import FAMILIES
 from echoform.train.problems.mri import CartesianMri
 from echoform.train.problems.pictures import PictureFamily
+from echoform.train.problems.polarimetry import Polarimetry
 from echoform.train.problems.problem import ProblemFamily, draw_problem, measured
 from echoform.train.problems.stream import problem_generator
 from echoform.train.problems.tomography import ComputedTomography
@@ -109,6 +110,21 @@ def in_decibels(image: Tensor) -> Tensor:
     return torch.from_numpy(colormaps["magma"](steps.numpy())[..., :3]).float()
 
 
+def in_pauli_colours(image: Tensor) -> Tensor:
+    """Pictures of HH, HV, VH, VV in red (HH - VV), green (HV + VH) and blue (HH + VV), decibels below the peak of all."""
+    hh, hv, vh, vv = image.unbind(1)
+    level = torch.stack([hh - vv, hv + vh, hh + vv], -1).abs()
+    peak = level.amax((1, 2, 3), keepdim=True).clamp_min(1e-30)
+    return (1 + 20 * torch.log10((level / peak).clamp_min(1e-9)) / DEPTH_DB).clamp(0, 1)
+
+
+def way_of_showing(family: ProblemFamily) -> Callable[[Tensor], Tensor]:
+    """Return how a family's images become pictures."""
+    if isinstance(family, Polarimetry):
+        return in_pauli_colours
+    return linear if isinstance(family, LINEAR) else in_decibels
+
+
 def linear(image: Tensor) -> Tensor:
     """Pictures as they are, gray or in colour, (B, H, W, 3), 0 to 1."""
     level = image.abs() if image.is_complex() else image.clamp_min(0)
@@ -119,7 +135,7 @@ def linear(image: Tensor) -> Tensor:
 def sheet(family: ProblemFamily, path: Path) -> None:
     """Write 64 problems: the truth on the left, the adjoint image on the right."""
     small = replace(family, shape=(SHEET_SIDE, SHEET_SIDE))
-    shown = linear if isinstance(family, LINEAR) else in_decibels
+    shown = way_of_showing(family)
     each, cell = 8, SHEET_SIDE + GAP
     canvas = torch.zeros(DOWN * cell, ACROSS * (2 * cell + GAP), 3)
     for first in range(0, ACROSS * DOWN, each):
@@ -135,7 +151,7 @@ def sheet(family: ProblemFamily, path: Path) -> None:
     from PIL import Image
 
     Image.fromarray((canvas * 255).round().byte().numpy()).save(path)
-    quantised(path, 96 if isinstance(family, PictureFamily) else 32)
+    quantised(path, 96 if isinstance(family, PictureFamily | Polarimetry) else 32)
     CONSOLE.print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 PROBLEM_FAMILIES = (
     "fourier",
     "spotlight",
+    "spotlight-near",
+    "polarimetry",
     "stripmap",
     "interferometry",
     "range-angle",

@@ -2,7 +2,7 @@
 
 Pixels are ``fill`` of a range cell c / 2B wide; angles are evenly spaced over the field of view. With M pulses of each
 transmitter velocities beyond lambda / 2 T_cycle fold back. Dead elements, lost pulses and interfered samples are rows of the
-three factors set to zero.
+three factors set to zero; gains of the elements that calibration found are factors of their rows.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.operator import LinearOperator
 from echoform.physics.range_angle_doppler import mimo_radar
 from echoform.scene.array import MimoArray, filled_array
+from echoform.scene.channel_errors import channel_gains
 from echoform.scene.people import CubeAxes, people
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene
@@ -39,7 +40,7 @@ class ArrayLayout:
         waveform: a carrier and bandwidth for each scene.
         array: elements, scaled with each scene's wavelength.
         axes: what the pixels stand for.
-        kept: 0/1 for pulses (B, M), elements (B, Q) and samples (B, N).
+        kept: 0/1 for pulses (B, M), gain or 0 for elements (B, Q), complex, and 0/1 for samples (B, N).
     """
 
     waveform: RangingWaveform
@@ -63,6 +64,9 @@ class ArrayRadar(ProblemFamily[ArrayLayout]):
         kept: share of elements, pulses and samples that work, in the scenes where some do not.
         faulty: share of scenes in which an axis has faults.
         ofdm: share of batches that are OFDM.
+        uneven: share of scenes whose elements have gains of their own, known to the operator.
+        gain_db: range of the standard deviation of those gains, decibels.
+        phase_deg: and of their phases, degrees.
     """
 
     name: ClassVar[str] = "range-angle"
@@ -77,6 +81,9 @@ class ArrayRadar(ProblemFamily[ArrayLayout]):
     kept: tuple[float, float] = (0.4, 1.0)
     faulty: float = 0.4
     ofdm: float = 0.3
+    uneven: float = 0.3
+    gain_db: tuple[float, float] = (0.5, 3.0)
+    phase_deg: tuple[float, float] = (2.0, 30.0)
     #: velocities of the image, pulses of each transmitter to choose from
     velocities: ClassVar[int] = 1
     pulses: tuple[int, ...] = (1,)
@@ -101,8 +108,8 @@ class ArrayRadar(ProblemFamily[ArrayLayout]):
         ranges = (torch.arange(width, device=source.place) + 1) * cell
         axes = CubeAxes(waveform.velocity_axis_m_s(self.velocities), wide * rows, ranges)
         counts = (pulses, transmitters * receivers, samples)
-        kept = tuple(self._kept(source, batch, count) for count in counts)
-        return ArrayLayout(waveform, array, axes, (kept[0], kept[1], kept[2]))
+        pulse, element, sample = (self._kept(source, batch, count) for count in counts)
+        return ArrayLayout(waveform, array, axes, (pulse, element * self._gains(source, batch, counts[1]), sample))
 
     def scene(self, source: RandomSource, layout: ArrayLayout) -> Scene:
         """Draw streets, or people indoors where the farthest pixel is near."""
@@ -143,6 +150,12 @@ class ArrayRadar(ProblemFamily[ArrayLayout]):
             return OfdmWaveform(carrier_hz, bandwidth_hz / samples, samples, period_s, pulses, slots)
         sample_s = 0.8 * period_s / samples
         return FmcwWaveform(carrier_hz, bandwidth_hz / (samples * sample_s), sample_s, samples, period_s, pulses, slots)
+
+    def _gains(self, source: RandomSource, batch: int, elements: int) -> Tensor:
+        """Return (B, Q) complex128, one where the elements are alike."""
+        spread = source.uniform((batch,), *self.gain_db), torch.deg2rad(source.uniform((batch,), *self.phase_deg))
+        gains = channel_gains(elements, *spread, generator=source.generator)
+        return torch.where(source.chance((batch, 1), self.uneven), gains, torch.ones_like(gains))
 
     def _kept(self, source: RandomSource, batch: int, count: int) -> Tensor:
         drawn = draw_kept(source, batch, count, share=self.kept)

@@ -17,8 +17,10 @@ from echoform.train.problems.ground_penetrating import GroundPenetrating
 from echoform.train.problems.inpainting import Inpainting
 from echoform.train.problems.microwave import Born, BornVolume
 from echoform.train.problems.mri import CartesianMri
+from echoform.train.problems.near_field_spotlight import NearFieldSpotlight
 from echoform.train.problems.near_range import NearRange
 from echoform.train.problems.pansharpening import PanSharpening
+from echoform.train.problems.polarimetry import Polarimetry
 from echoform.train.problems.problem import ProblemFamily
 from echoform.train.problems.strata import Strata
 from echoform.train.problems.stripmap import Stripmap
@@ -29,6 +31,8 @@ from echoform.train.problems.very_long_baselines import Interferometry
 FAMILIES: tuple[ProblemFamily, ...] = (
     GriddedFourier(),
     FarFieldSpotlight(),
+    NearFieldSpotlight(),
+    Polarimetry(),
     Stripmap(),
     Interferometry(),
     RangeAngle(),

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from echoform.physics.operator import LinearOperator
+from echoform.physics.sample_errors import apply_pulse_phase
 from echoform.physics.spotlight_plane_wave import plane_wave_samples
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.frame import Frame, Illumination, draw_illumination
 from echoform.scene.grid import Grid
+from echoform.scene.phase_errors import quadratic_phase, random_walk_phase
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene
 from echoform.scene.trajectory import circular_track, wander_m
@@ -39,12 +41,14 @@ class SpotlightLayout:
         frame: pixels.
         illumination: the radar as seen from the scene.
         scenes: kinds of scene.
+        phase_rad: error of each pulse, known to the operator, (B, P).
     """
 
     collection: SpotlightCollection
     frame: Frame
     illumination: Illumination
     scenes: SceneChoice
+    phase_rad: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,9 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
         kept_frequencies: range of the share of frequencies heard, in the scenes where some are missing.
         notched: share of scenes in which frequencies are missing.
         wander_wavelengths: greatest deviation of the path, known to the operator, in wavelengths (standard deviation).
+        defocused: share of scenes whose pulses carry phases that autofocus found.
+        edge_rad: greatest quadratic phase at the ends of the aperture.
+        step_rad: greatest standard deviation of an oscillator's random walk from pulse to pulse.
     """
 
     name: ClassVar[str] = "spotlight"
@@ -84,6 +91,9 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
     kept_frequencies: tuple[float, float] = (0.6, 1.0)
     notched: float = 0.3
     wander_wavelengths: float = 4.0
+    defocused: float = 0.2
+    edge_rad: float = 12.0
+    step_rad: float = 0.3
 
     def layout(self, source: RandomSource, batch: int) -> SpotlightLayout:
         """Draw scenes' pixel sizes, radars that resolve them, and paths."""
@@ -103,9 +113,8 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
         step = (torch.arange(count, dtype=torch.float64, device=source.place) + 0.5) / count - 0.5
         frequency = carrier[:, None] + bandwidth[:, None] * step
         track = self._track(source, pulses, light, aperture_rad=2 * torch.asin(sine), wavelength_m=wavelength)
-        return SpotlightLayout(
-            SpotlightCollection(track, frequency, self._kept(source, track, count)), frame, light, scenes
-        )
+        collection = SpotlightCollection(track, frequency, self._kept(source, track, count))
+        return SpotlightLayout(collection, frame, light, scenes, self._phase(source, batch, pulses))
 
     def scene(self, source: RandomSource, layout: SpotlightLayout) -> Scene:
         """Draw radar scenes seen from the path."""
@@ -113,7 +122,8 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
 
     def operator(self, layout: SpotlightLayout) -> LinearOperator:
         """Build a plane-wave operator for each scene."""
-        return plane_wave_samples(layout.collection, self.shape, layout.frame.spacing_m.double())
+        operator = plane_wave_samples(layout.collection, self.shape, layout.frame.spacing_m.double())
+        return apply_pulse_phase(operator, layout.phase_rad) if bool(layout.phase_rad.any()) else operator
 
     def grid(self, layout: SpotlightLayout) -> Grid:
         """Return the first scene's pixels."""
@@ -158,3 +168,9 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
         clear = draw_kept(source, batch, frequencies, share=self.kept_frequencies)
         clear = torch.where(source.chance((batch, 1), self.notched), clear, torch.ones_like(clear))
         return heard[:, :, None] * clear[:, None, :]
+
+    def _phase(self, source: RandomSource, batch: int, pulses: int) -> Tensor:
+        curved = quadratic_phase(pulses, source.uniform((batch,), -self.edge_rad, self.edge_rad))
+        step = source.uniform((batch,), 0, self.step_rad)
+        walk = random_walk_phase(pulses, step, generator=source.generator)
+        return (curved + walk) * source.chance((batch, 1), self.defocused)

@@ -2,7 +2,9 @@
 
 The pixel along the track is the pulse spacing v / PRF, across it ``fill`` of c / 2 F_s. The antenna is L = 2 v / (fill PRF) long,
 so that the PRF samples its Doppler band 2 v / L; the pulses cover the image and as much of the synthetic aperture as ``aperture``
-allows. Columns are slant range, the radar stands on their left; scenes are drawn on the ground and appear foreshortened.
+allows. The samples are compressed in range, or raw echoes of a chirp; range migration is exact (omega-K) or that of the
+range-Doppler algorithm. Columns are slant range, the radar stands on their left; scenes are drawn on the ground and appear
+foreshortened.
 """
 
 from __future__ import annotations
@@ -12,15 +14,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from echoform.physics.operator import LinearOperator
+from echoform.physics.range_chirp import echo_starts, raw_stripmap
+from echoform.physics.stripmap import StripmapOperator
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
+from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.frame import Frame, Illumination, draw_illumination
 from echoform.scene.grid import Grid
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene
-from echoform.scene.stripmap import StripmapCollection
+from echoform.scene.stripmap import StripmapCollection, linear_chirp
 from echoform.train.problems.missing import draw_kept
 from echoform.train.problems.problem import ProblemFamily
 from echoform.train.problems.radar_scenes import SceneChoice, choose_scenes, radar_scene
@@ -36,7 +42,9 @@ class StripmapLayout:
         frame: pixels on the ground; rows along the track, columns ground range, spacing / cos(g) wide.
         illumination: the radar as seen from the scene.
         scenes: kinds of scene.
-        frequencies: samples of a pulse.
+        frequencies: samples of a pulse compressed in range.
+        form: of the range migration.
+        chirp: the pulse sent, (1, Q), complex128, where the echoes are raw; else None.
     """
 
     collection: StripmapCollection
@@ -45,6 +53,8 @@ class StripmapLayout:
     illumination: Illumination
     scenes: SceneChoice
     frequencies: int
+    form: type[StripmapOperator]
+    chirp: Tensor | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +72,10 @@ class Stripmap(ProblemFamily[StripmapLayout]):
         squint: greatest Doppler centroid, in PRF.
         aperture: greatest synthetic aperture, in heights of the image.
         kept: range of the share of pulses heard.
+        range_doppler: share of batches with the range-Doppler operator.
+        raw: share of batches with raw echoes.
+        chirp: range of the pulse's length, in image widths.
+        swept: range of the chirp's bandwidth over the sampling rate.
     """
 
     name: ClassVar[str] = "stripmap"
@@ -76,6 +90,10 @@ class Stripmap(ProblemFamily[StripmapLayout]):
     squint: float = 1.0
     aperture: float = 2.0
     kept: tuple[float, float] = (0.4, 1.0)
+    range_doppler: float = 0.2
+    raw: float = 0.25
+    chirp: tuple[float, float] = (0.3, 1.0)
+    swept: tuple[float, float] = (0.75, 0.95)
 
     def layout(self, source: RandomSource, batch: int) -> StripmapLayout:
         """Draw one radar whose pixels suit some kinds of scene."""
@@ -108,19 +126,39 @@ class Stripmap(ProblemFamily[StripmapLayout]):
         ground = torch.stack([torch.full_like(grazing, along), spacing / torch.cos(grazing)], 1)
         light = Illumination(torch.full_like(grazing, math.pi), grazing)
         frequencies = round(width * fill * float(source.uniform((), *self.oversampling))) + 8
-        return StripmapLayout(collection, spacing, Frame(self.shape, ground), light, scenes, frequencies)
+        form = StripmapRangeDoppler if bool(source.chance((), self.range_doppler)) else StripmapOmegaK
+        chirp = self._chirp(source, float(collection.sample_rate_hz))
+        frame = Frame(self.shape, ground)
+        return StripmapLayout(collection, spacing, frame, light, scenes, frequencies, form, chirp)
+
+    def _chirp(self, source: RandomSource, sample_rate_hz: float) -> Tensor | None:
+        """Return a rising or falling chirp for some batches."""
+        length, swept = (float(source.uniform((), *bounds)) for bounds in (self.chirp, self.swept))
+        sign = 1 if bool(source.chance((), 0.5)) else -1
+        if not bool(source.chance((), self.raw)):
+            return None
+        duration_s = length * self.shape[1] / sample_rate_hz
+        rate_hz_s = sign * swept * sample_rate_hz / duration_s
+        return linear_chirp(rate_hz_s, duration_s, sample_rate_hz)[None].to(source.place)
 
     def scene(self, source: RandomSource, layout: StripmapLayout) -> Scene:
         """Draw radar scenes seen from the left."""
         return radar_scene(source, layout.scenes, layout.frame, layout.illumination)
 
     def operator(self, layout: StripmapLayout) -> LinearOperator:
-        """Build the omega-K operator of the one radar."""
-        return StripmapOmegaK(
-            layout.collection,
+        """Build the operator of the one radar; a raw echo is heard from the nearest pixel's start to the farthest one's end."""
+        collection, spacing = layout.collection, layout.range_spacing_m
+        if layout.chirp is None:
+            return layout.form(collection, self.shape, range_spacing_m=spacing, frequencies=layout.frequencies)
+        nearest, farthest = echo_starts(collection, self.shape[1], spacing, torch.zeros_like(collection.sample_rate_hz))
+        return raw_stripmap(
+            layout.form,
+            collection,
             self.shape,
-            range_spacing_m=layout.range_spacing_m,
-            frequencies=layout.frequencies,
+            pulse=layout.chirp,
+            first_sample_s=nearest / collection.sample_rate_hz,
+            samples=farthest - nearest + layout.chirp.shape[1],
+            range_spacing_m=spacing,
         )
 
     def grid(self, layout: StripmapLayout) -> Grid:

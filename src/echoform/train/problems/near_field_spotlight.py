@@ -1,0 +1,93 @@
+"""Family: spotlight SAR so near that wavefronts are spheres, with one antenna or two; one radar for a whole batch.
+
+Radars, apertures and errors are those of :class:`FarFieldSpotlight`, but the antenna moves some image diagonals away: a drone, a
+rail on a tower, a turntable. Over a pixel grid of diagonal D at a distance R phases depart from those of plane waves by up to
+pi D^2 / (2 lambda R), tens to thousands of radians here. In some batches the receiver flies a path of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from echoform.physics.operator import LinearOperator
+from echoform.physics.sample_errors import apply_pulse_phase
+from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.scene.frame import Frame, Illumination
+from echoform.scene.grid import Grid
+from echoform.scene.random_source import RandomSource
+from echoform.scene.scene import Scene
+from echoform.scene.trajectory import wander_m
+from echoform.train.problems.far_field_spotlight import FarFieldSpotlight, SpotlightLayout
+from echoform.train.problems.problem import ProblemFamily
+from echoform.train.problems.radar_scenes import choose_scenes, radar_scene
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearFieldSpotlight(ProblemFamily[SpotlightLayout]):
+    """Ranges of the family.
+
+    Attributes:
+        radar: everything but the distance; its shape is not used.
+        distance: range of the distance of the antenna, log-uniform, in diagonals of the image.
+        wander: greatest deviation of the path over the distance (standard deviation).
+        bistatic: share of batches with a receiver apart from the transmitter.
+        turn_deg: range of the angle between both on the ground, degrees.
+        climb: range of the receiver's height over the transmitter's.
+    """
+
+    name: ClassVar[str] = "spotlight-near"
+
+    radar: FarFieldSpotlight = field(default_factory=lambda: FarFieldSpotlight(orbits=0.0, kept_pulses=(0.2, 0.5)))
+    distance: tuple[float, float] = (1.5, 12.0)
+    wander: float = 0.01
+    bistatic: float = 0.3
+    turn_deg: tuple[float, float] = (5.0, 50.0)
+    climb: tuple[float, float] = (0.3, 1.5)
+
+    def layout(self, source: RandomSource, batch: int) -> SpotlightLayout:
+        """Draw one radar, bring it near, and choose scenes that suit its pixels."""
+        far = replace(self.radar, shape=self.shape).layout(source, 1)
+        dy, dx = far.frame.spacing_m[0].tolist()
+        spacing = math.sqrt(dy * dx)
+        scenes = choose_scenes(source, batch, spacing_m=(0.95 * spacing, 1.05 * spacing))
+        diagonal = math.hypot(self.shape[0] * dy, self.shape[1] * dx)
+        near = diagonal * float(source.log_uniform((), *self.distance))
+        path = far.collection.antenna_m
+        path = path * (near / path.norm(dim=-1).mean())
+        deviation = near * self.wander * source.uniform((1,)).double()
+        sent = path + wander_m(source, path.shape[1], deviation)
+        heard = self._receiver(source, path) if bool(source.chance((), self.bistatic)) else None
+        if heard is not None:
+            heard = heard + wander_m(source, path.shape[1], deviation)
+        collection = replace(far.collection, antenna_m=sent, receiver_m=heard)
+        frame = Frame(self.shape, far.frame.spacing_m.expand(batch, -1))
+        light = Illumination(
+            *(angle.expand(batch) for angle in (far.illumination.azimuth_rad, far.illumination.grazing_rad))
+        )
+        return SpotlightLayout(collection, frame, light, scenes, far.phase_rad)
+
+    def scene(self, source: RandomSource, layout: SpotlightLayout) -> Scene:
+        """Draw radar scenes seen from the path."""
+        return radar_scene(source, layout.scenes, layout.frame, layout.illumination)
+
+    def operator(self, layout: SpotlightLayout) -> LinearOperator:
+        """Build the exact operator of the one radar."""
+        operator = ExactSpotlight(layout.collection, self.grid(layout))
+        return apply_pulse_phase(operator, layout.phase_rad) if bool(layout.phase_rad.any()) else operator
+
+    def grid(self, layout: SpotlightLayout) -> Grid:
+        """Return the pixels."""
+        dy, dx = layout.frame.spacing_m[0].tolist()
+        return Grid(self.shape, (dy, dx))
+
+    def _receiver(self, source: RandomSource, path_m: Tensor) -> Tensor:
+        """Return a path turned about the scene and higher or lower, (1, P, 3)."""
+        angle = math.radians(float(source.uniform((), *self.turn_deg))) * (1 if bool(source.chance((), 0.5)) else -1)
+        c, s = math.cos(angle), math.sin(angle)
+        turn = torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, float(source.uniform((), *self.climb))]])
+        return path_m @ turn.to(path_m).mT
