@@ -15,12 +15,10 @@ from torch.nn import functional
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.nets.backbone import Backbone
-from echoform.nets.channels import from_channels
+from echoform.nets.channels import COLOUR, COMPLEX, GRAY, from_channels, image_kind
 from echoform.nets.official import official_inputs
 from echoform.nets.sensing import Sensing, normalize
-from echoform.nets.state import INPUT_CHANNELS, Consistency, DiffusionState, NoiseEmbedding, StateInputs, state_inputs
-
-COMPLEX = 2
+from echoform.nets.state import Consistency, DiffusionState, NoiseEmbedding, StateInputs, input_channels, state_inputs
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class RAMConfig:
     Attributes:
         channels: features at the four scales.
         blocks: residual blocks per stage.
-        image_channels: kinds of image served, real channels each (1 gray, 2 complex, 3 colour).
+        image_channels: kinds of image served, real channels each (1 gray, 2 complex, 3 colour); weights know a kind by its place.
         embedding: length of the noise embedding; 0 chooses the official head, which has none.
     """
 
@@ -40,7 +38,7 @@ class RAMConfig:
     embedding: int = 64
 
 
-OFFICIAL = RAMConfig(channels=(64, 128, 256, 512), image_channels=(1, COMPLEX, 3), embedding=0)
+OFFICIAL = RAMConfig(channels=(64, 128, 256, 512), image_channels=(GRAY, COMPLEX, COLOUR), embedding=0)
 SMALL = RAMConfig(channels=(32, 64, 128, 256))
 TINY = RAMConfig(channels=(16, 32, 64, 128))
 
@@ -58,7 +56,7 @@ class RAM(nn.Module):
         super().__init__()
         self.config = config
         official = config.embedding == 0
-        inputs = tuple(c + 2 if official else INPUT_CHANNELS for c in config.image_channels)
+        inputs = tuple(c + 2 if official else input_channels(c) for c in config.image_channels)
         self.body = Backbone(
             config.channels,
             blocks=config.blocks,
@@ -113,28 +111,28 @@ class RAM(nn.Module):
         """Return D in units of the image scale and the inputs it was made from (their variance weights its loss)."""
         assert self.noise_embedding is not None
         assert self.consistency is not None
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(sensing.backprojection.device.type, enabled=False):
             given = state_inputs(sensing, state)
             levels = sensing.pyramid(given.levels_gain)
-        kind = self.config.image_channels.index(COMPLEX)
+        kind = image_kind(sensing.operator, self.config.image_channels)
         noise = self.noise_embedding(given.noise)
         output, features = self.body(given.channels, levels, kind, noise)
-        image = given.wiener + expand(given.variance.sqrt(), 3) * from_channels(output, True)
+        image = given.wiener + expand(given.variance.sqrt(), 3) * _image(output, given.wiener)
         return self.consistency(image, features, noise, given.variance, sensing, state), given
 
     def _official(self, measurement: Measurement) -> Tensor:
         assert self.fact_realign is not None
+        kind = image_kind(measurement.operator, self.config.image_channels)
         given = official_inputs(measurement, self.fact_realign)
-        if given.image_channels not in self.config.image_channels:
-            raise ValueError(
-                f"the network has heads for images of {self.config.image_channels} real channels (2: one complex image), "
-                f"the sensor's has {given.image_channels}"
-            )
-        kind = self.config.image_channels.index(given.image_channels)
         output, _ = self.body(given.channels, given.levels, kind)
         _, height, width = measurement.operator.domain_shape
         image = from_channels(output, measurement.operator.dtype.is_complex)[..., -height:, -width:]
         return expand(given.rescale, 3) * image
+
+
+def _image(channels: Tensor, like: Tensor) -> Tensor:
+    """The tail's channels as an image of the kind of ``like``, in its precision."""
+    return from_channels(channels, like.is_complex()).to(like.dtype)
 
 
 def _start_from_wiener(body: Backbone) -> None:

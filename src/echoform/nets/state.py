@@ -12,6 +12,9 @@ followed by one weighting against the data (:class:`Consistency`). The first ter
 preconditioning c_skip mu + c_out F with c_skip = (I + P^-1)^-1 applied to every mode of the sensor at its own noise rather
 than at the mean one; for A = 0 the two coincide (c_skip = 1 / (1 + s_t^2), c_out^2 = s_t^2 / (1 + s_t^2); Karras et al.
 2022, table 1). Without a state s_t is infinite and the same formulas hold.
+
+Real images have n ~ N(0, s_n^2) and x_t = x + s_t e with e ~ N(0, I): both exponents are halved alike, so that P, b, mu, the
+Wiener estimate of x ~ N(0, I) and v keep their form. Each kind of image has its own head, tail and physics convolutions.
 """
 
 from __future__ import annotations
@@ -22,20 +25,20 @@ import torch
 from torch import Tensor, nn
 
 from echoform.linalg.inner import expand
-from echoform.nets.channels import to_channels
+from echoform.nets.channels import COMPLEX, to_channels
 from echoform.nets.sensing import Sensing
 
 #: conjugate-gradient steps for mu where no closed form exists; the network sees b too, so they cost efficiency only
 CG_STEPS = 8
-#: channels of the stacked inputs for one complex image
-INPUT_CHANNELS = 13
+#: images stacked as inputs, and the map of strength beside them
+INPUT_IMAGES = 6
 #: features of the noise levels entering the embedding: five for each of s_n, s_t, v and two marks
 NOISE_FEATURES = 17
 
 
 @dataclass(frozen=True)
 class DiffusionState:
-    """A noisy look at the image itself: x_t = x + s_t e, e ~ CN(0, I).
+    """A noisy look at the image itself: x_t = x + s_t e, e ~ CN(0, I) for complex images, N(0, I) for real ones.
 
     Attributes:
         x_t: (B, C, H, W), in the image's own units.
@@ -51,7 +54,7 @@ class StateInputs:
     """What the body is given, and how its output becomes an image.
 
     Attributes:
-        channels: stacked inputs, (B, INPUT_CHANNELS, H, W).
+        channels: stacked inputs, (B, :func:`input_channels`, H, W).
         levels_gain: (B,), factor that brings A^H y to unit RMS in the pyramid.
         wiener: (P + I)^-1 b, (B, C, H, W).
         variance: v, (B,).
@@ -63,6 +66,11 @@ class StateInputs:
     wiener: Tensor
     variance: Tensor
     noise: Tensor
+
+
+def input_channels(image_channels: int) -> int:
+    """Return the channels of the stacked inputs for images of 1, 2 (complex) or 3 real channels: 7, 13 or 21."""
+    return INPUT_IMAGES * image_channels + (1 if image_channels == COMPLEX else image_channels)
 
 
 def state_inputs(sensing: Sensing, state: DiffusionState | None) -> StateInputs:
@@ -82,14 +90,16 @@ def state_inputs(sensing: Sensing, state: DiffusionState | None) -> StateInputs:
         x_t = state.x_t
     weight = noise_power * (precision + 1)
     wiener = sensing.operator.prox_from_backprojection(
-        bp, expand(precision / (precision + 1), 3) * x_t, weight, max_iterations=CG_STEPS
+        bp, expand(precision / (precision + 1), 3) * x_t, weight, tolerance=0.0, max_iterations=CG_STEPS
     )
     per_mode = sensing.spectrum.mean
     variance = per_mode(lambda node: 1 / (node / noise_power[:, None] + precision[:, None] + 1))
     if state is None:
         skipped = torch.zeros_like(bp)
     else:
-        mu = sensing.operator.prox_from_backprojection(bp, x_t, noise_power * precision, max_iterations=CG_STEPS)
+        mu = sensing.operator.prox_from_backprojection(
+            bp, x_t, noise_power * precision, tolerance=0.0, max_iterations=CG_STEPS
+        )
         spread = per_mode(lambda node: 1 / (node / noise_power[:, None] + precision[:, None]))
         skipped = mu / expand(1 + spread, 3)
 
@@ -107,7 +117,7 @@ def state_inputs(sensing: Sensing, state: DiffusionState | None) -> StateInputs:
     companded = wiener * (power + level).rsqrt()
     strength = torch.log1p(power / level) / 4
     images = [wiener, skipped, b, expand(gain, 3) * bp, observed, companded]
-    channels = torch.cat([to_channels(i, True) for i in images] + [strength], 1)
+    channels = torch.cat([to_channels(i, bp.is_complex()) for i in images] + [strength], 1)
     features = _noise_features(noise_power, precision, variance, blind=seen <= 0, one_pass=state is None)
     return StateInputs(channels, gain, wiener, variance, features)
 
@@ -159,9 +169,10 @@ class Consistency(nn.Module):
             precision = state.sigma_t.to(variance).expand_as(variance).square().reciprocal()
             weight = inverse + precision
             anchor = expand(inverse / weight, 3) * image + expand(precision / weight, 3) * state.x_t
-        return sensing.operator.prox_from_backprojection(
-            sensing.backprojection, anchor, sensing.sigma.square() * weight, max_iterations=CG_STEPS
-        )
+        with torch.autocast(anchor.device.type, enabled=False):  # physics keeps its precision
+            return sensing.operator.prox_from_backprojection(
+                sensing.backprojection, anchor, sensing.sigma.square() * weight, tolerance=0.0, max_iterations=CG_STEPS
+            )
 
 
 class NoiseEmbedding(nn.Module):

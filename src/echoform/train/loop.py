@@ -1,190 +1,218 @@
-"""The training loop: fresh problems every step, an exponential average of the weights, exact resume.
+"""The training loop: fresh problems every step, an exponential average of the weights, exact resume, any number of processes.
 
-A checkpoint holds everything the next step depends on; since problems are drawn from (seed, step) alone, a run cut in two
-is bit for bit the uncut run (on one machine with one thread count).
+A checkpoint holds everything the next step depends on; since problems are drawn from (seed, index) alone, a run cut in two
+is bit for bit the uncut run (on one machine with one thread count). With R processes step t takes the problems t R, ...,
+t R + R - 1 and the mean of their gradients.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
-from echoform.measure.atomic import atomic_path
-from echoform.nets.ram import RAM, RAMConfig, channels_last
-from echoform.train.losses import ExpectedError, balanced, relative_error
-from echoform.train.problems.mixture import Problem, generator_for
+from echoform.nets.ram import RAM
+from echoform.train.problems.task import Task
+from echoform.train.recipe import Phase, Recipe
+from echoform.train.training_state import Lesson, TrainingState
 
-#: draws the batch of one step: (generator, batch size, image sides) -> problem
-ProblemSource = Callable[[torch.Generator, int, tuple[int, int]], Problem]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Consecutive steps at one image size."""
-
-    steps: int
-    side: int
-    batch: int
+#: tasks of one phase for this process, from the given number of tasks on
+TaskSource = Callable[[Phase, int], Iterator[Task]]
+#: what a validation returns, family to mode to mean log error
+Verdict = Mapping[str, Mapping[str, float]]
+#: steps between lines of the log
+LOG_EVERY = 25
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything that defines a training run.
+class Watch:
+    """What looks on while a run goes.
 
     Attributes:
-        network: size and head.
-        phases: image sizes and batch sizes over the run.
-        learning_rate: peak rate of Adam; linear warm-up over ``warmup`` steps, cosine to 1 % of the peak at the end.
-        warmup: steps.
-        average: decay of the exponential average of the weights.
-        clip: bound on the gradient's norm.
-        bfloat16: run convolutions in bfloat16 (physics stays in float32).
-        seed: of weights and problems.
+        validate: judges the averaged weights.
+        report: is told (step, line of the log).
+        stop: asked after every step whether to save and leave.
     """
 
-    network: RAMConfig
-    phases: tuple[Phase, ...]
-    learning_rate: float = 1e-3
-    warmup: int = 200
-    average: float = 0.999
-    clip: float = 1.0
-    bfloat16: bool = True
-    seed: int = 0
-
-    @property
-    def steps(self) -> int:
-        """Total number of steps."""
-        return sum(p.steps for p in self.phases)
-
-    def phase(self, step: int) -> Phase:
-        """Return the phase that ``step`` belongs to."""
-        for p in self.phases:
-            if step < p.steps:
-                return p
-            step -= p.steps
-        return self.phases[-1]
-
-    def rate(self, step: int) -> float:
-        """Return the learning rate at ``step``."""
-        warm = min(1.0, (step + 1) / self.warmup)
-        return self.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / self.steps)))
+    validate: Callable[[RAM], Verdict] | None = None
+    report: Callable[[int, dict[str, object]], None] | None = None
+    stop: Callable[[], bool] | None = None
 
 
 @dataclass
-class TrainingState:
-    """The weights, their average, the predictor of the expected error, the optimiser and the step to do next."""
+class _Tally:
+    """Sums between two lines of the log."""
 
-    network: RAM
-    average: RAM
-    expected: ExpectedError
-    optimizer: torch.optim.Adam
-    step: int = 0
+    loss: list[float] = field(default_factory=list)
+    error: list[float] = field(default_factory=list)
+    log_error: list[float] = field(default_factory=list)
+    families: dict[str, list[float]] = field(default_factory=dict)
+    skipped: int = 0
 
-    @staticmethod
-    def start(recipe: Recipe, device: torch.device) -> TrainingState:
-        """Return a fresh state with weights drawn from the recipe's seed."""
-        with torch.random.fork_rng():
-            torch.manual_seed(recipe.seed)
-            network, expected = RAM(recipe.network), ExpectedError().to(device)
-        network = channels_last(network.to(device))
-        average = channels_last(RAM(recipe.network).to(device))
-        average.load_state_dict(network.state_dict())
-        trained = [*network.parameters(), *expected.parameters()]
-        optimizer = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=(0.9, 0.99))
-        return TrainingState(network, average, expected, optimizer)
+    def add(self, family: str, loss: Tensor, errors: Tensor) -> None:
+        self.loss.append(float(loss.detach()))
+        self.error.append(float(errors.mean()))
+        self.log_error.append(float(errors.clamp_min(1e-30).log().mean()))
+        self.families.setdefault(family, []).append(self.log_error[-1])
 
-    def save(self, path: Path) -> None:
-        """Write the checkpoint atomically."""
-        content = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "expected": self.expected.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
+    def line(self) -> dict[str, object]:
+        def mean(values: list[float]) -> float:
+            return sum(values) / max(len(values), 1)
+
+        families = {name: round(mean(values), 4) for name, values in sorted(self.families.items())}
+        return {
+            "loss": mean(self.loss),
+            "error": mean(self.error),
+            "log_error": mean(self.log_error),
+            "families": families,
+            "skipped": self.skipped,
         }
-        with atomic_path(path) as part:
-            torch.save(content, part)
-
-    def load(self, path: Path) -> None:
-        """Restore a checkpoint (no pickled code is executed)."""
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        self.network.load_state_dict(content["network"])
-        self.average.load_state_dict(content["average"])
-        self.expected.load_state_dict(content["expected"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.step = content["step"]
 
 
-def train_step(state: TrainingState, recipe: Recipe, source: ProblemSource) -> Tensor:
-    """Do one step and return the batch's errors over v, (B,)."""
-    phase = recipe.phase(state.step)
-    device = next(state.network.parameters()).device
-    problem = source(generator_for(recipe.seed, state.step), phase.batch, (phase.side, phase.side)).to(device)
-    for group in state.optimizer.param_groups:
-        group["lr"] = recipe.rate(state.step)
-    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
-        errors, given = relative_error(state.network, problem)
-    loss = balanced(errors, state.expected(given))
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
-    state.optimizer.step()
-    state.step += 1
-    decay = min(recipe.average, (1 + state.step) / (10 + state.step))
-    with torch.no_grad():
-        for slow, fast in zip(state.average.parameters(), state.network.parameters(), strict=True):
-            slow.lerp_(fast, 1 - decay)
-    return errors.detach()
+def accelerator(*, cpu: bool = False) -> Accelerator:
+    """Return the processes and devices that torchrun or accelerate gave; alone, the GPU or else the CPU.
+
+    Ranks draw different families, whose images have different heads: a step may use some weights on one rank only.
+    """
+    return Accelerator(cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
 
 
 def train(
     state: TrainingState,
     recipe: Recipe,
-    source: ProblemSource,
+    source: TaskSource,
     *,
     folder: Path,
     until: int,
-    save_every: int = 250,
-    report: Callable[[int, float], None] | None = None,
-) -> None:
+    processes: Accelerator,
+    watch: Watch | None = None,
+) -> bool:
     """Run the recipe from ``state.step`` to step ``until``, keeping ``folder``/checkpoint.pt and log.jsonl.
 
     Args:
-        state: where to go on from.
+        state: where to go on from, on the device of ``processes``.
         recipe: what to do.
         source: draws the problems.
         folder: where checkpoint and log are written.
         until: stop before this step (at most ``recipe.steps``).
-        save_every: steps between checkpoints.
-        report: called with (step, mean of log error over v) at every log line.
+        processes: from :func:`accelerator`.
+        watch: what looks on.
+
+    Returns:
+        Whether ``until`` was reached; False when ``watch`` asked to stop.
     """
+    watch = watch or Watch()
+    writer, until = processes.is_main_process, min(until, recipe.steps)
     folder.mkdir(parents=True, exist_ok=True)
-    began, pending = time.monotonic(), []
-    while state.step < min(until, recipe.steps):
-        errors = train_step(state, recipe, source)
-        pending.append((float(errors.mean()), float(errors.log().mean())))
-        if state.step % 50 == 0 or state.step == recipe.steps:
-            mean, log_mean = (sum(values) / len(pending) for values in zip(*pending, strict=True))
-            seconds = round(time.monotonic() - began, 1)
-            line = {
-                "step": state.step,
-                "error": mean,
-                "log_error": log_mean,
-                "rate": recipe.rate(state.step),
-                "seconds": seconds,
-            }
-            with (folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            if report is not None:
-                report(state.step, log_mean)
-            pending = []
-        if state.step % save_every == 0:
-            state.save(folder / "checkpoint.pt")
-    state.save(folder / "checkpoint.pt")
+    lesson, optimizer = processes.prepare(state.lesson, state.optimizer)
+    log = _Log(folder / LOG, watch) if writer else None
+    if log is not None:
+        log.cut(state.step)
+        if state.step == 0 and watch.validate is not None:
+            log.write(0, {"validation": watch.validate(state.average)})
+    tally, saved, stopped = _Tally(), time.monotonic(), False
+    phase, tasks = recipe.phase(state.step), iter(())
+    fresh = True
+    while state.step < until and not stopped:
+        if fresh or recipe.phase(state.step) != phase:
+            phase, fresh = recipe.phase(state.step), False
+            tasks = source(phase, recipe.drawn_before(state.step))
+        train_step(state, recipe, (lesson, optimizer), tasks, processes, tally=tally)
+        if log is not None:
+            tally = log.after(state, recipe, tally)
+            if time.monotonic() - saved > 60 * recipe.save_minutes:
+                state.save(folder / CHECKPOINT)
+                saved = time.monotonic()
+        stopped = _agreed(watch.stop, processes)
+    if writer:
+        state.save(folder / CHECKPOINT)
+    processes.wait_for_everyone()
+    return not stopped
+
+
+def train_step(
+    state: TrainingState,
+    recipe: Recipe,
+    prepared: tuple[nn.Module, torch.optim.Optimizer],
+    tasks: Iterator[Task],
+    processes: Accelerator,
+    *,
+    tally: _Tally,
+) -> None:
+    """Do one step of the optimiser; a gradient that is not finite is skipped and counted."""
+    lesson, optimizer = prepared
+    accumulation = recipe.phase(state.step).accumulation
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.rate(state.step)
+    optimizer.zero_grad(set_to_none=True)
+    for k in range(accumulation):
+        task = next(tasks).to(processes.device)
+        with nullcontext() if k == accumulation - 1 else processes.no_sync(lesson):
+            loss, errors = lesson(task)
+            processes.backward(loss / accumulation)
+        tally.add(task.family, loss, errors)
+    norm = nn.utils.clip_grad_norm_(_network(lesson, processes).parameters(), recipe.clip)
+    if bool(torch.isfinite(norm)):
+        optimizer.step()
+    else:
+        tally.skipped += 1
+    state.step += 1
+    state.follow(recipe.average)
+
+
+def _network(lesson: nn.Module, processes: Accelerator) -> RAM:
+    inner = processes.unwrap_model(lesson)
+    assert isinstance(inner, Lesson)
+    return inner.network
+
+
+def _agreed(stop: Callable[[], bool] | None, processes: Accelerator) -> bool:
+    """Whether any process was asked to stop: all leave at the same step."""
+    if stop is None:
+        return False
+    asked = torch.tensor([float(stop())], device=processes.device)
+    total = processes.reduce(asked, "sum") if processes.num_processes > 1 else asked
+    assert isinstance(total, Tensor)
+    return bool(total > 0)
+
+
+class _Log:
+    """log.jsonl: one line every LOG_EVERY steps, with the validation where it is due."""
+
+    def __init__(self, path: Path, watch: Watch) -> None:
+        self.path, self.watch, self.began = path, watch, time.monotonic()
+
+    def cut(self, step: int) -> None:
+        """Drop lines after ``step``: steps that were lost with no checkpoint and will be done again."""
+        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= step] if step else []
+        if len(kept) != len(lines):
+            self.path.write_text("".join(kept))
+
+    def after(self, state: TrainingState, recipe: Recipe, tally: _Tally) -> _Tally:
+        """Write what is due after a step; return the tally to go on with."""
+        every, end = recipe.validation.every, state.step == recipe.steps
+        judged = self.watch.validate is not None and every > 0 and (state.step % every == 0 or end)
+        if state.step % LOG_EVERY and not end and not judged:
+            return tally
+        line = tally.line() | {"rate": recipe.rate(state.step - 1)}
+        if judged and self.watch.validate is not None:
+            line["validation"] = self.watch.validate(state.average)
+        self.write(state.step, line)
+        return _Tally()
+
+    def write(self, step: int, line: dict[str, object]) -> None:
+        line = {"step": step, **line, "seconds": round(time.monotonic() - self.began, 1)}
+        with self.path.open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        if self.watch.report is not None:
+            self.watch.report(step, line)

@@ -1,4 +1,4 @@
-"""Losses of the network in both modes, and the weight that balances easy problems against hard ones.
+"""Losses of the network in its modes, and the weight that balances easy problems against hard ones.
 
 The squared error is divided by v, the mean diagonal of (A^H A / s_n^2 + I / s_t^2 + I)^-1: for A = 0 that is EDM's weight
 (s_t^2 + 1) / s_t^2, and the untrained network (D = Wiener) starts near one for every problem. A sparse scene is then solved
@@ -6,30 +6,59 @@ to a thousandth of v while speckle stays near one, so a plain mean would train o
 once more by its own expected size u, predicted from the network's *inputs*. Since u does not depend on the truth, the
 minimiser is still the posterior mean (an absolute error, or a weight made from the realised error, would not keep it).
 
-Source: Karras et al. (2022), section 5, and (2024), appendix B.3 (uncertainty by noise level; here by problem); STATE.md, 4.
+A loss is a module called with (network, task); it returns the loss and the errors by which a run is judged.
+
+Source: Karras et al. (2022), section 5, and (2024), appendix B.3 (uncertainty by noise level; here by problem); STATE.md, 4, 6.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
-from echoform.linalg.inner import expand
+from echoform.linalg.inner import expand, squared_norm
 from echoform.nets.ram import RAM
-from echoform.nets.state import INPUT_CHANNELS, NOISE_FEATURES, DiffusionState, StateInputs
-from echoform.train.problems.mixture import Problem
+from echoform.nets.sensing import Sensing
+from echoform.nets.state import INPUT_IMAGES, NOISE_FEATURES, DiffusionState, StateInputs
+from echoform.physics.noise import Noise
+from echoform.train.problems.task import Task
 
 #: bounds of log u
 LOG_ERROR_RANGE = (-8.0, 1.5)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a loss says of a batch.
+
+    Attributes:
+        loss: to be minimised, a scalar.
+        errors: squared errors without their units, (B,): over v with the state head, over |x|^2 with the official one.
+    """
+
+    loss: Tensor
+    errors: Tensor
+
+
+class Loss(nn.Module, ABC):
+    """A loss; it may hold parameters of its own, which are trained beside the network's."""
+
+    @abstractmethod
+    def forward(self, network: RAM, task: Task) -> Judged:
+        """Return the loss and errors of a batch."""
+
+
 class ExpectedError(nn.Module):
-    """Predicts log u, the log of the expected error over v, from the noise levels and moments of the input channels."""
+    """Predicts log u, the log of the expected error over v, from the noise levels and moments of the input images."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(NOISE_FEATURES + 2 * INPUT_CHANNELS, 64),
+            nn.Linear(NOISE_FEATURES + 2 * (INPUT_IMAGES + 1), 64),
             nn.SiLU(),
             nn.Linear(64, 64),
             nn.SiLU(),
@@ -39,22 +68,63 @@ class ExpectedError(nn.Module):
     def forward(self, given: StateInputs) -> Tensor:
         """Return log u, shape (B,)."""
         square = given.channels.float().square()
-        power = square.mean((2, 3)) + 1e-8
-        peaked = square.square().mean((2, 3)) / power.square()
-        features = torch.cat([given.noise, power.log() / 4, torch.log(peaked + 1e-8) / 4], 1)
-        return self.layers(features).squeeze(1).clamp(*LOG_ERROR_RANGE)
+        each = 2 if given.wiener.is_complex() else given.wiener.shape[1]
+        images = [part.flatten(1) for part in square.split(each, 1)]
+        power = torch.stack([part.mean(1) for part in images], 1) + 1e-8
+        peaked = torch.stack([part.square().mean(1) for part in images], 1) / power.square()
+        features = torch.cat([given.noise.float(), power.log() / 4, torch.log(peaked + 1e-8) / 4], 1)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.layers(features).squeeze(1).clamp(*LOG_ERROR_RANGE)
 
 
-def relative_error(network: RAM, problem: Problem) -> tuple[Tensor, StateInputs]:
-    """Return mean |D - x|^2 / v per sample, shape (B,), in units of the image scale, and the inputs of the network."""
-    sensing = network.prepare(problem.measurement, scale=problem.scale)
-    state = problem.state
+@dataclass(frozen=True)
+class Denoised:
+    """A pass of the state head over a task, in units of the image scale.
+
+    Attributes:
+        error: D - x, (B, C, H, W).
+        given: the inputs of the network.
+        sensing: the normalised problem.
+        state: the normalised state.
+    """
+
+    error: Tensor
+    given: StateInputs
+    sensing: Sensing
+    state: DiffusionState | None
+
+    @property
+    def relative(self) -> Tensor:
+        """Mean |D - x|^2 / v of each scene, (B,)."""
+        return self.error.abs().square().mean((1, 2, 3)) / self.given.variance
+
+    @property
+    def measured(self) -> Tensor:
+        """|A (D - x)|^2 over its size for the Wiener estimate, tr A (P + I)^-1 A^H, (B,); zero where A = 0."""
+        sigma = self.sensing.sigma
+        precision = torch.zeros_like(sigma)
+        if self.state is not None:
+            precision = self.state.sigma_t.to(sigma).expand_as(sigma).square().reciprocal()
+
+        def seen(node: Tensor) -> Tensor:
+            return node / (node / sigma.square()[:, None] + precision[:, None] + 1)
+
+        expected = self.sensing.spectrum.mean(seen) * self.error[0].numel()
+        with torch.autocast(self.error.device.type, enabled=False):
+            data = self.sensing.operator(self.error)
+        energy = squared_norm(data, data.ndim - 1)
+        return torch.where(expected > 0, energy / expected.clamp_min(1e-30), torch.zeros_like(energy))
+
+
+def denoised(network: RAM, task: Task) -> Denoised:
+    """Return the pass of the state head over a task; image sides must be multiples of eight."""
+    with torch.autocast(task.truth.device.type, enabled=False):
+        sensing = network.prepare(task.measurement, scale=task.scale)
+    state = task.state
     if state is not None:
         state = DiffusionState(state.x_t / expand(sensing.scale, 3), state.sigma_t / sensing.scale)
     image, given = network.denoise_normalized(sensing, state)
-    truth = problem.truth / expand(sensing.scale, 3)
-    error = torch.view_as_real(image - truth).square().sum(-1).mean((1, 2, 3))
-    return error / given.variance, given
+    return Denoised(image - task.truth / expand(sensing.scale, 3), given, sensing, state)
 
 
 def balanced(errors: Tensor, log_expected: Tensor) -> Tensor:
@@ -62,3 +132,86 @@ def balanced(errors: Tensor, log_expected: Tensor) -> Tensor:
     network = (errors * torch.exp(-log_expected.detach())).mean()
     predictor = (errors.detach() * torch.exp(-log_expected) + log_expected).mean()
     return network + predictor
+
+
+class BalancedSquaredError(Loss):
+    """|D - x|^2 / v, balanced by its expected size, and ``physics`` times |A (D - x)|^2 in units of its own expected size.
+
+    The second term is quadratic in D - x, so its minimiser is the posterior mean too: it weighs more what the sensor sees.
+
+    Args:
+        physics: weight of the second term.
+    """
+
+    def __init__(self, *, physics: float) -> None:
+        super().__init__()
+        self.physics = physics
+        self.expected = ExpectedError()
+
+    def forward(self, network: RAM, task: Task) -> Judged:
+        """Return the loss, and errors over v."""
+        made = denoised(network, task)
+        errors = total = made.relative
+        if self.physics > 0:
+            total = errors + self.physics * made.measured
+        return Judged(balanced(total, self.expected(made.given)), errors.detach())
+
+
+class WeightedAbsoluteError(Loss):
+    """RAM's own loss for one-pass reconstruction, omega |D - x|_1 / n with omega = (|A^H y|_2 / sqrt(n)) / s_n.
+
+    The norm is taken per pixel, so that the weight does not depend on the size of the image. Where s_n is zero, or for counts,
+    the level below is the least the official head is given. Its minimiser is a median: no denoiser for samplers.
+
+    Source: Terris et al. (2025), section 4.1.
+    """
+
+    #: lowest s_n in the weight
+    floor = 5e-3
+
+    def forward(self, network: RAM, task: Task) -> Judged:
+        """Return the loss, and squared errors over |x|^2."""
+        if task.state is not None:
+            raise ValueError(
+                "the weighted absolute error is for one-pass reconstruction: set the share of one_shot to 1"
+            )
+        measurement = task.measurement
+        image = network(measurement)
+        pixels = image[0].numel()
+        back = measurement.operator.adjoint(measurement.y)
+        weight = (squared_norm(back, 3) / pixels).sqrt() / _level(measurement.noise).clamp_min(self.floor)
+        error = image - task.truth
+        parts = torch.view_as_real(error) if error.is_complex() else error
+        loss = (weight * parts.abs().flatten(1).mean(1)).mean()
+        energy = squared_norm(task.truth, 3).clamp_min(1e-30)
+        return Judged(loss, (squared_norm(error, 3) / energy).detach())
+
+
+def _level(noise: Noise) -> Tensor:
+    if not isinstance(noise.sigma, Tensor):
+        raise ValueError(f"the weighted absolute error needs noise with a level, got {noise}")
+    return noise.sigma
+
+
+@dataclass(frozen=True)
+class SquaredErrorRecipe:
+    """What a recipe says of :class:`BalancedSquaredError`."""
+
+    kind: ClassVar[str] = "balanced-squared"
+
+    physics: float = 0.0
+
+    def build(self) -> Loss:
+        """Return the loss."""
+        return BalancedSquaredError(physics=self.physics)
+
+
+@dataclass(frozen=True)
+class AbsoluteErrorRecipe:
+    """What a recipe says of :class:`WeightedAbsoluteError`."""
+
+    kind: ClassVar[str] = "weighted-absolute"
+
+    def build(self) -> Loss:
+        """Return the loss."""
+        return WeightedAbsoluteError()

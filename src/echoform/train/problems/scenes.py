@@ -46,7 +46,13 @@ class Chips:
         return Chips(images[keep] / rms[keep, None, None])
 
     def draw(self, generator: torch.Generator, batch: int, shape: tuple[int, int]) -> Tensor:
-        """Return random crops with random global phase, flips and transposition, (B, H, W); sides at most 64."""
+        """Return random crops with random global phase, flips and transposition, (B, H, W).
+
+        Raises:
+            ValueError: a side is longer than a chip.
+        """
+        if max(shape) > 64:
+            raise ValueError(f"chips are 64 x 64 pixels, asked for {shape}; draw smaller images, or no chips")
         index = torch.randint(0, len(self.images), (batch,), generator=generator)
         crops = []
         for i in index.tolist():

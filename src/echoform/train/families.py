@@ -1,0 +1,128 @@
+"""From a recipe's mixture to families of problems: names looked up, ranges checked, pictures read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from torch.utils.data import DataLoader
+
+from echoform.scene.photographs import (
+    PHOTOGRAPHS,
+    Photographs,
+    read_cardiac_magnitudes,
+    read_knee_magnitudes,
+    read_photographs,
+)
+from echoform.train.problems.catalogue import FAMILIES
+from echoform.train.problems.pictures import PictureFamily
+from echoform.train.problems.problem import ProblemFamily
+from echoform.train.problems.scenes import Chips
+from echoform.train.problems.stream import ProblemStream, Share
+from echoform.train.problems.task import Task, TaskStream
+from echoform.train.recipe import FamilyChoice, Phase, Recipe
+from echoform.train.typed import Mismatch, typed
+
+#: families by name
+CATALOGUE = {family.name: family for family in FAMILIES}
+
+
+@dataclass(frozen=True)
+class Files:
+    """Pictures that a recipe names; read when training starts."""
+
+    paths: tuple[str, ...]
+
+
+def family(choice: FamilyChoice) -> tuple[ProblemFamily, dict[str, Files]]:
+    """Return the family with its ranges, and the pictures it asks for by field.
+
+    Raises:
+        Mismatch: no such family, no such field, or a value of the wrong kind.
+    """
+    if choice.name not in CATALOGUE:
+        raise Mismatch("name", got=repr(choice.name), expected=f"one of {', '.join(CATALOGUE)}")
+    default = CATALOGUE[choice.name]
+    hints = get_type_hints(type(default))
+    known = {field.name for field in fields(default)} - {"shape"}
+    values: dict[str, Any] = {}
+    files: dict[str, Files] = {}
+    for key, value in choice.ranges:
+        if key not in known:
+            raise Mismatch(key, got="a key this family does not have", expected=f"one of {', '.join(sorted(known))}")
+        if _holds_pictures(hints[key]):
+            files[key] = Files(typed(tuple[str, ...], value, key))
+        else:
+            values[key] = typed(hints[key], value, key)
+    return replace(default, **values), files
+
+
+def shares(choices: Sequence[FamilyChoice], data: Path) -> tuple[Share, ...]:
+    """Return the families with their weights, pictures read from the folder ``data``.
+
+    Raises:
+        Mismatch: as :func:`family`.
+        FileNotFoundError: pictures are not there.
+    """
+    found = []
+    for choice in choices:
+        made, files = family(choice)
+        hints = get_type_hints(type(made))
+        colour = isinstance(made, PictureFamily)
+        pictures = {
+            key: _read(hints[key], [data / path for path in named.paths], colour=colour) for key, named in files.items()
+        }
+        found.append(Share(replace(made, **pictures), choice.weight))
+    return tuple(found)
+
+
+def _holds_pictures(hint: object) -> bool:
+    return hint in (Photographs, Photographs | None, Chips, Chips | None)
+
+
+def _read(hint: object, paths: list[Path], *, colour: bool) -> Photographs | Chips:
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"{missing[0]} is not there; give the folder of the data, or leave it out of the recipe"
+        )
+    if hint in (Chips, Chips | None):
+        return Chips.load(paths)
+    return Photographs(tuple(picture for path in paths for picture in _pictures(path, colour=colour).pictures))
+
+
+def _pictures(folder: Path, *, colour: bool) -> Photographs:
+    """Read a folder by what it holds."""
+    endings = {path.suffix.lower() for path in folder.glob("*")}
+    if endings & set(PHOTOGRAPHS):
+        return read_photographs(folder, colour=colour)
+    return read_knee_magnitudes(folder) if ".npz" in endings else read_cardiac_magnitudes(folder)
+
+
+@dataclass(frozen=True)
+class FamilySource:
+    """Tasks of a recipe's families, phase by phase: what :func:`echoform.train.loop.train` draws from.
+
+    Attributes:
+        recipe: modes, seed, workers.
+        shares: families and weights.
+        rank: of this process.
+        ranks: how many there are.
+    """
+
+    recipe: Recipe
+    shares: tuple[Share, ...]
+    rank: int = 0
+    ranks: int = 1
+
+    def __call__(self, phase: Phase, start: int) -> Iterator[Task]:
+        """Yield this process's tasks of a phase after ``start`` of them."""
+        shape = (phase.side, phase.side)
+        sized = [replace(share, family=replace(share.family, shape=shape)) for share in self.shares]
+        problems = ProblemStream(
+            sized, batch=phase.batch, seed=self.recipe.seed, start=start, rank=self.rank, ranks=self.ranks
+        )
+        stream = TaskStream(problems, self.recipe.modes)
+        return iter(DataLoader(stream, batch_size=None, num_workers=self.recipe.workers))

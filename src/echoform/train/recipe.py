@@ -1,0 +1,147 @@
+"""A training run as data: what is trained, on what, for how long.
+
+Recipes are read from TOML (:mod:`echoform.train.recipe_file`) or written in Python; nothing else decides what a run does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from echoform.nets.ram import RAMConfig
+from echoform.train.losses import AbsoluteErrorRecipe, SquaredErrorRecipe
+from echoform.train.problems.task import Modes
+from echoform.train.schedule import Cosine, Drop, Schedule, Trapezoid
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Consecutive steps at one image size.
+
+    Attributes:
+        steps: optimiser's steps.
+        side: of the images, pixels, a multiple of eight.
+        batch: scenes of a problem, for each process.
+        accumulation: problems whose gradients make one step.
+
+    Raises:
+        ValueError: a number is not positive, or the side no multiple of eight.
+    """
+
+    steps: int
+    side: int
+    batch: int
+    accumulation: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.side, self.batch, self.accumulation) < 1 or self.side % 8:
+            raise ValueError(f"all numbers must be positive and side a multiple of 8, got {self}")
+
+
+@dataclass(frozen=True)
+class FamilyChoice:
+    """A family of problems in a mixture.
+
+    Attributes:
+        name: which family.
+        weight: how often, over the sum of all weights.
+        ranges: fields of the family that differ from its defaults; pictures are lists of files or folders.
+    """
+
+    name: str
+    weight: float = 1.0
+    ranges: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A fixed set of problems by which a run is judged, never trained on.
+
+    Attributes:
+        every: steps between looks; 0 for none.
+        scenes: of each family and mode.
+        side: of the images, pixels.
+        seed: of its problems.
+    """
+
+    every: int = 100
+    scenes: int = 8
+    side: int = 48
+    seed: int = 900_001
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that defines a training run.
+
+    Attributes:
+        network: size and head.
+        phases: image sizes and batch sizes over the run.
+        families: the mixture of problems.
+        schedule: learning rate of Adam.
+        modes: how often each mode is drawn, and the range of states.
+        loss: what is minimised.
+        betas: of Adam.
+        average: decay of the exponential average of the weights.
+        clip: bound on the gradient's norm.
+        bfloat16: run convolutions in bfloat16 (physics stays in float32).
+        seed: of weights and problems.
+        start: weights to begin with, by name, or a checkpoint (.pt), whose average is taken; what they lack of the heads of
+            further kinds of image is drawn. Empty: all are drawn.
+        validation: the set by which the run is judged.
+        workers: processes that make problems beside the training; 0: the training makes them itself.
+        save_minutes: time between checkpoints.
+    """
+
+    network: RAMConfig
+    phases: tuple[Phase, ...]
+    families: tuple[FamilyChoice, ...] = ()
+    schedule: Cosine | Trapezoid | Drop = field(default_factory=Cosine)
+    modes: Modes = field(default_factory=Modes)
+    loss: SquaredErrorRecipe | AbsoluteErrorRecipe = field(default_factory=SquaredErrorRecipe)
+    betas: tuple[float, float] = (0.9, 0.99)
+    average: float = 0.999
+    clip: float = 1.0
+    bfloat16: bool = True
+    seed: int = 0
+    start: str = ""
+    validation: Validation = field(default_factory=Validation)
+    workers: int = 0
+    save_minutes: float = 5.0
+
+    @property
+    def steps(self) -> int:
+        """Total number of steps."""
+        return sum(p.steps for p in self.phases)
+
+    def phase(self, step: int) -> Phase:
+        """Return the phase that ``step`` belongs to."""
+        for p in self.phases:
+            if step < p.steps:
+                return p
+            step -= p.steps
+        return self.phases[-1]
+
+    def drawn_before(self, step: int) -> int:
+        """Return the number of problems that each process has drawn before ``step``."""
+        total = 0
+        for p in self.phases:
+            total += min(step, p.steps) * p.accumulation
+            step -= min(step, p.steps)
+        return total
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate at ``step``."""
+        schedule: Schedule = self.schedule
+        return schedule.rate(step, self.steps)
+
+    def ending(self, step: int, cool_down: int) -> Recipe:
+        """Return the recipe, cut or its last phase stretched, that cools down from ``step`` on and ends with that."""
+        end, phases = step + cool_down, []
+        for p in self.phases:
+            phases.append(replace(p, steps=min(p.steps, max(end, 0))))
+            end -= p.steps
+        if end > 0:
+            phases[-1] = replace(phases[-1], steps=phases[-1].steps + end)
+        kept = tuple(p for p in phases if p.steps > 0)
+        schedule = Trapezoid(self.schedule.peak, self.schedule.warmup, cool_down)
+        return replace(self, phases=kept, schedule=schedule)
