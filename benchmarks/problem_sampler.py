@@ -7,9 +7,9 @@ scene, operator, its norm, its coarse versions for s = 2, 4 and 8, and the measu
 over several seeds, since the sizes of sensors differ from batch to batch. Writes benchmarks/results/problem_sampler.json.
 
 Sheets: docs/problems_<family>.png, 64 problems at 48 x 48, the truth beside the adjoint image of the samples. Radio: over 50 dB
-below each picture's peak; of images with several channels the strongest value per pixel, or Pauli colours. Optics, tomography and MRI: linear, in
-gray or colour, each adjoint image up to its 99.5th percentile. A row is a batch of eight, so that families with one sensor for a
-batch show eight sensors.
+below each picture's peak; of images with several channels the strongest value per pixel, or Pauli colours. Optics, tomography
+and MRI: linear, in gray or colour, each image up to its 99.5th percentile. A row is a batch of eight, so that families with one
+sensor for a batch show eight sensors.
 """
 
 from __future__ import annotations
