@@ -96,7 +96,9 @@ def read_chips(name: str, *, iw: bool = False, truncated: bool = True) -> Measur
 
 
 def fit_band(marginal: Tensor, candidates: tuple[tuple[float, ...], ...]) -> AxisBand:
-    """Return the band whose power, seen through the Hann window, comes closest to a mean spectrum in least squares of decibels.
+    """Return the band whose power, seen through the Hann window, comes closest to a mean spectrum in least squares of amplitudes.
+
+    In decibels the few frequencies beyond the band's edge, 30 dB down, would decide the shape of its middle.
 
     Args:
         marginal: centred power spectrum of an axis, (n,).
@@ -109,17 +111,16 @@ def fit_band(marginal: Tensor, candidates: tuple[tuple[float, ...], ...]) -> Axi
     def misfit(band: AxisBand) -> float:
         power = band.weights(size).square().mean(0)
         seen = torch.fft.ifft(torch.fft.fft(power) * torch.fft.fft(leakage)).real.clamp_min(1e-9)
-        difference = 10 * (marginal / marginal.mean()).clamp_min(1e-3).log10()
-        difference = difference - 10 * (seen / seen.mean()).clamp_min(1e-3).log10()
-        return float(difference.square().mean())
+        return float(((marginal / marginal.mean()).sqrt() - (seen / seen.mean()).sqrt()).square().mean())
 
     tried = [AxisBand(s, a) for s in candidates for a in np.arange(0.5, 1.001, 0.02).tolist()]
     return min(tried, key=misfit)
 
 
 def sensed(images: Tensor, like: MeasuredChips, *, noise: float, by_peak: bool, generator: torch.Generator) -> Tensor:
-    """Return A^H (A x + n) in whole counts, A the band-limited Fourier sampling of the sensor, (n, H, W).
+    """Return W (x + n) in whole counts, W the weighted band of the sensor, (n, H, W).
 
+    Processing weights echoes and noise alike, as water at the noise floor and bright land show: along range their spectra agree.
     Each scene is scaled so that with the noise its median intensity (or its strongest pixel) is that of a measured chip
     drawn at random.
 
@@ -134,7 +135,7 @@ def sensed(images: Tensor, like: MeasuredChips, *, noise: float, by_peak: bool, 
     rows, columns = (band.weights(size) for band, size in zip(like.bands, (height, width), strict=True))
     rows, columns = (w[torch.randint(len(w), (count,), generator=generator)] for w in (rows, columns))
     weights = (rows[:, :, None] * columns[:, None, :])[:, None]
-    sensor = FourierMask(weights.sqrt())
+    sensor = FourierMask(weights.sqrt())  # A^H A = W
     clean = sensor.normal(images[:, None].to(torch.complex128))
     chosen = torch.randint(len(like.chips), (count,), generator=generator)
     wanted = _level(like.chips[chosen], by_peak=by_peak)
@@ -142,8 +143,8 @@ def sensed(images: Tensor, like: MeasuredChips, *, noise: float, by_peak: bool, 
         wanted = torch.maximum(wanted - noise * np.log(2), 0.1 * wanted)
     gain = (wanted / _level(clean[:, 0], by_peak=by_peak)).sqrt()
     sample = torch.randn((count, 1, height, width), dtype=torch.complex128, generator=generator)
-    sigma = (noise / weights.mean((1, 2, 3))).sqrt()
-    image = gain[:, None, None, None] * clean + sensor.adjoint(sigma[:, None, None, None] * sample)
+    sigma = (noise / weights.square().mean((1, 2, 3))).sqrt()
+    image = gain[:, None, None, None] * clean + sensor.normal(sigma[:, None, None, None] * sample)
     counts = torch.view_as_real(image[:, 0])
     return torch.view_as_complex(counts.trunc() if like.truncated else counts.round())
 

@@ -1,16 +1,20 @@
 """How far are our simulated radar scenes from measured complex chips? Kernel distance, overlap and a classifier, by scene type.
 
-    python benchmarks/real_vs_simulated.py [--count N] [--resamples R]
+    python benchmarks/real_vs_simulated.py [--count N] [--resamples R] [--before COMMIT]
 
 Measured: 64 x 64 complex single-look chips of Sentinel-1 (C band, strip map and IW, T) and TerraSAR-X (X band, E: nothing is
-fitted to it but the band of its sensor). Simulated: every radar family of the catalogue, `raw` as drawn and `sensed` through
-a sensor of the measured band, weighting, noise floor and rounding (A^H (A x + n), A the band-limited Fourier sampling;
-benchmarks/measured_chips.py). Features: assess/chip_features.py, scaled by the Sentinel-1 chips and then left alone.
+fitted to it but the band of its sensor). Simulated: every radar family of the catalogue, `raw` as the catalogue draws it, and
+`sensed`: the same family without weighting on pixels of the sensor's size, through a sensor of the measured band, weighting,
+noise floor and rounding (A^H (A x + n), A the band-limited Fourier sampling; benchmarks/measured_chips.py). Features:
+assess/chip_features.py, scaled by the Sentinel-1 chips and then left alone.
 
 Per type: KID to each family with intervals by scene; the floor (halves of the measured scenes); the controls (measured chips
 with the phases of their spectrum scrambled, or their pixels shuffled); PRDC and a classifier for the counterpart family; the
-features that differ most. What the peaks over the surroundings and the weighting of the points do is tried with ships before
-the sea and buildings before land, on the Sentinel-1 chips alone.
+features that differ most. Trials on the Sentinel-1 chips alone: scenes weighted by their own response and then by the sensor's
+(points weighted twice), and on the catalogue's pixels.
+
+--before draws the scenes of another commit's sources (taken by git archive) and compares them in the same run, as that commit
+did: the same images raw and sensed.
 
 Needs ../shared/data. Writes benchmarks/results/real_vs_simulated.json and docs/real_vs_simulated.png.
 """
@@ -18,7 +22,12 @@ Needs ../shared/data. Writes benchmarks/results/real_vs_simulated.json and docs/
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,15 +48,12 @@ from echoform.assess.domain_gap import (
     split_kid,
 )
 from echoform.assess.two_sample_classifier import classifier_accuracy
-from echoform.scene.buildings import buildings
-from echoform.scene.catalogue import FAMILIES, Domain
-from echoform.scene.composed import stand_out
-from echoform.scene.frame import draw_frame, draw_illumination
-from echoform.scene.land_cover import land
-from echoform.scene.point_response import PointResponse, draw_response
+from echoform.scene.catalogue import FAMILIES, Domain, RadarDraw
+from echoform.scene.composed import ships_at_sea
+from echoform.scene.frame import Frame
+from echoform.scene.point_response import PointResponse, unweighted
 from echoform.scene.random_source import RandomSource
-from echoform.scene.sea import sea
-from echoform.scene.ships import ships
+from echoform.scene.scene import Scene
 from measured_chips import MeasuredChips, read_chips, sensed
 from real_vs_simulated_figure import Panel, draw_figure
 from record import save
@@ -60,19 +66,49 @@ BARE = ("points", "vehicles", "ships", "aircraft", "buildings")
 FEW_SCENES = 10
 BUILT_S1 = ("residential", "skyscraper", "industrialbuilding", "container", "storagetank")
 BUILT_TSX = ("industrialfacilities", "storagetank", "railways")
-#: peaks of targets over the mean of their surroundings that are tried, decibels
-PEAKS_DB = ((30.0, 80.0), (25.0, 60.0), (15.0, 60.0), (10.0, 50.0))
+#: pixels of the products, dy (azimuth) and dx (ground range): strip map of Sentinel-1, its IW mode, strip map of TerraSAR-X
+STRIP_M, IW_M, TERRA_M = (((3.6, 4.2), (2.5, 5.0)), ((13.5, 14.2), (3.0, 4.5)), ((1.7, 2.1), (1.2, 3.0)))
+#: lengths of the cargo ships of the IW chips: with the transponders that label them, metres
+CARGO_M = (90.0, 300.0)
+#: types whose KID are averaged: fitted to what is for training, and what is for evaluation only
+GROUPS = {"all": slice(6), "Sentinel-1 (T)": slice(4), "TerraSAR-X (E)": slice(4, 6)}
+#: counterparts that other commits' catalogues lack, and what stood for them
+FORMERLY = {"woodland": "land"}
+#: draws the families of the echoform that it finds, for --before
+DRAWING = """
+import sys, torch
+from echoform.scene.catalogue import FAMILIES, Domain
+from echoform.scene.random_source import RandomSource
+torch.set_num_threads(1)
+seed, count, side, path = *map(int, sys.argv[1:4]), sys.argv[4]
+source = lambda: RandomSource(torch.Generator().manual_seed(seed))
+radar = [f for f in FAMILIES if f.domain is Domain.RADAR]
+torch.save({f.name: f.draw(source(), count, (side, side)).image[:, 0] for f in radar}, path)
+"""
 CONSOLE = Console(width=170)
+
+
+def cargo_ships(source: RandomSource, frame: Frame, *, response: PointResponse | None = None) -> Scene:
+    """Ships as long as the label of the IW chips says."""
+    return ships_at_sea(source, frame, length_m=CARGO_M, response=response)
 
 
 @dataclass(frozen=True)
 class Type:
-    """Measured chips of one kind of scene and the family that is meant to look like them."""
+    """Measured chips of one kind of scene and the family that is meant to look like them, drawn in its own way if need be."""
 
     name: str
     counterpart: str
     measured: MeasuredChips
     noise: float
+    spacing_m: tuple[tuple[float, float], tuple[float, float]]
+    own_draw: RadarDraw | None = None
+
+    def draw(self, family: str) -> RadarDraw:
+        """How a family is drawn beside these chips."""
+        draw = RADAR[family].on_frame
+        assert draw is not None
+        return self.own_draw if self.own_draw and family == self.counterpart else draw
 
 
 def measured_types() -> list[Type]:
@@ -84,12 +120,12 @@ def measured_types() -> list[Type]:
     for name, chips in (("S1 SM", strip), ("S1 IW", ships), ("TSX", terra)):
         CONSOLE.print(f"{name}: bands of rows and columns {chips.bands}, noise {chips.noise_floor:.0f} counts^2")
     return [
-        Type("S1 SM water", "sea", strip.of("water"), strip.noise_floor),
-        Type("S1 SM forest", "land", strip.of("forest"), strip.noise_floor),
-        Type("S1 SM built-up", "town", strip.of(*BUILT_S1), strip.noise_floor),
-        Type("S1 IW ships", "ships at sea", ships, ships.noise_floor),
-        Type("TSX ships", "ships at sea", terra.of("ships"), terra.noise_floor),
-        Type("TSX built-up", "town", terra.of(*BUILT_TSX), terra.noise_floor),
+        Type("S1 SM water", "sea", strip.of("water"), strip.noise_floor, STRIP_M),
+        Type("S1 SM forest", "woodland", strip.of("forest"), strip.noise_floor, STRIP_M),
+        Type("S1 SM built-up", "town", strip.of(*BUILT_S1), strip.noise_floor, STRIP_M),
+        Type("S1 IW ships", "ships at sea", ships, ships.noise_floor, IW_M, cargo_ships),
+        Type("TSX ships", "ships at sea", terra.of("ships"), terra.noise_floor, TERRA_M),
+        Type("TSX built-up", "town", terra.of(*BUILT_TSX), terra.noise_floor, TERRA_M),
     ]
 
 
@@ -101,8 +137,28 @@ def drawn(family: str, count: int) -> Tensor:
     return RADAR[family].draw(RandomSource(generator()), count, (SIDE, SIDE)).image[:, 0]
 
 
+def reflectivity(family: str, kind: Type, count: int, response: PointResponse | None = None) -> Tensor:
+    """Scenes of a family on the sensor's pixels, not weighted unless a response is given."""
+    source = RandomSource(generator())
+    spacing = torch.cat([source.log_uniform((count, 1), *bounds) for bounds in kind.spacing_m], 1)
+    return kind.draw(family)(source, Frame((SIDE, SIDE), spacing), response=response or unweighted(source)).image[:, 0]
+
+
 def through(family: str, images: Tensor, kind: Type) -> Tensor:
     return sensed(images, kind.measured, noise=kind.noise, by_peak=family in BARE, generator=generator(SEED + 1))
+
+
+def drawn_by(commit: str, count: int) -> dict[str, Tensor]:
+    """Images of every radar family as another commit's sources draw them."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(__file__).parents[1]
+        packed = subprocess.run(["git", "archive", commit, "src"], cwd=here, capture_output=True, check=True).stdout
+        subprocess.run(["tar", "-x"], cwd=folder, input=packed, check=True)
+        path = str(Path(folder) / "images.pt")
+        environment = os.environ | {"PYTHONPATH": str(Path(folder) / "src")}
+        numbers = [str(n) for n in (SEED, count, SIDE)]
+        subprocess.run([sys.executable, "-c", DRAWING, *numbers, path], env=environment, check=True)
+        return torch.load(path, weights_only=True)
 
 
 def phase_scrambled(chips: Tensor) -> Tensor:
@@ -158,7 +214,7 @@ def compare(
     for state in ("raw", "sensed"):
         found[state] = {}
         for family, (images, known) in raw.items():
-            shown = images if state == "raw" else through(family, images, kind)
+            shown = images if state == "raw" else through(family, reflectivity(family, kind, len(images)), kind)
             statistics = known if state == "raw" else chip_features(shown)
             simulated = independent(scale(statistics))
             distance = resampled_kid(real, simulated, generator=generator(), resamples=resamples)
@@ -176,35 +232,42 @@ def compare(
     return found, Panel(kind.name, kind.counterpart, chips, vectors, found), own
 
 
-def responses(source: RandomSource, count: int) -> dict[str, PointResponse]:
-    """Weightings of the points: as scenes have them by default, as the products measured have theirs, and none."""
-    default = draw_response(source, count)
-    product = PointResponse(source.uniform((count,), 1.5, 3.5), default.share)
+def trials(kind: Type, scale: FeatureScale, count: int) -> dict[str, float]:
+    """KID of the sensed counterpart when something is done as it should not be."""
+    real = FeatureSet(scale(chip_features(kind.measured.chips)), kind.measured.scene)
+    variants = {
+        "as it is": reflectivity(kind.counterpart, kind, count),
+        "weighted twice": drawn(kind.counterpart, count),
+    }
+    source = RandomSource(generator())
+    draw = kind.draw(kind.counterpart)
+    for label, factor in (("pixels of half the size", 0.5), ("pixels of twice the size", 2.0)):
+        spacing = torch.cat([source.log_uniform((count, 1), *bounds) for bounds in kind.spacing_m], 1) * factor
+        variants[label] = draw(source, Frame((SIDE, SIDE), spacing), response=unweighted(source)).image[:, 0]
     return {
-        "default": default,
-        "b 1.5-3.5": product,
-        "unweighted": PointResponse(torch.zeros(count), torch.ones(count)),
+        label: kid(real, independent(scale(chip_features(through(kind.counterpart, images, kind)))))
+        for label, images in variants.items()
     }
 
 
-def trials(kind: Type, scale: FeatureScale, count: int) -> dict[str, dict[str, float]]:
-    """KID of targets in surroundings to measured chips, by peak and by weighting of the points."""
-    real = FeatureSet(scale(chip_features(kind.measured.chips)), kind.measured.scene)
-    ground, targets, spacing = (land, buildings, (0.5, 2.0)) if kind.counterpart == "town" else (sea, ships, (1.0, 8.0))
-    found = {}
-    for peak in PEAKS_DB:
-        for label in responses(RandomSource(generator()), count):
-            source = RandomSource(generator())
-            frame = draw_frame(source, count, (SIDE, SIDE), spacing_m=spacing)
-            light = draw_illumination(source, count)
-            look = responses(source, count)[label]
-            scene = targets(source, frame, illumination=light, response=look)
-            image = stand_out(source, ground(source, frame), scene, peak_db=peak).image[:, 0]
-            states = {"raw": image, "sensed": through(kind.counterpart, image, kind)}
-            found[f"peak {peak[0]:g}-{peak[1]:g} dB, {label}"] = {
-                state: kid(real, independent(scale(chip_features(shown)))) for state, shown in states.items()
-            }
-    return found
+def compare_before(
+    commit: str, types: list[Type], scale: FeatureScale, count: int, resamples: int
+) -> tuple[dict[str, Any], list[dict[str, Estimated]]]:
+    """KID of another commit's counterparts, raw and sensed as that commit drew them."""
+    images = drawn_by(commit, count)
+    found: dict[str, Any] = {"commit": commit}
+    own = []
+    for kind in types:
+        real = FeatureSet(scale(chip_features(kind.measured.chips)), kind.measured.scene)
+        family = kind.counterpart if kind.counterpart in images else FORMERLY[kind.counterpart]
+        pair = {}
+        for state, shown in (("raw", images[family]), ("sensed", through(family, images[family], kind))):
+            simulated = independent(scale(chip_features(shown)))
+            pair[state] = resampled_kid(real, simulated, generator=generator(), resamples=resamples)
+        few = len(real.scenes) < FEW_SCENES
+        found[kind.name] = {"counterpart": family} | {state: written(at, few) for state, at in pair.items()}
+        own.append(pair)
+    return found, own
 
 
 def headline(own: list[dict[str, Estimated]], floors: list[float]) -> dict[str, Any]:
@@ -254,6 +317,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--before", default="")
     options = parser.parse_args()
     torch.set_num_threads(1)
     types = measured_types()
@@ -272,13 +336,18 @@ def main() -> None:
         f"{a} and {b}": kid(by_name[a], by_name[b])
         for a, b in (("S1 IW ships", "TSX ships"), ("S1 SM built-up", "TSX built-up"))
     }
-    results["headline"] = headline(own, [results[t.name]["floor"]["high"] for t in types])
-    results["trials"] = {
-        t.name: trials(t, scale, options.count) for t in types if t.name in ("S1 IW ships", "S1 SM built-up")
-    }
+    results["headline"] = {}
+    floors = [results[t.name]["floor"]["high"] for t in types]
+    for name, chosen in GROUPS.items():
+        results["headline"][name] = headline(own[chosen], floors[chosen])
+    if options.before:
+        results["before"], old = compare_before(options.before, types, scale, options.count, options.resamples)
+        for name, chosen in GROUPS.items():
+            results["before"][name] = headline(old[chosen], floors[chosen])
+    results["trials"] = {t.name: trials(t, scale, options.count) for t in types if t.name.startswith("S1")}
     show(results, [t.name for t in types])
     CONSOLE.print(results["trials"])
-    CONSOLE.print(results["between sensors"], results["headline"])
+    CONSOLE.print(results["between sensors"], results["headline"], results.get("before"))
     picture = draw_figure(panels)
     CONSOLE.print(
         f"{picture}: {picture.stat().st_size / 1000:.0f} kB", save("real_vs_simulated", seed=SEED, results=results)

@@ -1,20 +1,25 @@
 """Buildings, land, sea, soil and composition against geometry and the levels they state."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from echoform.scene.buildings import buildings, footprints
-from echoform.scene.composed import PEAK_DB, aircraft_on_apron, ships_at_sea, stand_out, town, vehicles_on_land
+from echoform.scene.composed import aircraft_on_apron, ships_at_sea, stand_out, vehicles_on_land
 from echoform.scene.frame import draw_illumination
 from echoform.scene.land_cover import COVERS, cast, land, meander, shore, voronoi
 from echoform.scene.outline import to_body
-from echoform.scene.point_response import PointResponse
+from echoform.scene.point_response import PointResponse, render
 from echoform.scene.scene import ObjectKind, Objects, Scene, SceneClass, objects_at_rest
-from echoform.scene.sea import sea
+from echoform.scene.sea import LEVEL_DB, sea
+from echoform.scene.ships import ships
 from echoform.scene.subsurface import subsurface
+from echoform.scene.town import KEPT, town, urban_fabric
 from echoform.scene.vehicles import vehicles
+from echoform.scene.wakes import CUSP, GRAVITY_M_S2, displacement_m, wakes
+from echoform.scene.woodland import CANOPY_DB, woodland
 from scene.scene_cases import frame, radar, source, span_db
 
 DELTA = PointResponse(torch.zeros(1), torch.ones(1))
@@ -102,10 +107,12 @@ def test_shores_drown_the_share_stated() -> None:
 
 
 def test_land_covers_every_pixel_once_with_levels_of_its_class() -> None:
-    scene = land(source(5), frame(64, spacing_m=(4.0, 4.0)))
+    view = frame(64, spacing_m=(4.0, 4.0))
+    scene = land(source(5), view, response=DELTA)
+    assert scene.centres is not None
     covered = torch.stack([scene.masks[cover.label] for cover in COVERS]).sum(0)
     assert bool((covered == 1).all())
-    power = scene.image[:, 0].abs().square()
+    power = (scene.image - render(scene.centres, view, DELTA))[:, 0].abs().square()
     for cover in COVERS:
         mask = scene.masks[cover.label]
         counts = mask.sum((1, 2))
@@ -117,39 +124,147 @@ def test_land_covers_every_pixel_once_with_levels_of_its_class() -> None:
     assert float(span_db(scene.image).median()) > 60
 
 
-def test_sea_is_k_distributed_about_a_mean_near_one() -> None:
-    power = sea(source(6), frame(64)).image.abs().square().flatten(1)
-    assert 0.5 < float(power.mean()) < 2
+def test_sea_is_k_distributed_about_its_backscatter() -> None:
+    power = sea(source(6), frame(64), response=DELTA).image.abs().square().flatten(1)
+    level = 10 * torch.log10(power.mean(1))
+    assert LEVEL_DB[0] - 1.5 < float(level.min())
+    assert float(level.max()) < LEVEL_DB[1] + 1.5
     contrast = power.var(1) / power.mean(1).square()
     assert float(contrast.min()) > 0.8  # speckle alone has 1
+    assert 1 < float(contrast.median()) < 2  # most seas are nearly that
     assert float(contrast.max()) > 3  # spiky scenes are among them
+
+
+def test_woods_are_even_and_as_bright_as_canopies() -> None:
+    scene = woodland(source(15), frame(64, spacing_m=(4.0, 4.0)), response=DELTA)
+    power, wood = scene.image[:, 0].abs().square(), scene.masks[SceneClass.FOREST]
+    assert torch.equal(wood, ~scene.masks[SceneClass.GRASS])
+    level = 10 * torch.log10((power * wood).sum((1, 2)) / wood.sum((1, 2)))
+    assert CANOPY_DB[0] - 0.5 < float(level.min())
+    assert float(level.max()) < CANOPY_DB[1] + 0.5
+    whole = wood.all((1, 2))
+    contrast = power[whole].flatten(1).var(1) / power[whole].flatten(1).mean(1).square()
+    assert float(contrast.max()) < 2  # 1 + 2 / nu with nu of 4 and more
+
+
+def test_speckle_of_a_weighted_scene_fills_the_same_band_as_its_points() -> None:
+    half = PointResponse(torch.tensor([3.0]), torch.tensor([0.5]))
+    for scene in (
+        land(source(16), frame(4), response=half),
+        town(source(17), frame(4), response=half),
+        ships_at_sea(source(18), frame(4), response=half),
+    ):
+        k = torch.fft.fftfreq(64).abs()
+        outside = (k[:, None] > 0.26) | (k > 0.26)
+        power = torch.fft.fft2(scene.image).abs().square()
+        assert float((power * outside).sum() / power.sum()) < 1e-10
 
 
 @pytest.mark.parametrize("family", [vehicles_on_land, ships_at_sea, aircraft_on_apron, town])
 def test_composed_scenes_span_more_than_sixty_decibels(family) -> None:
     spacing = 0.4 if family is vehicles_on_land else 1.0
-    scene = family(source(7), frame(32, spacing_m=(spacing, spacing)))
-    assert float(span_db(scene.image).min()) > 60
+    scene = family(source(7), frame(64, spacing_m=(spacing, spacing)))
+    span = span_db(scene.image)
+    assert float(span.median()) > 60
+    assert float(span.min()) > 40
 
 
-def test_peak_over_background_is_within_the_range_and_shadows_are_dark() -> None:
-    view = frame(48, spacing_m=(0.3, 0.3))
+def test_targets_have_the_cross_section_asked_for_and_shadows_are_dark() -> None:
+    """sum |a|^2 dx dy of the centres, whatever the pixel, and nothing else of the background is changed."""
+    view = frame(48, spacing_m=(0.3, 0.2))
     light = draw_illumination(source(8), 48)
-    ground = land(source(9), view, illumination=light)
-    cars = vehicles(source(10), view, illumination=light)
-    scene = stand_out(source(11), ground, cars)
-    mean = ground.image.abs().square().mean((1, 2, 3))
+    ground = land(source(9), view, illumination=light, response=DELTA)
+    cars = vehicles(source(10), view, illumination=light, response=DELTA)
+    asked = torch.logspace(0, 3, 48)
+    scene = stand_out(source(11), view, ground, cars, asked)
     assert scene.centres is not None
     assert cars.centres is not None
+    assert torch.allclose(scene.centres.amplitude.abs().square().sum(1) * 0.06, asked, rtol=1e-4)
     factor = scene.centres.amplitude.abs().amax(1) / cars.centres.amplitude.abs().amax(1)
-    over = 20 * torch.log10(factor * cars.image.abs().amax((1, 2, 3)) / mean.sqrt())
-    assert PEAK_DB[0] <= float(over.min())
-    assert float(over.max()) <= PEAK_DB[1]
     left = (scene.image - cars.scaled(factor).image)[:, 0].abs()
     dark = cars.masks[SceneClass.SHADOW]
     assert torch.allclose(
         left[~dark], ground.image[:, 0].abs()[~dark], rtol=1e-2, atol=1e-4 * float(scene.image.abs().max())
     )
+    share = (left * dark).square().sum((1, 2)) / (ground.image[:, 0].abs() * dark).square().sum((1, 2))
+    assert float(share.max()) < 10 ** (-14 / 10)
+
+
+def test_longer_ships_have_the_cross_sections_of_their_law() -> None:
+    """0.08 l^(7/3) of each, within 5 dB."""
+    scene = ships_at_sea(source(19), frame(200, spacing_m=(8.0, 5.0)), response=DELTA)
+    assert scene.centres is not None
+    assert scene.objects is not None
+    law = (0.08 * scene.objects.size_m[..., 0] ** (7 / 3) * scene.objects.present).sum(1)
+    ratio = 10 * torch.log10(scene.centres.amplitude.abs().square().sum(1) * 40 / law)
+    assert float(ratio.abs().max()) <= 5.01
+    assert float(ratio.std()) > 1.5
+
+
+def test_towns_keep_their_strongest_points_as_centres() -> None:
+    view = frame(8, spacing_m=(3.0, 3.0))
+    scene = urban_fabric(source(20), view, torch.rand(8, generator=torch.Generator().manual_seed(1)))
+    assert scene.centres is not None
+    assert scene.centres.amplitude.shape == (8, KEPT)
+    pixel = view.pixels(scene.centres.position_m).round().long()
+    index = pixel[..., 0] * 64 + pixel[..., 1]
+    there = scene.image[:, 0].flatten(1).gather(1, index)
+    bright = scene.centres.amplitude.abs() > 10 * scene.image.abs().flatten(1).median(1).values[:, None]
+    assert int(bright.sum()) > 50
+    off = (there - scene.centres.amplitude)[bright].abs() / scene.centres.amplitude[bright].abs()
+    assert float(off.median()) < 0.3  # the speckle about them
+    assert float(off.max()) < 1.5
+    classes = (SceneClass.URBAN, SceneClass.GRASS, SceneClass.BARE, SceneClass.ROAD)
+    assert bool((torch.stack([scene.masks[c] for c in classes]).sum(0) == 1).all())
+
+
+def one_ship(speed_m_s: float, *, view_px: int = 128) -> tuple:
+    """A ship of 40 m in the middle under way towards +x, seen from +y so that nothing is displaced; pixels of 4 m."""
+    view = frame(64, (view_px, view_px), (4.0, 4.0))
+    fleet = ships(source(21), view, most=1)
+    assert fleet.objects is not None
+    velocity = torch.tensor([speed_m_s, 0.0]).expand(64, 1, 2)
+    size = torch.tensor([40.0, 8.0, 3.0]).expand(64, 1, 3)
+    middle = torch.tensor([150.0, 0.0]).expand(64, 1, 2)
+    moved = replace(
+        fleet.objects, position_m=middle, heading_rad=torch.zeros(64, 1), size_m=size, velocity_m_s=velocity
+    )
+    return view, radar(math.pi / 2, 0.6, 64), moved
+
+
+def test_wakes_lie_astern_within_the_angle_of_kelvin_and_have_his_wavelength() -> None:
+    speed = 8.0
+    view, light, ship = one_ship(speed)
+    factor, mask = wakes(source(22), view, light, ship)
+    y, x = view.axes_m()
+    astern = (130.0 - x).clamp_min(0)
+    beyond = y.abs() > astern * math.tan(CUSP) + 3 * (4.0 + 0.03 * astern) + 20.0
+    assert bool((factor > 0).all())
+    assert float((factor - 1).abs()[(x > 130).expand_as(factor)].max()) == 0
+    assert float((factor - 1).abs()[beyond].max()) < 0.05
+    assert not bool((mask & beyond).any())
+    assert bool(mask.any())
+    # crests along the track, where neither cusps nor strip are: the mean of many ships repeats every 2 pi U^2 / g
+    line = torch.log(factor[:, (y[0, :, 0] > 8) & (y[0, :, 0] < 18)]).mean((0, 1))
+    line = (line - line.mean())[(x[0, 0] < 60) & (x[0, 0] > -200)]
+    spectrum = torch.fft.rfft(line, 4096).abs()
+    spectrum[:100] = 0  # the slow fading
+    wavelength = 4096 * 4.0 / int(spectrum.argmax())
+    assert wavelength == pytest.approx(2 * math.pi * speed**2 / GRAVITY_M_S2, rel=0.1)
+
+
+def test_ships_that_do_not_move_have_no_wake_and_those_that_recede_are_displaced_by_it() -> None:
+    view, light, ship = one_ship(0.0)
+    factor, mask = wakes(source(23), view, light, ship)
+    assert bool((factor == 1).all())
+    assert not bool(mask.any())
+    view, _, ship = one_ship(6.0)
+    away = displacement_m(source(24), radar(math.pi, 0.5, 64), ship)  # the radar stands at -x: all recede
+    assert float(away[..., 0].abs().max()) < 1e-3
+    seconds = away[..., 1].abs() / 6.0
+    assert float(seconds.min()) >= 5
+    assert float(seconds.max()) <= 120
+    assert float(displacement_m(source(24), light, ship).abs().max()) < 1e-3
 
 
 def test_addition_keeps_both_truths_apart() -> None:

@@ -35,7 +35,7 @@ def aircraft(
         frame: pixels; 0.3 to 2 m suit the lengths drawn, which stay below 80 % of the scene's side.
         most: N, greatest number of aircraft.
         illumination: where the radar is; drawn when absent.
-        response: how points look; drawn when absent.
+        response: how the image shows them; drawn when absent.
     """
     illumination = illumination or draw_illumination(source, frame.batch)
     shape = (frame.batch, most)

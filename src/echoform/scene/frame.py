@@ -78,10 +78,16 @@ def frame_of(grid: Grid, batch: int, *, device: torch.device | None = None) -> F
 
 
 def draw_frame(
-    source: RandomSource, batch: int, shape: tuple[int, int], *, spacing_m: tuple[float, float] = (0.15, 3.0)
+    source: RandomSource,
+    batch: int,
+    shape: tuple[int, int],
+    *,
+    spacing_m: tuple[float, float] = (0.15, 3.0),
+    aspect: tuple[float, float] = (1.0, 1.0),
 ) -> Frame:
-    """Return a frame of square pixels whose spacing is log-uniform in the range given, metres."""
-    return Frame(shape, source.log_uniform((batch, 1), *spacing_m).expand(batch, 2))
+    """Return a frame of pixels whose dx is log-uniform in the range given, metres, and so is dy / dx in ``aspect``."""
+    dx = source.log_uniform((batch, 1), *spacing_m)
+    return Frame(shape, torch.cat([dx * source.log_uniform((batch, 1), *aspect), dx], 1))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
 """Land and water as a radar sees them: fields, woods, towns, roads, rivers and coasts, each with its own backscatter.
 
 Every region has a mean backscatter (decibels, drawn within the range of its class) and a gamma texture of the class's shape,
-so that its speckle is K distributed. Parcels are cells of a Voronoi diagram drawn out along a common direction; woods and
-coasts are level sets of rough fields; roads and rivers run along smooth random curves t = f(s),
+so that its speckle is K distributed. Parcels are cells of a Voronoi diagram drawn out along a common direction, 40 to 400 m
+across, so that a small scene may hold a single one; textures are clumps of 2 to 20 m. Woods and coasts are level sets of rough
+fields; roads and rivers run along smooth random curves t = f(s),
 
     distance  |t - f(s)| / sqrt(1 + f'(s)^2),      f(s) = sum_m a_m sin(w_m s + phi_m).
+
+Pylons, poles, sheds and fences stand out of the land as points of 1 to 1000 m^2, in the unit of :mod:`echoform.scene.composed`.
 
 The ranges are those of X and C band at middling incidence, rounded, after Ulaby and Dobson, Handbook of Radar Scattering
 Statistics for Terrain (1989).
@@ -19,9 +22,10 @@ import torch
 from torch import Tensor
 
 from echoform.scene.frame import Frame, Illumination, draw_illumination
-from echoform.scene.random_fields import developed_speckle, gamma_texture, power_law_field, rough_field
+from echoform.scene.point_response import PointResponse, draw_response, render, unweighted, weighted
+from echoform.scene.random_fields import developed_speckle, gamma_texture, metric_field, power_law_field, rough_field
 from echoform.scene.random_source import RandomSource
-from echoform.scene.scene import Scene, SceneClass
+from echoform.scene.scene import Centres, Scene, SceneClass, still_centres
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,30 @@ COVERS = (
 _CLASS = {cover.label: i for i, cover in enumerate(COVERS)}
 #: shares of the first five classes among parcels
 PARCEL_SHARES = (0.25, 0.3, 0.25, 0.12, 0.08)
+#: greatest number of things that stand out, share of scenes without any, and their cross sections over 1 m^2, decibels
+THINGS, EMPTY, THING_DB = 8, 0.2, (0.0, 30.0)
+#: sizes of parcels and of the clumps of textures, metres
+PARCEL_M, CLUMP_M = (40.0, 400.0), (2.0, 20.0)
 #: parcels of a scene, and the regions that come after them
 PARCELS = 20
 _EXTRA = (SceneClass.FOREST, SceneClass.WATER, SceneClass.ROAD, SceneClass.SHADOW)
 _WOOD, _WATER, _ROAD, _SHADOW = (PARCELS + i for i in range(len(_EXTRA)))
 
 
-def land(source: RandomSource, frame: Frame, *, illumination: Illumination | None = None) -> Scene:
+def land(
+    source: RandomSource,
+    frame: Frame,
+    *,
+    illumination: Illumination | None = None,
+    response: PointResponse | None = None,
+) -> Scene:
     """Return countryside: parcels with woods, roads, rivers and coasts, and a mask for every class of :data:`COVERS`.
 
     Args:
         source: of randomness.
         frame: pixels; 1 to 20 m suit the widths of roads and rivers.
         illumination: where the radar is, for the shadows of woods; drawn when absent.
+        response: how the image shows it; drawn when absent.
     """
     illumination = illumination or draw_illumination(source, frame.batch)
     region = _regions(source, frame, illumination)
@@ -67,21 +82,33 @@ def land(source: RandomSource, frame: Frame, *, illumination: Illumination | Non
     level, texture = _tables(source, kinds)
     intensity = 10 ** (level.gather(1, region.flatten(1)).reshape(region.shape) / 10)
     intensity = intensity * _furrows(source, frame, region, kinds)
-    fine = rough_field(source, frame.batch, frame.shape)
+    fine = metric_field(source, frame, CLUMP_M)
     labels = kinds.gather(1, region.flatten(1)).reshape(region.shape)
     intensity = intensity * gamma_texture(fine, texture, labels)
     masks = {cover.label: labels == i for i, cover in enumerate(COVERS)}
-    return Scene(developed_speckle(source, intensity)[:, None], masks=masks)
+    things = _things(source, frame)
+    image = developed_speckle(source, intensity)[:, None] + render(things, frame, unweighted(source))
+    scene = Scene(image, things, None, masks)
+    return weighted(scene, response or draw_response(source, frame.batch))
 
 
-def voronoi(source: RandomSource, frame: Frame, cells: int) -> Tensor:
-    """Return the number of the nearest of ``cells`` random seeds, in a metric drawn out up to four times, (B, H, W) int64."""
+def voronoi(source: RandomSource, frame: Frame, cells: int, *, reach_m: Tensor | None = None) -> Tensor:
+    """Return the number of the nearest of ``cells`` random seeds, in a metric drawn out up to four times, (B, H, W) int64.
+
+    Args:
+        source: of randomness.
+        frame: pixels.
+        cells: number of seeds.
+        reach_m: seeds stand in a square of this side about the middle, (B,), metres; 1.2 times the scene when absent or smaller.
+    """
     batch, (height, width) = frame.batch, frame.shape
     y, x = frame.axes_m()
     size = frame.extent_m()[:, :, None]
     turn, long = source.uniform((batch, 1, 1), 0, math.pi), source.uniform((batch, 1, 1), 1.0, 4.0)
     c, s = torch.cos(turn), torch.sin(turn)
-    seed = source.uniform((batch, 2, cells), -0.6, 0.6) * size
+    least = 1.2 * size
+    side = least if reach_m is None else torch.maximum(least, reach_m[:, None, None])
+    seed = source.uniform((batch, 2, cells), -0.5, 0.5) * side
 
     def metric(at_y: Tensor, at_x: Tensor) -> Tensor:
         return torch.stack([(at_x * c + at_y * s) / long, at_y * c - at_x * s], -1).flatten(1, 2)
@@ -157,7 +184,8 @@ def _regions(source: RandomSource, frame: Frame, illumination: Illumination) -> 
     def some(probability: float) -> Tensor:
         return source.chance((batch, 1, 1), probability)
 
-    region = voronoi(source, frame, PARCELS)
+    reach = source.log_uniform((batch,), *PARCEL_M) * math.sqrt(PARCELS)
+    region = voronoi(source, frame, PARCELS, reach_m=reach)
     wood = (rough_field(source, batch, frame.shape) > source.uniform((batch, 1, 1), 0.5, 1.5)) & some(0.5)
     hedges = _borders(region) & some(0.3)
     tall = illumination.shadow_m(source.uniform((batch,), 6, 25))
@@ -171,6 +199,15 @@ def _regions(source: RandomSource, frame: Frame, illumination: Illumination) -> 
         road = meander(source, frame, width_m=source.uniform((batch,), 4, 20), bend=source.uniform((batch,), 0, 0.6))
         region = torch.where(road & some(share) & (region != _WATER), _ROAD, region)
     return region
+
+
+def _things(source: RandomSource, frame: Frame) -> Centres:
+    """Points of no object anywhere in the scene."""
+    shape = (frame.batch, THINGS)
+    there = source.present(*shape) & ~source.chance((frame.batch, 1), EMPTY)
+    strength = source.decibels(shape, *THING_DB) / frame.spacing_m.prod(1).sqrt()[:, None]
+    owner = torch.full(shape, -1, device=source.place)
+    return still_centres(frame.anywhere_m(source, THINGS), strength * source.phase(shape) * there, owner)
 
 
 def _borders(region: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ import torch
 from scipy.special import gammaincinv, ndtr
 from torch import Tensor
 
+from echoform.scene.frame import Frame
 from echoform.scene.random_source import RandomSource
 
 #: knots of the table of gamma quantiles: z from -Z_RANGE to Z_RANGE, nu over NU_RANGE in equal steps of its logarithm
@@ -106,6 +107,21 @@ def rough_field(source: RandomSource, batch: int, shape: tuple[int, int]) -> Ten
     """Return power-law fields with p in 1.2 to 2.5 and outer scale from 4 pixels to half the side, (B, H, W)."""
     outer = source.log_uniform((batch,), 4, max(5, min(shape) / 2))
     return power_law_field(source, batch, shape, exponent=source.uniform((batch,), 1.2, 2.5), outer_px=outer)
+
+
+def metric_field(source: RandomSource, frame: Frame, outer_m: tuple[float, float]) -> Tensor:
+    """Return power-law fields with p in 1.2 to 2.5 and an outer scale in metres, white where that is under a pixel, (B, H, W).
+
+    Args:
+        source: of randomness.
+        frame: pixels.
+        outer_m: range of the outer scale, log-uniform, cut off at the scene's side, metres.
+    """
+    pixel = frame.spacing_m.prod(1).sqrt()
+    outer = source.log_uniform((frame.batch,), *outer_m) / pixel
+    exponent = source.uniform((frame.batch,), 1.2, 2.5)
+    outer = outer.clamp(0.1, min(frame.shape))
+    return power_law_field(source, frame.batch, frame.shape, exponent=exponent, outer_px=outer)
 
 
 def lognormal_texture(field: Tensor, contrast: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from echoform.scene.frame import Frame, Illumination
 from echoform.scene.outline import body_direction, swept_box, to_ground
-from echoform.scene.point_response import PointResponse, draw_response, render
+from echoform.scene.point_response import PointResponse, draw_response, render, unweighted, weighted
 from echoform.scene.random_fields import developed_speckle, gamma_texture, rough_field
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Objects, Scene, SceneClass, still_centres
@@ -107,7 +107,7 @@ def assemble(
         made_of: their centres.
         masks: what they cover, per class.
         axes: (u, v) of the pixels in the axes of each target, from :func:`to_body`.
-        response: how points look; drawn when absent.
+        response: how the image shows them; drawn when absent.
     """
     towards = body_direction(illumination.towards(), objects.heading_rad)
     strength = made_of.strength * aspect_gain(made_of, towards) * objects.present[..., None]
@@ -121,9 +121,10 @@ def assemble(
     body = source.decibels((frame.batch, 1, 1), *BODY_DB) * amplitude.abs().amax(1)[:, None, None]
     texture = gamma_texture(rough_field(source, frame.batch, frame.shape), source.log_uniform((frame.batch, 1), 0.5, 5))
     rough = body * covered * developed_speckle(source, texture)
-    image = render(centres, frame, response or draw_response(source, frame.batch)) + rough[:, None]
+    image = render(centres, frame, unweighted(source)) + rough[:, None]
     shadow = shadow_of(illumination, objects, axes)
-    return Scene(image, centres, objects, masks | {SceneClass.SHADOW: shadow & ~covered})
+    scene = Scene(image, centres, objects, masks | {SceneClass.SHADOW: shadow & ~covered})
+    return weighted(scene, response or draw_response(source, frame.batch))
 
 
 def shadow_of(illumination: Illumination, objects: Objects, axes: tuple[Tensor, Tensor]) -> Tensor:

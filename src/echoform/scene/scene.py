@@ -46,6 +46,7 @@ class SceneClass(Enum):
     LUNG = auto()
     BONE = auto()
     INSERT = auto()
+    WAKE = auto()
 
 
 class ObjectKind(Enum):

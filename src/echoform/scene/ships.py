@@ -25,6 +25,7 @@ def ships(
     frame: Frame,
     *,
     most: int = 2,
+    length_m: tuple[float, float] = LENGTH_M,
     illumination: Illumination | None = None,
     response: PointResponse | None = None,
 ) -> Scene:
@@ -34,11 +35,12 @@ def ships(
         source: of randomness.
         frame: pixels; 1 to 10 m suit the lengths drawn, which stay below 85 % of the scene's side.
         most: N, greatest number of ships.
+        length_m: range of their lengths, metres; log-uniform where it does not exceed 15 to 85 % of the scene's side.
         illumination: where the radar is; drawn when absent.
-        response: how points look; drawn when absent.
+        response: how the image shows them; drawn when absent.
     """
     illumination = illumination or draw_illumination(source, frame.batch)
-    objects = _layout(source, frame, most)
+    objects = _layout(source, frame, most, length_m)
     u, v = axes = to_body(frame, objects.position_m, objects.heading_rad)
     length, width = (objects.size_m[..., i, None, None] for i in (0, 1))
     hull = (u.abs() <= length / 2) & (v.abs() <= width / 2 * hull_profile(u / length))
@@ -53,11 +55,12 @@ def hull_profile(share: Tensor) -> Tensor:
     return (1 - bow.square()).sqrt()
 
 
-def _layout(source: RandomSource, frame: Frame, most: int) -> Objects:
+def _layout(source: RandomSource, frame: Frame, most: int, length_m: tuple[float, float]) -> Objects:
     shape = (frame.batch, most)
     largest = 0.85 * frame.side_m()[:, None]
-    length = source.log_uniform(shape, 0.15, 1.0) * largest.clamp_max(LENGTH_M[1])
-    length = length.clamp_min(LENGTH_M[0])
+    high = largest.clamp_max(length_m[1])
+    low = torch.minimum((0.15 * high).clamp_min(length_m[0]), high)
+    length = low * (high / low) ** source.uniform(shape)
     width = length / source.uniform(shape, 4.5, 8.5)
     height = width * source.uniform(shape, 0.15, 0.5)
     heading = source.uniform(shape, 0, 2 * math.pi)

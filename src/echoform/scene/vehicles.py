@@ -36,7 +36,7 @@ def vehicles(
         frame: pixels; 0.1 to 0.6 m show a car's shape.
         most: N, greatest number of vehicles.
         illumination: where the radar is; drawn when absent.
-        response: how points look; drawn when absent.
+        response: how the image shows them; drawn when absent.
     """
     illumination = illumination or draw_illumination(source, frame.batch)
     objects = _layout(source, frame, most)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from echoform.scene.aircraft import aircraft
 from echoform.scene.buildings import buildings
-from echoform.scene.composed import aircraft_on_apron, ships_at_sea, town, vehicles_on_land
+from echoform.scene.composed import aircraft_on_apron, ships_at_sea, vehicles_on_land
 from echoform.scene.frame import Frame, Illumination
 from echoform.scene.isolated_points import points
 from echoform.scene.joined import joined
@@ -19,7 +19,9 @@ from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene
 from echoform.scene.sea import sea
 from echoform.scene.ships import ships
+from echoform.scene.town import town
 from echoform.scene.vehicles import vehicles
+from echoform.scene.woodland import woodland
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ KINDS = (
     RadarScene(lambda s, f, light: vehicles_on_land(s, f, illumination=light), (0.15, 0.6), 1.0),
     RadarScene(lambda s, f, light: ships_at_sea(s, f, illumination=light), (1.0, 8.0), 1.2),
     RadarScene(lambda s, f, light: aircraft_on_apron(s, f, illumination=light), (0.3, 1.5), 1.0),
-    RadarScene(lambda s, f, light: town(s, f, illumination=light), (0.5, 2.0), 1.0),
+    RadarScene(lambda s, f, light: town(s, f, illumination=light), (0.5, 5.0), 1.2),
+    RadarScene(lambda source, frame, _: woodland(source, frame), (1.0, 20.0), 0.3),
 )
 
 
