@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 
 from echoform.measure.visibilities import Visibilities
-from echoform.scene.sky import MICROARCSECOND_RAD
+from echoform.recon.closure_imaging import gaussian, model_visibilities, sky_operator
+from echoform.scene.sky import MICROARCSECOND_RAD, SkyGrid
 
 UAS = MICROARCSECOND_RAD
 #: Earth's radius in wavelengths of 1.3 mm
 RADIUS_WAVELENGTHS = 6.371e6 / 1.3e-3
 DECLINATION_RAD = 0.2
+GRID = SkyGrid((32, 32), 4 * UAS)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -55,3 +58,22 @@ def station_gains(rows: Visibilities, g: torch.Generator, *, log_sd: float) -> t
     shape = (len(rows.time_s.unique()), len(rows.stations))
     size = (log_sd * torch.randn(shape, dtype=torch.float64, generator=g)).exp()
     return torch.polar(size, 2 * math.pi * torch.rand(shape, dtype=torch.float64, generator=g))
+
+
+def sky(*, hole: bool) -> torch.Tensor:
+    """A ring of 44 microarcseconds or a disc of 60, softened by 12, 0.6 Jy."""
+    m, l = (axis / UAS for axis in GRID.axes_rad())  # noqa: E741
+    radius = (m[:, None].square() + l.square()).sqrt()
+    sharp = torch.exp(-((radius - 22) ** 2) / 8) if hole else (radius < 30).double()
+    beam = torch.fft.ifftshift(gaussian(GRID, 12 * UAS))
+    soft = torch.fft.ifft2(torch.fft.fft2(sharp) * torch.fft.fft2(beam)).real.clamp_min(0)
+    return 0.6 * soft / soft.sum()
+
+
+def observed(image: torch.Tensor, *, log_sd: float, seed: int = 2) -> tuple[Visibilities, torch.Tensor]:
+    """Six stations, five scans; returns the rows, corrupted, and the gains."""
+    rows, g = array(stations=6, times=5, sigma_jy=0.005), generator(seed)
+    clean = replace(rows, values=model_visibilities(sky_operator(rows, GRID), image))
+    gains = station_gains(rows, g, log_sd=log_sd)
+    corrupted = clean.corrupted(gains)
+    return replace(corrupted, values=corrupted.values + noise(rows, g)), gains

@@ -3,7 +3,8 @@
     FX:   S[p, n] = sum_j a_j exp(i SGN 2 pi f_pn dTOA_pj)
     TOA:  s[p, m] = sum_j a_j sinc(B_p (t_pm - dTOA_pj)) exp(i SGN 2 pi f_c dTOA_pj)
 
-with a_j conjugated where SGN = +1, as all of the signal is. Frequencies and bands may change from pulse to pulse. Geodesy is sarkit's own.
+with a_j conjugated where SGN = +1, as all of the signal is. Frequencies and bands may change from pulse to pulse. Geodesy is
+sarkit's own.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from echoform.measure.phase_history import PhaseHistory, history_of, measurement
 from echoform.scene.grid import Grid
 
 #: |r|^2 / 2R moves the targets by 2 mm, pixels are 250
-GRID = Grid((cphd_files.PIXELS,) * 2, (cphd_files.PIXEL_M,) * 2)
+GRID = Grid((cphd_files.PIXELS, cphd_files.PIXELS), (cphd_files.PIXEL_M, cphd_files.PIXEL_M))
 TARGETS = [Target(4.0, -2.5), Target(-3.0, 5.5, 0.5j)]
 FORMS = {
     f"{domain}{', hopping' if hopping else ''}, SGN {sign:+d}": Form(domain, sign, hopping, scaled=sign > 0)

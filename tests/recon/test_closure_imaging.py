@@ -10,42 +10,19 @@ import torch
 
 from echoform.assess.ring import measure_ring
 from echoform.measure.closure import closure_phases, log_closure_amplitudes
-from echoform.measure.visibilities import Visibilities
 from echoform.recon.closure_imaging import (
     EntropyPath,
     SkyPrior,
     closure_image,
-    gaussian,
     model_visibilities,
     self_calibrated_image,
     sky_operator,
 )
 from echoform.recon.station_gains import calibrated, solve_gains
-from echoform.scene.sky import SkyGrid
-from vlbi_cases import UAS, array, generator, noise, station_gains
+from vlbi_cases import GRID, UAS, array, generator, noise, observed, sky, station_gains
 
-GRID = SkyGrid((32, 32), 4 * UAS)
 PRIOR = SkyPrior(flux_jy=0.6, fwhm_rad=40 * UAS)
 RADII_RAD = (5 * UAS, 45 * UAS)
-
-
-def sky(*, hole: bool) -> torch.Tensor:
-    """A ring of 44 microarcseconds or a disc of 60, softened by 12, 0.6 Jy."""
-    m, l = (axis / UAS for axis in GRID.axes_rad())  # noqa: E741
-    radius = (m[:, None].square() + l.square()).sqrt()
-    sharp = torch.exp(-((radius - 22) ** 2) / 8) if hole else (radius < 30).double()
-    beam = torch.fft.ifftshift(gaussian(GRID, 12 * UAS))
-    soft = torch.fft.ifft2(torch.fft.fft2(sharp) * torch.fft.fft2(beam)).real.clamp_min(0)
-    return 0.6 * soft / soft.sum()
-
-
-def observed(image: torch.Tensor, *, log_sd: float, seed: int = 2) -> tuple[Visibilities, torch.Tensor]:
-    """Six stations, five scans; returns the rows, corrupted, and the gains."""
-    rows, g = array(stations=6, times=5, sigma_jy=0.005), generator(seed)
-    clean = replace(rows, values=model_visibilities(sky_operator(rows, GRID), image))
-    gains = station_gains(rows, g, log_sd=log_sd)
-    corrupted = clean.corrupted(gains)
-    return replace(corrupted, values=corrupted.values + noise(rows, g)), gains
 
 
 def test_gains_of_a_known_sky_are_recovered() -> None:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from echoform.apps.errors import UsageError
-from echoform.apps.methods import METHODS
+from echoform.apps.methods import METHODS, Settings, check_taken, compared_methods, default_method
 from echoform.apps.options import Compare, Info, Reconstruct, RunOptions
 from echoform.apps.saving import check_sicd, resolved, save_run, save_sicd
 from echoform.measure.atomic import atomic_folder
@@ -43,10 +43,12 @@ def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
     measurement = with_place(with_sigma(read(options.file, slice_index=options.slice), options.sigma), options.place)
     if options.sicd:
         check_sicd(measurement)
-    out = options.out or Path("runs") / f"{options.file.stem}-{options.method}"
-    configuration = resolved(replace(options, out=out), command="reconstruct", arguments=arguments)
+    method = options.method or default_method(measurement)
+    out = options.out or Path("runs") / f"{options.file.stem}-{method}"
+    configuration = resolved(replace(options, out=out, method=method), command="reconstruct", arguments=arguments)
+    settings = Settings(options.weight, options.weights, options.sky_flux_jy, options.sky_fwhm_uas)
     with atomic_folder(out) as part:
-        run = carry_out(measurement, (options.method,), options, configuration=configuration, weight=options.weight)
+        run = carry_out(measurement, (method,), options, configuration=configuration, settings=settings)
         save_run(part, run)
         if options.sicd:
             save_sicd(part, run)
@@ -57,11 +59,10 @@ def compare(options: Compare, arguments: list[str]) -> None:
     """Carry out ``echoform compare``."""
     measurement = with_sigma(read(options.file, slice_index=options.slice), options.sigma)
     out = options.out or Path("runs") / f"{options.file.stem}-compare"
-    configuration = resolved(replace(options, out=out), command="compare", arguments=arguments)
+    methods = compared_methods(measurement) if options.methods is None else options.methods
+    configuration = resolved(replace(options, out=out, methods=methods), command="compare", arguments=arguments)
     with atomic_folder(out) as part:
-        run = carry_out(
-            measurement, options.methods, options, configuration=configuration, keep_pulses=options.keep_pulses
-        )
+        run = carry_out(measurement, methods, options, configuration=configuration, keep_pulses=options.keep_pulses)
         save_run(part, run)
     announce(run, out)
 
@@ -112,7 +113,7 @@ def carry_out(
     options: RunOptions,
     *,
     configuration: dict[str, object],
-    weight: float | None = None,
+    settings: Settings | None = None,
     keep_pulses: float | None = None,
 ) -> Run:
     """Return the run of the named methods on a measurement.
@@ -122,7 +123,7 @@ def carry_out(
         methods: names in :data:`METHODS`; a method that does not fit is left out with a warning while another remains.
         options: seed, depth of the pictures, target to enlarge.
         configuration: resolved options, for the record.
-        weight: regularisation weight given by the user.
+        settings: what the user set of the methods; the options' weights alone when None.
         keep_pulses: share of the pulses the methods see, or None for all.
 
     Raises:
@@ -132,6 +133,8 @@ def carry_out(
         raise UsageError(f"no method was named; choose from {', '.join(METHODS)}")
     if not 0 < options.dynamic_range_db < float("inf"):
         raise UsageError(f"--dynamic-range-db must be a positive number, got {options.dynamic_range_db}")
+    settings = settings or Settings(weights=options.weights)
+    check_taken(tuple(METHODS[name] for name in methods), settings)
     warnings = _warnings(measurement)
     named = _named_target(measurement, options.target_m)
     seen, held_out = measurement, None
@@ -141,7 +144,7 @@ def carry_out(
             seen, held_out = drop_pulses(measurement, keep_pulses, generator=generator)
         except ValueError as error:
             raise UsageError(f"--keep-pulses {keep_pulses}: {error}") from error
-    done, failures = _estimates(seen, methods, seed=options.seed, weight=weight)
+    done, failures = _estimates(seen, methods, seed=options.seed, settings=settings)
     if not done:
         raise UsageError("; ".join(failures))
     channel = strongest_channel(seen, done[0][1].mean)
@@ -149,7 +152,7 @@ def carry_out(
     results = tuple(
         MethodResult(
             name,
-            METHODS[name].label,
+            METHODS[name].titled(settings),
             estimate,
             seconds,
             score(seen, estimate, held_out=held_out, target=target, channel=channel),
@@ -208,10 +211,8 @@ def _shortfalls(results: tuple[MethodResult, ...]) -> list[str]:
     """What the methods themselves say went less than well."""
     found = []
     for result in results:
-        if not METHODS[result.name].holds_phase:
-            found.append(
-                f"{result.label}: an image without phase, so its misfit, prediction error and NMSE say nothing."
-            )
+        if METHODS[result.name].caveat:
+            found.append(f"{result.label}: {METHODS[result.name].caveat}")
         if result.estimate.facts.get("unreached", 0) > 0:
             found.append(
                 f"{result.label}: no weight explains the samples exactly as well as the stated noise allows; check the noise "
@@ -223,7 +224,7 @@ def _shortfalls(results: tuple[MethodResult, ...]) -> list[str]:
 
 
 def _estimates(
-    measurement: Measurement, methods: tuple[str, ...], *, seed: int, weight: float | None
+    measurement: Measurement, methods: tuple[str, ...], *, seed: int, settings: Settings
 ) -> tuple[list[tuple[str, Estimate, float]], list[str]]:
     """Run the methods one after another; return (name, estimate, seconds) of those that worked and why others did not."""
     done: list[tuple[str, Estimate, float]] = []
@@ -231,9 +232,10 @@ def _estimates(
     with progress() as bar:
         task = bar.add_task("", total=len(methods))
         for name in dict.fromkeys(methods):
-            bar.update(task, description=METHODS[name].label)
+            method = METHODS[name]
+            bar.update(task, description=method.titled(settings))
             try:
-                reconstructor = METHODS[name].build(weight)
+                reconstructor = method.build(settings.only(method.takes))
                 start = time.perf_counter()
                 with torch.no_grad():
                     estimate = reconstructor(measurement, generator=torch.Generator().manual_seed(seed))
@@ -242,7 +244,7 @@ def _estimates(
                     raise ValueError("the image holds NaN or Inf; the measurement or its noise level is out of scale")
                 done.append((name, estimate, seconds))
             except (ValueError, TypeError, UsageError) as error:
-                failures.append(f"{METHODS[name].label} could not be carried out: {error}")
+                failures.append(f"{method.titled(settings)} could not be carried out: {error}")
             bar.advance(task)
     return done, failures
 

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echoform.apps.errors import UsageError
 
 if TYPE_CHECKING:
+    from echoform.measure.measurement import Measurement
     from echoform.nets.ram import RAM
     from echoform.recon.reconstructor import Reconstructor
 
 
 #: shipped weights of the network
 WEIGHTS = "echoform-tiny"
+#: prior of ``closure`` when none is given: that of M87*, chosen knowing the ring that was published
+SKY_FLUX_JY, SKY_FWHM_UAS = 0.6, 40.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may set of a method; None stands for the method's own choice.
+
+    Attributes:
+        weight: regularisation weight.
+        weights: name or file of the network's weights.
+        sky_flux_jy: flux density expected of the sky, Jy.
+        sky_fwhm_uas: width of the Gaussian that the sky is expected to resemble, microarcseconds.
+    """
+
+    weight: float | None = None
+    weights: str | None = None
+    sky_flux_jy: float | None = None
+    sky_fwhm_uas: float | None = None
+
+    def given(self) -> list[str]:
+        """Return the names of what is set."""
+        return [field.name for field in fields(self) if getattr(self, field.name) is not None]
+
+    def only(self, names: tuple[str, ...]) -> Settings:
+        """Return these settings without those of other names."""
+        return replace(self, **{name: None for name in self.given() if name not in names})
 
 
 @dataclass(frozen=True)
@@ -23,33 +53,48 @@ class Method:
 
     Attributes:
         label: what is shown.
-        make: builds it, given a regularisation weight or None.
-        takes_weight: whether a weight means something to it.
+        make: builds it from what is set.
+        takes: names of the settings that mean something to it.
         compared: whether ``compare`` and ``demo`` carry it out when no methods are named.
-        holds_phase: whether its image can be held against the samples.
+        caveat: what a reader must know of its numbers, a sentence, or empty.
     """
 
     label: str
-    make: Callable[[float | None], Reconstructor]
-    takes_weight: bool = False
+    make: Callable[[Settings], Reconstructor]
+    takes: tuple[str, ...] = ()
     compared: bool = True
-    holds_phase: bool = True
+    caveat: str = ""
 
-    def build(self, weight: float | None = None) -> Reconstructor:
-        """Return the reconstructor; raises UsageError when a weight is given to a method that has none."""
-        if weight is not None and not self.takes_weight:
-            takers = ", ".join(name for name, method in METHODS.items() if method.takes_weight)
-            raise UsageError(f"{self.label} takes no --weight; leave it out, or choose one of {takers}")
-        return self.make(weight)
+    def build(self, settings: Settings | None = None) -> Reconstructor:
+        """Return the reconstructor; raises UsageError when something is set that it does not take."""
+        settings = settings or Settings()
+        check_taken((self,), settings)
+        return self.make(settings)
+
+    def titled(self, settings: Settings) -> str:
+        """Return the label, with the name of the weights where it has some."""
+        if "weights" not in self.takes:
+            return self.label
+        return f"{self.label} ({Path(settings.weights or WEIGHTS).name})"
 
 
-def _backprojection(_: float | None) -> Reconstructor:
+def check_taken(methods: tuple[Method, ...], settings: Settings) -> None:
+    """Raise UsageError when something is set that none of the methods takes."""
+    for name in settings.given():
+        if not any(name in method.takes for method in methods):
+            takers = ", ".join(key for key, method in METHODS.items() if name in method.takes)
+            labels = ", ".join(method.label for method in methods)
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{labels} takes no {option}; leave it out, or choose one of {takers}")
+
+
+def _backprojection(_: Settings) -> Reconstructor:
     from echoform.recon.classical.matched_filter import MatchedFilter
 
     return MatchedFilter()
 
 
-def _backprojection_taylor(_: float | None) -> Reconstructor:
+def _backprojection_taylor(_: Settings) -> Reconstructor:
     from echoform.recon.classical.matched_filter import MatchedFilter
     from echoform.recon.classical.window import Taylor
 
@@ -58,72 +103,128 @@ def _backprojection_taylor(_: float | None) -> Reconstructor:
     return MatchedFilter(window)
 
 
-def _multilook(_: float | None) -> Reconstructor:
+def _multilook(_: Settings) -> Reconstructor:
     from echoform.recon.classical.multilook import MultilookMatchedFilter
 
     return MultilookMatchedFilter()
 
 
-def _tikhonov(weight: float | None) -> Reconstructor:
+def _tikhonov(settings: Settings) -> Reconstructor:
     from echoform.recon.classical.tikhonov import Tikhonov
 
-    return Tikhonov(weight)
+    return Tikhonov(settings.weight)
 
 
-def _sparse(weight: float | None) -> Reconstructor:
+def _sparse(settings: Settings) -> Reconstructor:
     from echoform.recon.classical.sparse import SparseL1
 
-    return SparseL1(weight)
+    return SparseL1(settings.weight)
 
 
-def _total_variation(weight: float | None) -> Reconstructor:
+def _total_variation(settings: Settings) -> Reconstructor:
     from echoform.recon.classical.magnitude_total_variation import MagnitudeTotalVariation
 
-    return MagnitudeTotalVariation(weight)
+    return MagnitudeTotalVariation(settings.weight)
 
 
-def _complex_total_variation(weight: float | None) -> Reconstructor:
+def _complex_total_variation(settings: Settings) -> Reconstructor:
     from echoform.recon.classical.total_variation import TotalVariation
 
-    return TotalVariation(weight)
+    return TotalVariation(settings.weight)
 
 
-def _network(_: float | None) -> Reconstructor:
+def _network(settings: Settings) -> Reconstructor:
     from echoform.recon.network import NetworkReconstructor
 
-    return NetworkReconstructor(_shipped_network())
+    return NetworkReconstructor(_weights(settings))
 
 
-def _plug_and_play(_: float | None) -> Reconstructor:
+def _plug_and_play(settings: Settings) -> Reconstructor:
     from echoform.nets.denoiser import RAMDenoiser
     from echoform.recon.plug_and_play import PlugAndPlayHalfQuadratic
 
-    return PlugAndPlayHalfQuadratic(RAMDenoiser(_shipped_network()))
+    return PlugAndPlayHalfQuadratic(RAMDenoiser(_weights(settings)))
 
 
-def _shipped_network() -> RAM:
+def _closure(settings: Settings) -> Reconstructor:
+    from echoform.recon.closure_imaging import SkyPrior
+    from echoform.recon.closure_reconstructor import ClosureReconstructor
+    from echoform.scene.sky import MICROARCSECOND_RAD
+
+    flux_jy = SKY_FLUX_JY if settings.sky_flux_jy is None else settings.sky_flux_jy
+    fwhm_uas = SKY_FWHM_UAS if settings.sky_fwhm_uas is None else settings.sky_fwhm_uas
+    for option, value in (("--sky-flux-jy", flux_jy), ("--sky-fwhm-uas", fwhm_uas)):
+        if not 0 < value < float("inf"):
+            raise UsageError(f"{option} must be a positive number, got {value}")
+    return ClosureReconstructor(SkyPrior(flux_jy, fwhm_uas * MICROARCSECOND_RAD))
+
+
+def _weights(settings: Settings) -> RAM:
+    """Return the network with the weights named: a name, a .safetensors file beside its card, or an official checkpoint."""
     from echoform.nets import weights
+    from echoform.nets.checkpoint import read_official
+    from echoform.nets.ram import channels_last
 
+    named = settings.weights or WEIGHTS
+    path = Path(named)
     try:
-        return weights.load(WEIGHTS)
+        if path.suffix == ".safetensors":
+            return weights.load(path.stem, where=path.parent)
+        if path.is_file():
+            return channels_last(read_official(path).network).eval()
+        return weights.load(named)
     except weights.WeightsError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"--weights: {error}" if settings.weights else str(error)) from error
 
 
 METHODS: dict[str, Method] = {
     "backprojection": Method("Backprojection", _backprojection),
     "backprojection-taylor": Method("Backprojection, Taylor", _backprojection_taylor),
-    "backprojection-multilook": Method("Backprojection, 2 × 2 looks", _multilook, compared=False, holds_phase=False),
-    "tikhonov": Method("Tikhonov", _tikhonov, takes_weight=True),
-    "l1": Method("Sparse l1", _sparse, takes_weight=True),
-    "tv": Method("TV of magnitude", _total_variation, takes_weight=True, compared=False),
-    "tv-complex": Method("TV, complex", _complex_total_variation, takes_weight=True, compared=False),
-    "pnp": Method(f"Plug and play ({WEIGHTS})", _plug_and_play, compared=False),
-    "ram": Method(f"RAM ({WEIGHTS})", _network),
+    "backprojection-multilook": Method(
+        "Backprojection, 2 × 2 looks",
+        _multilook,
+        compared=False,
+        caveat="an image without phase, so its misfit, prediction error and NMSE say nothing.",
+    ),
+    "tikhonov": Method("Tikhonov", _tikhonov, ("weight",)),
+    "l1": Method("Sparse l1", _sparse, ("weight",)),
+    "tv": Method("TV of magnitude", _total_variation, ("weight",), compared=False),
+    "tv-complex": Method("TV, complex", _complex_total_variation, ("weight",), compared=False),
+    "closure": Method(
+        "Closure quantities",
+        _closure,
+        ("sky_flux_jy", "sky_fwhm_uas"),
+        compared=False,
+        caveat="stations are uncalibrated, so misfit and prediction error of its image say nothing; its chi-squares do. The "
+        "prior decides what the data leave open, and the default one was chosen knowing the published ring of M87*: with 60 "
+        "microarcseconds a ghost ring fits as well (benchmarks/eht.py). Try others: --sky-fwhm-uas, --sky-flux-jy.",
+    ),
+    "pnp": Method("Plug and play", _plug_and_play, ("weights",), compared=False),
+    "ram": Method("RAM", _network, ("weights",)),
 }
 
 #: methods of ``echoform compare`` and ``demo`` when none are named
 COMPARED = tuple(name for name, method in METHODS.items() if method.compared)
 
-#: method of ``echoform reconstruct`` when none is named
-DEFAULT_METHOD = "l1"
+
+#: pixels up to which a method that takes hundreds of steps is carried out unasked
+MOST_PIXELS = 2**21
+
+
+def default_method(measurement: Measurement) -> str:
+    """Return the method of ``echoform reconstruct`` when none is named, by what is known of the image.
+
+    Uncalibrated stations leave closure quantities; where neighbouring pixels share their phase (MRI) differences of complex
+    values are sparse; where each has its own (radar) only magnitudes can be, and bright points are few. Of very many pixels
+    the backprojection alone takes seconds instead of hours.
+    """
+    if measurement.metadata.sky is not None:
+        return "closure"
+    if math.prod(measurement.operator.domain_shape) > MOST_PIXELS:
+        return "backprojection"
+    return "tv-complex" if measurement.metadata.smooth_phase else "l1"
+
+
+def compared_methods(measurement: Measurement) -> tuple[str, ...]:
+    """Return the methods of ``echoform compare`` when none are named: the usual ones and the default of this measurement."""
+    return tuple(dict.fromkeys((*COMPARED, default_method(measurement))))

@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import Positional
 
 from echoform.apps.calibrators import CALIBRATORS, DEFAULT_CALIBRATOR
-from echoform.apps.methods import COMPARED, DEFAULT_METHOD, METHODS
+from echoform.apps.methods import COMPARED, METHODS
 from echoform.apps.problem_families import PROBLEM_FAMILIES
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ else:
     FamilyName = tyro.extras.literal_type_from_choices(list(PROBLEM_FAMILIES))
 
 OptionalNumber = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+OptionalMethod = Annotated[MethodName | None, tyro.conf.arg(metavar="{" + ",".join(METHODS) + "}")]
+OptionalMethods = Annotated[tuple[MethodName, ...] | None, tyro.conf.arg(metavar="{" + ",".join(METHODS) + "} ...")]
+OptionalWeights = Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")]
 OptionalPosition = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="X Y")]
 OptionalPlace = Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="LATITUDE LONGITUDE HEIGHT")]
 OptionalSlice = Annotated[int | None, tyro.conf.arg(metavar="INT")]
@@ -43,6 +46,9 @@ class RunOptions:
     dynamic_range_db: float = 50.0
     """Depth of the pictures below their peak, decibels."""
 
+    weights: OptionalWeights = None
+    """Weights of ram and pnp: a name (`echoform weights list`), a .safetensors file or an official checkpoint ram.pth.tar."""
+
     target_m: OptionalPosition = None
     """Ground position of the point target to enlarge and measure, metres; the strongest pixel when absent."""
 
@@ -57,11 +63,18 @@ class Reconstruct(RunOptions):
     slice: OptionalSlice = None
     """Which slice of a fastMRI or ISMRMRD file, from 0; the middle one when absent."""
 
-    method: MethodName = DEFAULT_METHOD
-    """How to form the image."""
+    method: OptionalMethod = None
+    """How to form the image; when absent what suits it: closure where stations are uncalibrated (EHT), backprojection of more
+    than two million pixels, tv-complex where neighbouring pixels share their phase (MRI), l1 otherwise."""
 
     weight: OptionalNumber = None
     """Regularisation weight of tikhonov, l1, tv or tv-complex; chosen from the noise level when absent."""
+
+    sky_flux_jy: OptionalNumber = None
+    """Flux density that closure expects of the sky, Jy; 0.6, M87*'s core, when absent."""
+
+    sky_fwhm_uas: OptionalNumber = None
+    """Width of the Gaussian that closure expects the sky to resemble, microarcseconds; 40 when absent."""
 
     sicd: bool = False
     """Write the image as a SICD file (NITF) too, for other SAR software."""
@@ -83,8 +96,8 @@ class Compare(RunOptions):
     slice: OptionalSlice = None
     """Which slice of a fastMRI or ISMRMRD file, from 0; the middle one when absent."""
 
-    methods: tuple[MethodName, ...] = COMPARED
-    """Which methods, in the order shown."""
+    methods: OptionalMethods = None
+    """Which methods, in the order shown; when absent the usual ones and what `reconstruct` would take."""
 
     keep_pulses: OptionalNumber = None
     """Share of the pulses to reconstruct from, drawn at random; the others judge the images (prediction error)."""
@@ -229,6 +242,26 @@ class Simulate:
     """Mean power of the samples over that of their noise, decibels; drawn when absent."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a network by a recipe; Ctrl-C saves, --resume goes on."""
+
+    recipe: Positional[Annotated[str, tyro.conf.arg(metavar="RECIPE")]]
+    """TOML file, or the name of a recipe that comes with echoform: tiny, small, official."""
+
+    data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path()
+    """Folder below which the recipe's pictures lie."""
+
+    out: OptionalFolder = None
+    """Folder of checkpoint, log and curves; runs/train-<recipe> when absent."""
+
+    resume: bool = False
+    """Go on from the folder's checkpoint."""
+
+    finish_in: OptionalSlice = None
+    """End the run after so many more steps, the learning rate falling to zero over them."""
+
+
 DESCRIPTION = """Forms images from the measurements of any known linear sensor, radar first.
 
 Examples:
@@ -240,6 +273,7 @@ Examples:
   echoform simulate --family stripmap --seed 1 --out data.h5
   echoform convert data.mat --out data.cphd --place 39.8 -84.1 250
   echoform weights import ram.pth.tar
+  echoform train tiny --data shared/data
 
 Files read: echoform HDF5, CPHD 1.x, spotlight phase history .npz (docs/npz.md), AFRL Gotcha .mat, RADARSAT-1 raw echoes .mat,
 OpenRadar FMCW frames .npy, Institut Fresnel .exp, MERIT breast .csv, GSSI .DZT, EHT .csv, BART .hdr/.cfl,
@@ -247,7 +281,7 @@ fastMRI .h5, ISMRMRD .h5. Written: CPHD, SICD.
 Each run writes one folder: report.html (opens without a network), images, metrics.json and config.json.
 `echoform --version` prints the version; `echoform COMMAND --help` the options of a command."""
 
-Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo | Simulate | Weights
+Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo | Simulate | Weights | Train
 
 
 def parse(arguments: list[str]) -> Command:

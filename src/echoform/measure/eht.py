@@ -29,6 +29,7 @@ import torch
 from echoform.measure.errors import MeasurementFileError, quote
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.signature import FileKind, require
+from echoform.measure.sky_observation import SkyObservation
 from echoform.measure.visibilities import Visibilities
 from echoform.physics.interferometry import interferometer
 from echoform.physics.noise import GaussianNoise
@@ -45,14 +46,16 @@ MAX_FILE_BYTES, MAX_ENTRIES = 2**25, 2**22
 MAX_HOURS = 48.0
 #: flux density and error of one sample, Jy
 MAX_JY = 1e6
+#: standard deviation of the logarithm of a station's gain after calibration: our choice, LMT's pointing was poor
+GAIN_SD, POOR_GAIN_SD = 0.1, {"LM": 0.5}
 COLUMNS = "#time(UTC),T1,T2,U(lambda),V(lambda),Iamp(Jy),Iphase(d),Isigma(Jy)"
 HEADER = re.compile(r"#SRC:([\w.+ -]{1,32}),DATE\(MJD\):(\d{1,6}),FREQ:(\d{1,6}(?:\.\d{1,9})?)GHz")
 STATION = re.compile(r"\w{1,8}", re.ASCII)
 EXPECTED = "hours, two stations, u, v, amplitude, phase, error"
 DOWNLOAD = "copy or download the file again"
 PHASES = (
-    "station phases are uncalibrated: no linear image shows the source. Form closure quantities "
-    "(echoform.measure.closure) and image from those (echoform.recon.closure_imaging)"
+    "station phases are uncalibrated: no linear image shows the source; closure quantities do (the method 'closure', "
+    "echoform.recon.closure_reconstructor)"
 )
 
 
@@ -68,9 +71,7 @@ def read_eht(path: Path, *, grid: SkyGrid = GRID) -> Measurement:
         ValueError: the grid does not suit the baselines.
     """
     table, title, frequency_hz = _read(path)
-    times, row = table.time_s.unique(return_inverse=True)
-    baselines, column = table.pairs.unique(dim=0, return_inverse=True)
-    shape = (len(times), len(baselines))
+    shape, row, column = table.by_time_and_baseline()
     if math.prod(shape) > MAX_ENTRIES:
         got = f"{shape[0]} times and {shape[1]} baselines"
         raise _damaged(path, got, f"at most {MAX_ENTRIES} entries")
@@ -93,7 +94,8 @@ def read_eht(path: Path, *, grid: SkyGrid = GRID) -> Measurement:
         "samples": f"{len(table)} on {shape[1]} baselines up to {longest / 1e9:.2f} gigawavelengths, at {shape[0]} times",
         "noise": "each sample divided by its own thermal error; errors that do not close (about 2 %) are not in it",
     }
-    metadata = Metadata(title=title, source=str(path), notes=notes)
+    gain_sd = torch.tensor([POOR_GAIN_SD.get(name, GAIN_SD) for name in table.stations], dtype=torch.float64)
+    metadata = Metadata(title=title, source=str(path), notes=notes, sky=SkyObservation(table, grid, gain_sd))
     return Measurement(y, operator, GaussianNoise(torch.ones(1)), metadata)
 
 

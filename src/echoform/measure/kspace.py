@@ -146,7 +146,7 @@ def kspace_measurement(
     facts["noise"] = (
         f"sigma {sigma:.3g} per sample, the median level of the outermost 5 % of the frequencies (an upper bound)"
     )
-    metadata = Metadata(title=title, source=str(path), notes=notes | facts)
+    metadata = Metadata(title=title, source=str(path), smooth_phase=True, notes=notes | facts)
     return Measurement(kspace.samples[None], operator, GaussianNoise(torch.tensor([sigma])), metadata)
 
 

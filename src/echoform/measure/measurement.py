@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from echoform.measure.earth import Place
+from echoform.measure.sky_observation import SkyObservation
 from echoform.physics.noise import Noise
 from echoform.physics.operator import LinearOperator
 from echoform.scene.collection import SpotlightCollection
@@ -26,6 +27,9 @@ class Metadata:
         collection: antenna positions and frequencies of a spotlight collection, for formats that store them; which samples
             are missing is told by the operator's support.
         place: where the scene centre stands on the Earth, x east and y north, when it is known.
+        sky: stations, times and sky pixels of an interferometer whose stations are not calibrated, or None.
+        smooth_phase: whether neighbouring pixels share their phase (MRI), so that differences of complex values are small; in
+            radar images each pixel has a phase of its own.
         notes: further facts, label to text.
     """
 
@@ -35,6 +39,8 @@ class Metadata:
     truth: Tensor | None = None
     collection: SpotlightCollection | None = None
     place: Place | None = None
+    sky: SkyObservation | None = None
+    smooth_phase: bool = False
     notes: dict[str, str] = field(default_factory=dict)
 
 

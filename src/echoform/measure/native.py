@@ -5,7 +5,8 @@
     /operator           class, its constructor's arguments, and a group for each operator it is made of
     /noise              class and its levels: sigma, gain; deviation; covariance, axis; looks
     /metadata           text (JSON: title, source, notes), and where known shape, spacing_m of the grid, truth, place
-                        (latitude, longitude, height) and the collection: antenna_m, receiver_m, frequency_hz, kept
+                        (latitude, longitude, height), smooth_phase = 1, the collection (antenna_m, receiver_m, frequency_hz,
+                        kept) and the sky observation (stations, pairs, time_s, uv_wavelengths, values, sigma_jy, ...)
 
 HDF5's structures and every array carry checksums, so that damage is noticed.
 Nothing is pickled or evaluated, and classes are found in a table, never by a name to import.
@@ -31,6 +32,7 @@ from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.noise_codecs import noise_misfit, read_noise, write_noise
 from echoform.measure.operator_codecs import read_operator, write_operator
 from echoform.measure.signature import FileKind, require
+from echoform.measure.sky_codec import read_sky, write_sky
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.noise import Noise
 from echoform.physics.nonuniform_fourier import NonuniformFourier
@@ -193,8 +195,12 @@ def _write_metadata(metadata: Metadata, node: GroupWriter) -> None:
         node.tensor("truth", metadata.truth)
     if metadata.place is not None:
         node.tensor("place", torch.tensor(metadata.place.latlonhae(), dtype=torch.float64))
+    if metadata.smooth_phase:
+        node.integers("smooth_phase", [1])
     if metadata.collection is not None:
         _write_collection(metadata.collection, node.child("collection"))
+    if metadata.sky is not None:
+        write_sky(metadata.sky, node.child("sky"))
 
 
 def _read_metadata(node: GroupReader) -> Metadata:
@@ -209,7 +215,17 @@ def _read_metadata(node: GroupReader) -> Metadata:
         grid = Grid((height, width), (float(spacing[0]), float(spacing[1])))
     collection = _read_collection(node.child("collection")) if node.has("collection") else None
     place = _read_place(node) if node.has("place") else None
-    return Metadata(title=title, source=source, grid=grid, truth=truth, collection=collection, place=place, notes=notes)
+    return Metadata(
+        title=title,
+        source=source,
+        grid=grid,
+        truth=truth,
+        collection=collection,
+        place=place,
+        sky=read_sky(node.child("sky")) if node.has("sky") else None,
+        smooth_phase=node.has("smooth_phase"),
+        notes=notes,
+    )
 
 
 def _write_collection(collection: SpotlightCollection, node: GroupWriter) -> None:

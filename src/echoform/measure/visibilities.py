@@ -58,6 +58,12 @@ class Visibilities:
             sigma_jy=self.sigma_jy[rows],
         )
 
+    def by_time_and_baseline(self) -> tuple[tuple[int, int], Tensor, Tensor]:
+        """Return how many distinct times and baselines there are, and of which each row is, two tensors (M,), int64."""
+        times, time = self.time_s.unique(return_inverse=True)
+        baselines, baseline = self.pairs.unique(dim=0, return_inverse=True)
+        return (len(times), len(baselines)), time, baseline
+
     def snr(self) -> Tensor:
         """Return |V| over the noise of one real component, sqrt 2 |V| / s, shape (M,): 1 / the error of phase and log |V|."""
         return 2**0.5 * self.values.abs() / self.sigma_jy

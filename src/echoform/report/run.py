@@ -24,6 +24,8 @@ from echoform.report.page import Cell, Page, Section, Table
 from echoform.report.provenance import environment, measurement_facts
 from echoform.report.residual import residual_maps
 from echoform.report.scores import Better, MethodResult, Score
+from echoform.report.sky import sky_png
+from echoform.scene.sky import SkyGrid
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def build_page(run: Run) -> Page:
     """Return the page of a run."""
     sections = [
         _images(run),
-        _target(run),
+        _target(run) if run.measurement.metadata.sky is None else _sky(run, run.measurement.metadata.sky.grid),
         _numbers(run),
         _residuals(run),
         *_uncertainty(run),
@@ -142,6 +144,13 @@ def _target(run: Run) -> Section:
     )
 
 
+def _sky(run: Run, grid: SkyGrid) -> Section:
+    panels = _panels(run, with_truth=True)
+    caption = "Brightness from zero to each image's own peak, north up, east on the left."
+    figure = Figure(sky_png(panels, grid), caption, f"Images of the sky: {_names(panels)}.")
+    return Section("Sky", figures=(figure,))
+
+
 def _numbers(run: Run) -> Section:
     return Section("Numbers", tables=(_scores(run), _method_facts(run.results)))
 
@@ -171,6 +180,9 @@ def _note(run: Run) -> str:
     sentences.append(
         "PSLR, ISLR and width are measured on cuts through the target above; for a method that is not linear they describe "
         "its image and are no resolution."
+        if run.measurement.metadata.sky is None
+        else "A ring is measured in any image that is real and positive, as a sky is: one whose middle is not much darker than "
+        "its rim holds none."
     )
     if len(run.results) > 1:
         sentences.append("Bold blue marks the best of a row in which one direction is better.")

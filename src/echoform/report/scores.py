@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,10 +19,15 @@ from echoform.assess.metrics import (
     psnr_db,
 )
 from echoform.assess.point_target import point_target_response
+from echoform.assess.ring import measure_ring
 from echoform.measure.measurement import Measurement
 from echoform.measure.whitened import single_level
 from echoform.recon.discrepancy import expected_noise_energy, relative_residual, residual_energy
 from echoform.recon.reconstructor import Estimate
+from echoform.scene.sky import MICROARCSECOND_RAD, SkyGrid
+
+#: where the rim of a ring is sought, as shares of half the image's side
+RING_RADII = (0.08, 0.7)
 
 
 class Better(enum.Enum):
@@ -79,7 +85,8 @@ def score(
         measurement: what the method saw.
         estimate: what it made of it.
         held_out: samples it has not seen, or None.
-        target: (row, column) of the point target whose response is measured, within half a main lobe.
+        target: (row, column) of the point target whose response is measured, within half a main lobe; of a sky the ring is
+            measured instead.
         channel: of the image, where the target stands.
     """
     image = estimate.mean
@@ -91,6 +98,8 @@ def score(
         found += _against_truth(image, measurement.metadata.truth)
     found.append(_misfit(measurement, image))
     found.append(Score("entropy_nats", "Entropy", "nat", float(entropy(image)[0]), 2))
+    if measurement.metadata.sky is not None:
+        return (*found, *_ring(image[0, channel], measurement.metadata.sky.grid))
     return (*found, *_response(image[0, channel], measurement, target))
 
 
@@ -113,6 +122,27 @@ def _misfit(measurement: Measurement, image: Tensor) -> Score:
         ratio = float((residual_energy(measurement, image) / expected)[0])
         return Score("misfit_over_noise", "Misfit / noise energy", "", ratio, 2)
     return Score("relative_misfit", "Misfit / data energy", "", relative_residual(measurement, image), 4)
+
+
+def _ring(image: Tensor, grid: SkyGrid) -> list[Score]:
+    """Return the figures of a ring (assess/ring.py), which any positive sky has: a floor well below one says that it is one."""
+    figures = [math.nan] * 4
+    if bool((image.imag == 0).all() and (image.real >= 0).all()) if image.is_complex() else bool((image >= 0).all()):
+        half = min(grid.shape) / 2 * grid.pixel_rad
+        try:
+            ring = measure_ring(image.real, grid, radii_rad=(RING_RADII[0] * half, RING_RADII[1] * half))
+        except ValueError:
+            pass  # the image stands so far off its middle that rays leave it
+        else:
+            angle = math.degrees(ring.position_angle_rad)
+            figures = [v / MICROARCSECOND_RAD for v in (ring.diameter_rad, ring.width_rad)] + [ring.floor, angle]
+    diameter, width, floor, angle = figures
+    return [
+        Score("ring_diameter_uas", "Ring diameter", "µas", diameter),
+        Score("ring_width_uas", "Ring width", "µas", width),
+        Score("ring_floor", "Middle over rim", "", floor, 2),
+        Score("ring_bright_side_deg", "Bright side, north through east", "deg", angle, 0),
+    ]
 
 
 def _response(image: Tensor, measurement: Measurement, target: tuple[int, int]) -> list[Score]:

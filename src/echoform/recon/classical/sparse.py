@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from echoform.linalg.inner import expand, inner, squared_norm
 from echoform.measure.measurement import Measurement
-from echoform.recon.discrepancy import choose_weight, per_sample_weight, relative_residual
+from echoform.recon.discrepancy import (
+    choose_weight,
+    expected_noise_energy,
+    per_sample_weight,
+    relative_residual,
+    residual_energy,
+)
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
 #: the weight is sought between this fraction of the weight at which the image vanishes, and that weight
 LOWEST = 1e-6
+#: a solution whose residual is this many times the noise serves as a start for the next only: it stops at this tolerance
+FAR, ROUGH = 2.0, 1e-2
 #: longest step of the continuation: the weight falls by this factor at most, so that each solution is a warm start
 CONTINUATION = 3.0
 
@@ -88,6 +96,45 @@ def fista(
     return FistaResult(solution, k, ~active)
 
 
+@dataclass
+class _Solver:
+    """Solutions for one measurement; each is a start for the next, so those far from the noise level need not be accurate."""
+
+    measurement: Measurement
+    backprojection: Tensor
+    lipschitz: Tensor
+    iterations: int
+    tolerance: float
+    runs: list[FistaResult] = field(default_factory=list)
+
+    def solve(self, weight: Tensor, start: Tensor, tolerance: float) -> Tensor:
+        run = fista(
+            self.measurement.operator.normal,
+            self.backprojection,
+            weight.to(self.lipschitz.dtype),
+            lipschitz=self.lipschitz,
+            start=start,
+            iterations=self.iterations,
+            tolerance=tolerance,
+        )
+        self.runs.append(run)
+        return run.solution
+
+    def near(self, weight: Tensor, start: Tensor) -> Tensor:
+        """Return solutions, rough where they are far from the noise level."""
+        image = self.solve(weight, start, max(ROUGH, self.tolerance))
+        return self.finished(weight, image, self.is_far(image))
+
+    def is_far(self, image: Tensor) -> Tensor:
+        return residual_energy(self.measurement, image) > FAR * expected_noise_energy(self.measurement)
+
+    def finished(self, weight: Tensor, image: Tensor, done: Tensor) -> Tensor:
+        """Return the solutions, those that are not ``done`` carried on to the tolerance."""
+        if bool(done.all()):
+            return image
+        return torch.where(expand(done, 3), image, self.solve(weight, image, self.tolerance))
+
+
 class SparseL1(Reconstructor):
     """The minimiser of 1/2 |A x - y|^2 + weight |x|_1, |x|_1 the sum of complex magnitudes.
 
@@ -118,26 +165,12 @@ class SparseL1(Reconstructor):
         lipschitz = operator.norm().square().to(backprojection.real.dtype)
         if bool((lipschitz <= 0).any()):
             raise ValueError("the operator is zero for at least one sensor: there is nothing to reconstruct from")
-        runs: list[FistaResult] = []
-
-        def solve(weight: Tensor, start: Tensor) -> Tensor:
-            run = fista(
-                operator.normal,
-                backprojection,
-                weight.to(lipschitz.dtype),
-                lipschitz=lipschitz,
-                start=start,
-                iterations=self.iterations,
-                tolerance=self.tolerance,
-            )
-            runs.append(run)
-            return run.solution
-
+        solver = _Solver(measurement, backprojection, lipschitz, self.iterations, self.tolerance)
         zero = torch.zeros_like(backprojection)
         if self.weight is None:
             highest = backprojection.abs().flatten(1).amax(1).double().clamp_min(torch.finfo(torch.float32).tiny)
             choice = choose_weight(
-                solve,
+                solver.near,
                 measurement,
                 first=highest / CONTINUATION,
                 lowest=highest * LOWEST,
@@ -145,11 +178,13 @@ class SparseL1(Reconstructor):
                 start=zero,
                 stride=math.log(CONTINUATION),
             )
-            image, facts = choice.image, choice.facts()
+            image = solver.finished(choice.weight, choice.image, ~solver.is_far(choice.image))
+            ratio = residual_energy(measurement, image) / expected_noise_energy(measurement)
+            facts = choice.facts() | {"discrepancy": float(ratio.median())}
         else:
             weight = per_sample_weight(self.weight, backprojection)
-            image, facts = solve(weight, zero), {"weight": float(weight.median())}
+            image, facts = solver.solve(weight, zero, self.tolerance), {"weight": float(weight.median())}
         facts["residual"] = relative_residual(measurement, image)
-        facts["iterations"] = float(sum(run.iterations for run in runs))
-        facts["unconverged"] = float((~runs[-1].converged).sum())
+        facts["iterations"] = float(sum(run.iterations for run in solver.runs))
+        facts["unconverged"] = float((~solver.runs[-1].converged).sum())
         return Estimate(image, facts=facts)
