@@ -7,7 +7,7 @@ import torch
 
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.physics.axis_matrix import AxisMatrix
-from echoform.physics.born import BornScattering
+from echoform.physics.born import BornScattering, GivenFields
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compressed_sensing import SineTransform, compressed_sensing
 from echoform.physics.convolution import CircularConvolution, valid_blur
@@ -170,7 +170,9 @@ def born(
     fields = torch.randn(2, 2, antennas, 128, dtype=torch.complex128, generator=generator(6)) if incident else None
     permittivity = torch.tensor(eps, dtype=torch.complex128)
     cells = cells_of(Grid(SHAPE[1:], (spacing_m, 1.1 * spacing_m)))
-    return BornScattering(rig, cells, radiator=Radiator.LINE, permittivity=permittivity, incident=fields, dtype=dtype)
+    return BornScattering(
+        rig, cells, radiator=Radiator.LINE, permittivity=permittivity, fields=GivenFields(fields), dtype=dtype
+    )
 
 
 def born_volume(dtype: torch.dtype) -> BornScattering:
@@ -179,7 +181,7 @@ def born_volume(dtype: torch.dtype) -> BornScattering:
     rig = MultistaticRig(ring, ring, torch.tensor([[1e9, 2e9]], dtype=torch.float64), heard)
     received = torch.randn(1, 2, 3, 256, dtype=dtype, generator=generator(7))
     cells = volume_of(Grid(SHAPE[1:], (0.01, 0.012)), 2, 0.02)
-    return BornScattering(rig, cells, radiator=Radiator.POINT, received=received, dtype=dtype)
+    return BornScattering(rig, cells, radiator=Radiator.POINT, fields=GivenFields(received=received), dtype=dtype)
 
 
 def survey(heights_m: tuple[float, ...]) -> GroundSurvey:

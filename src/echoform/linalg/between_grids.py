@@ -5,9 +5,9 @@ enough for the wave, V does the same:
 
     sum_J exp(i k (R_J - r_m)) V[J, m] = H_s(k)          and, where U_t follows,      = H_s(k) / H_t(k),
 
-R_J and r_m the places of the pixels of both grids. The filter is symmetric about r_m = R_(s/t) m, its taps found by least squares
-over |k| t up to an edge. For t = s the grids are one, and waves of up to 2.7 rad a pixel are met
-within 0.3 % of the largest response; for t < s those of up to pi within 1 %, and U_t V is U_s within 2.5 % of its norm.
+R_J and r_m the places of the pixels of both grids. The filter is symmetric about r_m = R_(s/t) m, its taps found by least
+squares: for t = s, where the grids are one, over waves of up to 2.7 rad a pixel, for t < s over all. The response is met within
+1 % of its largest value, and U_t V is U_s within 2.5 % of its norm. V ends as U_s does, wrapped around the image.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ from echoform.linalg.resample import transfer
 
 #: largest |k| s that can be met on the coarse grid itself, and largest |k| t on a finer one, radians
 SAME_GRID_EDGE, FINER_GRID_EDGE = 2.7, 3.6
-#: taps on either side, beyond the 2 s / t that U_s has: more where the response is still high at the edge
-SPARE, SPARE_ON_SAME_GRID = 2, 4
-#: weight of the taps' own size in the fit
-RIDGE = 1e-4
+#: taps on either side, beyond the 2 s / t that U_s has
+SPARE = 2
 
 
 def coarsest_grid(factor: int, phase_rad: float) -> int:
@@ -37,20 +35,17 @@ def coarsest_grid(factor: int, phase_rad: float) -> int:
     return 1
 
 
-def between_grids(
-    side: int, factor: int, step: int, *, phase_rad: float = math.inf, through: bool = False, device: torch.device
-) -> Tensor:
+def between_grids(side: int, factor: int, step: int, *, through: bool = False, device: torch.device) -> Tensor:
     """Return V of one axis, shape (side / t, side / s), float64.
 
     Args:
         side: fine pixels along the axis, a multiple of s.
         factor: s.
         step: t, a divisor of s above 1.
-        phase_rad: largest |k| there is, radians per fine pixel; the filter fits up to it.
         through: whether U_t follows, so that its own response is divided out.
         device: of the result.
     """
-    taps = _taps(factor, step, min(phase_rad * step, math.pi), through)
+    taps = _taps(factor, step, through)
     ratio, half = factor // step, len(taps) - 1
     offset = torch.arange(-half, half + 1)
     columns = torch.arange(side // factor)
@@ -61,14 +56,12 @@ def between_grids(
 
 
 @lru_cache(maxsize=64)
-def _taps(factor: int, step: int, edge: float, through: bool) -> Tensor:
-    """Return c_0, c_1, .. of the response c_0 + 2 sum_l c_l cos(l k t), fitted over 0 <= k t <= edge."""
-    angle = torch.linspace(0, edge, 256, dtype=torch.float64)
+def _taps(factor: int, step: int, through: bool) -> Tensor:
+    """Return c_0, c_1, .. of the response c_0 + 2 sum_l c_l cos(l k t)."""
+    angle = torch.linspace(0, SAME_GRID_EDGE if step == factor else math.pi, 256, dtype=torch.float64)
     target = transfer(factor, angle / step)
     if through:
         target = target / transfer(step, angle / step)
-    half = 2 * factor // step + (SPARE_ON_SAME_GRID if factor == step else SPARE)
-    order = torch.arange(half + 1, dtype=torch.float64)
+    order = torch.arange(2 * factor // step + SPARE + 1, dtype=torch.float64)
     waves = torch.cos(angle[:, None] * order) * torch.where(order > 0, 2.0, 1.0)
-    system = waves.mT @ waves / len(angle) + RIDGE**2 * torch.eye(half + 1, dtype=torch.float64)
-    return torch.linalg.solve(system, waves.mT @ target / len(angle))
+    return torch.linalg.solve(waves.mT @ waves, waves.mT @ target)

@@ -7,7 +7,7 @@ import math
 import torch
 
 from echoform.measure.hdf5_node import COMPLEXES, FLOATS, MAX_PIXELS, GroupReader, GroupWriter, one_of
-from echoform.physics.born import BornScattering
+from echoform.physics.born import BornScattering, GivenFields
 from echoform.physics.green import Radiator
 from echoform.scene.cells import Cells
 from echoform.scene.grid import Grid
@@ -59,17 +59,22 @@ def read_born(node: GroupReader) -> BornScattering:
         node.tensor(name, ndim=4, dtypes=COMPLEXES) if there else None
         for name, there in zip(("incident", "received"), measured, strict=True)
     ]
-    return BornScattering(
+    operator = BornScattering(
         rig,
         cells,
         radiator=Radiator(one_of(node, "radiator", [r.value for r in Radiator])),
         permittivity=permittivity,
-        incident=given[0],
-        received=given[1],
-        factor=node.size("factor"),
+        fields=GivenFields(*given),
         normal_memory_bytes=min(memory, MAX_PIXELS * dtype.itemsize),
         dtype=dtype,
     )
+    factor = node.size("factor")
+    if factor == 1:
+        return operator
+    coarse = operator.coarsen(factor)
+    if not isinstance(coarse, BornScattering):
+        node.fail("factor", f"= {factor}", "1 where the matrix of the normal operator is not held")
+    return coarse
 
 
 def _read_cells(node: GroupReader) -> Cells:

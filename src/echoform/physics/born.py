@@ -19,11 +19,11 @@ A^H A is the two passes, frequency by frequency. Both are matrix products over b
 one frequency's fields more while the matrix is made).
 
 Coarse version, in the plane only: slices are kept. Where the matrix is held: exactly Galerkin, U^T (A^H A) U as a matrix,
-1 / s^4 of the cost; forward and adjoint act on the fine grid. Otherwise, where a coarse pixel is small to the wave,
-s d 2 (|k| + 1 / R_min) <= 1.1 rad with R_min the smallest distance from an antenna to a pixel, the sum is written down again
-on the coarse pixels with the fine cell's measure (the columns of U sum to one): 1 / s^2 of the cost, and within 2 % of A U_s
-away from the border, because the product G_r G_t x passes U_s with the response |H - 1| <= 0.7 % per axis there. Else Galerkin
-on the fine grid.
+1 / s^4 of the cost; forward and adjoint act on the fine grid. Otherwise the sum is written down again on a grid t times coarser,
+with the fine cell's measure (the columns of U sum to one), behind the interpolation V from the coarse grid that G_r G_t cannot
+tell from U_s (:mod:`echoform.linalg.between_grids`): 1 / t^2 of the cost and within 1.5 % of A U_s away from the border. t is the
+largest divisor of s whose pixels are small to the wave: t d 2 (|k| + 1 / R_min), R_min the smallest distance from an antenna to
+a pixel, at most 2.7 rad for t = s and 3.6 rad below. Galerkin on the fine grid where there is none, or where fields are given.
 
 Source: Devaney, Mathematical Foundations of Imaging (2012), sections 6.7 and 8.1; Born and Wolf (1999), section 13.1.
 """
@@ -31,26 +31,41 @@ Source: Devaney, Mathematical Foundations of Imaging (2012), sections 6.7 and 8.
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import dataclass
+from math import inf, prod
 
 import torch
 from torch import Tensor
 
+from echoform.linalg.between_grids import between_grids, coarsest_grid
 from echoform.linalg.resample import downsample, upsample
 from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.born_products import coarse_normal, gathered, hadamard_normal, scattered
 from echoform.physics.green import Radiator, wavenumber
 from echoform.physics.operator import GalerkinOperator, LinearOperator, coarse_shape
+from echoform.physics.separable import SeparableOperator
 from echoform.scene.cells import Cells
 from echoform.scene.rig import MultistaticRig
 
 #: default bound on the matrix of the normal operator
 NORMAL_MEMORY_BYTES = 256 * 2**20
-#: largest phase of G_r G_t across a coarse pixel at which the sum is written down again, radians
-COARSE_PHASE_RAD = 1.1
 #: time per entry of a matrix-vector product, in multiply-adds of a matrix product (measured on one core: 2 to 4)
 MATRIX_ENTRY_COST = 4.0
 #: time per entry of the fields in one pass, in the same unit (measured: 5 to 12)
 FIELD_ENTRY_COST = 6.0
+
+
+@dataclass(frozen=True)
+class GivenFields:
+    """Fields measured, simulated or those of an inhomogeneous background, in the place of Green functions.
+
+    Attributes:
+        incident: in place of G_t, shape (B or 1, F, T, n), complex; pixels in the order (D, H, W). G_t when absent.
+        received: of unit sources in the pixels at the receivers, in place of G_r, shape (B or 1, F, R, n). G_r when absent.
+    """
+
+    incident: Tensor | None = None
+    received: Tensor | None = None
 
 
 class BornScattering(LinearOperator):
@@ -63,10 +78,7 @@ class BornScattering(LinearOperator):
         cells: pixels; :func:`echoform.scene.cells.cells_of` gives those of a grid, ``volume_of`` a volume.
         radiator: 2-D lines or 3-D points.
         permittivity: eps_b, relative, shape (B or 1,), float64 or complex128 with Im eps_b <= 0; vacuum when absent.
-        incident: measured or simulated incident fields in place of G_t, shape (B or 1, F, T, n), complex; pixels in the order
-            (D, H, W).
-        received: fields of unit sources in the pixels at the receivers, in place of G_r, shape (B or 1, F, R, n), complex.
-        factor: U_s is applied first, so that the domain is this many times coarser than the cells.
+        fields: given as numbers, in place of Green functions.
         normal_memory_bytes: bound on the matrix of the normal operator; zero never builds it.
         dtype: complex64 or complex128.
 
@@ -83,7 +95,6 @@ class BornScattering(LinearOperator):
     weights: Tensor
     receive: Tensor
     transmit: Tensor
-    incident: Tensor | None
     matrix: Tensor | None
 
     def __init__(
@@ -93,18 +104,14 @@ class BornScattering(LinearOperator):
         *,
         radiator: Radiator,
         permittivity: Tensor | None = None,
-        incident: Tensor | None = None,
-        received: Tensor | None = None,
-        factor: int = 1,
+        fields: GivenFields | None = None,
         normal_memory_bytes: int = NORMAL_MEMORY_BYTES,
         dtype: torch.dtype = torch.complex64,
     ) -> None:
-        (slices, height, width), pairs = cells.shape, rig.heard.shape[2:]
-        if height % factor or width % factor:
-            raise ValueError(f"cells {cells.grid.shape} cannot be coarsened by {factor}: pad both to a multiple of it")
-        super().__init__((slices, height // factor, width // factor), (1, rig.frequency_hz.shape[1], *pairs))
+        pairs, given = rig.heard.shape[2:], fields or GivenFields()
+        super().__init__(cells.shape, (1, rig.frequency_hz.shape[1], *pairs))
         self._dtype = dtype
-        self.cells, self.radiator, self.factor = cells, radiator, factor
+        self.cells, self.radiator, self.factor = cells, radiator, 1
         self.normal_memory_bytes = normal_memory_bytes
         device = rig.receiver_m.device
         eps = torch.ones(1, dtype=torch.complex128) if permittivity is None else permittivity.to(torch.complex128)
@@ -119,12 +126,12 @@ class BornScattering(LinearOperator):
         self.register_buffer("heard", rig.heard.to(dtype.to_real()))
         k = wavenumber(self.frequency_hz, self.permittivity)
         self.register_buffer("weights", (k.square() * cells.measure).to(dtype))
-        count = rig.frequency_hz.shape[1], slices * height * width
-        receive = self._given("received", received, (count[0], pairs[0], count[1]))
-        transmit = self._given("incident", incident, (count[0], pairs[1], count[1]))
-        self.measured_received, self.measured_incident = received is not None, incident is not None
+        count = rig.frequency_hz.shape[1], prod(cells.shape)
+        receive = self._given("received", given.received, (count[0], pairs[0], count[1]))
+        transmit = self._given("incident", given.incident, (count[0], pairs[1], count[1]))
+        self.measured_received, self.measured_incident = receive is not None, transmit is not None
         receive = self._field(self.receiver_m, k) if receive is None else receive
-        if transmit is None and received is None and _same(rig.receiver_m, rig.transmitter_m):
+        if not (self.measured_incident or self.measured_received) and _same(rig.receiver_m, rig.transmitter_m):
             transmit = receive  # held once
         self.register_buffer("receive", receive)
         self.register_buffer("transmit", self._field(self.transmitter_m, k) if transmit is None else transmit)
@@ -161,8 +168,7 @@ class BornScattering(LinearOperator):
         if held > self.normal_memory_bytes or MATRIX_ENTRY_COST * pixels >= passes:
             return None
         power = self.weights.abs().square()
-        matrix = hadamard_normal(self.receive, self.transmit, power, receivers, transmitters.mT)
-        return coarse_normal(matrix, self.cells.shape, self.factor)
+        return hadamard_normal(self.receive, self.transmit, power, receivers, transmitters.mT)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -220,9 +226,12 @@ class BornScattering(LinearOperator):
         coarse_shape(self.domain_shape, factor)  # raises when the sides do not divide
         if self.factor == 1 and self.matrix is not None:
             return self._galerkin(self.matrix, factor)
-        if self.factor == 1 and self._resolves(factor):
-            return self._rewritten(self.cells.coarser(factor))
-        return GalerkinOperator(self, factor)
+        step = coarsest_grid(factor, self._phase_rad()) if self.factor == 1 else 1
+        if step == 1:
+            return GalerkinOperator(self, factor)
+        rows, columns = (between_grids(side, factor, step, device=self.device) for side in self.domain_shape[1:])
+        between = SeparableOperator(rows, columns, channels=self.domain_shape[0], dtype=self.dtype)
+        return self._rewritten(self.cells.coarser(step)) @ between
 
     def rig(self) -> MultistaticRig:
         """Return the rig given at construction."""
@@ -247,15 +256,15 @@ class BornScattering(LinearOperator):
             dtype=self.dtype,
         )
 
-    def _resolves(self, factor: int) -> bool:
-        """Whether the fields change little enough across a coarse pixel for the sum to be written down there."""
+    def _phase_rad(self) -> float:
+        """Return a bound on the phase of G_r G_t across a fine cell, their spreading counted in; none where fields are given."""
         if self.measured_incident or self.measured_received:
-            return False
+            return inf
         antennas = torch.cat([self.transmitter_m.flatten(0, 1), self.receiver_m.flatten(0, 1)]).detach()
         position = self.cells.positions_m().to(antennas.device)
         nearest = min(float((position - antenna).norm(dim=-1).min()) for antenna in antennas)
         k = float(wavenumber(self.frequency_hz, self.permittivity).abs().max())
-        return factor * max(self.cells.grid.spacing_m) * 2 * (k + 1 / nearest) <= COARSE_PHASE_RAD
+        return max(self.cells.grid.spacing_m) * 2 * (k + 1 / nearest)
 
     def _sides(self) -> tuple[Tensor, Tensor, bool]:
         """Return the fields of the larger side, of the smaller one, and whether samples (Q, M) must be turned to (R, T)."""

@@ -26,7 +26,7 @@ import torch
 from scipy.special import hankel2, jv
 from torch import Tensor
 
-from echoform.physics.born import BornScattering
+from echoform.physics.born import BornScattering, GivenFields
 from echoform.physics.green import Radiator, green_2d, hankel2_zero, wavenumber
 from echoform.scene.cells import Cells
 from echoform.scene.rig import MultistaticRig
@@ -114,8 +114,7 @@ class CylinderScattering:
             self.cells,
             radiator=Radiator.LINE,
             permittivity=self.permittivity,
-            incident=torch.stack(lit)[None],
-            received=torch.stack(heard)[None],
+            fields=GivenFields(torch.stack(lit)[None], torch.stack(heard)[None]),
             dtype=torch.complex128,
         )
         return InhomogeneousBorn(torch.stack(fields)[None, None] * self.rig.heard[:, None], operator)
