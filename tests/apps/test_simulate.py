@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from echoform.apps.cli import main
 from echoform.apps.problem_families import PROBLEM_FAMILIES
@@ -42,6 +43,17 @@ def test_options_decide_the_file(tmp_path: Path) -> None:
     assert made("e", "--batch", "3").shape == (3, 1, 16, 16)
 
 
+def test_photographs_of_a_folder_are_the_scenes(tmp_path: Path) -> None:
+    folder, out = tmp_path / "photographs", tmp_path / "data.h5"
+    folder.mkdir()
+    Image.new("RGB", (40, 30), (255, 255, 255)).save(folder / "white.png")
+    request = ["simulate", "--family", "super-resolution", "--out", str(out), "--pixels", "16"]
+    assert main([*request, "--photographs", str(folder)]) == 0
+    truth = load(out).metadata.truth
+    assert truth is not None
+    assert torch.allclose(truth, torch.ones_like(truth), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [
@@ -49,6 +61,9 @@ def test_options_decide_the_file(tmp_path: Path) -> None:
         (["--out", "x.h5", "--pixels", "8"], "--pixels must lie between"),
         (["--out", "x.h5", "--batch", "0"], "--batch must be at least 1"),
         (["--out", "x.h5", "--snr-db", "nan"], "--snr-db must be a number"),
+        (["--out", "x.h5", "--photographs", "."], "--photographs are for the families of optics"),
+        (["--out", "x.h5", "--family", "denoising", "--photographs", "nowhere"], "no photograph"),
+        (["--out", "x.h5", "--family", "super-resolution", "--pixels", "17"], "none of the factors"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(more: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:

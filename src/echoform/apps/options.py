@@ -241,6 +241,9 @@ class Simulate:
     snr_db: OptionalNumber = None
     """Mean power of the samples over that of their noise, decibels; drawn when absent."""
 
+    photographs: OptionalFolder = None
+    """Folder of JPEG or PNG photographs for the scenes of optics; simulated pictures when absent."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Train:

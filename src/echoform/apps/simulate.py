@@ -9,8 +9,10 @@ from echoform.apps.errors import UsageError
 from echoform.apps.options import Simulate
 from echoform.measure.measurement import Measurement
 from echoform.measure.native import save
+from echoform.scene.photographs import read_photographs
 from echoform.train.problems.catalogue import FAMILIES
-from echoform.train.problems.problem import draw_problem
+from echoform.train.problems.pictures import PictureFamily
+from echoform.train.problems.problem import ProblemFamily, draw_problem
 from echoform.train.problems.stream import problem_generator
 
 #: smallest and largest side of an image, pixels; a multiple of the first is what coarse grids need
@@ -37,13 +39,30 @@ def simulated(options: Simulate) -> Measurement:
         raise UsageError(f"--pixels must lie between {PIXELS[0]} and {PIXELS[1]}, got {options.pixels}")
     if options.batch < 1:
         raise UsageError(f"--batch must be at least 1, got {options.batch}")
+    family = _family(options)
+    try:
+        problem = draw_problem(problem_generator(options.seed, 0), family, options.batch)
+    except ValueError as error:
+        raise UsageError(f"--family {family.name} --pixels {options.pixels}: {error}") from error
+    levels = ", ".join(f"{value:.1f}" for value in problem.snr_db.tolist())
+    notes = {"family": family.name, "seed": str(options.seed), "signal-to-noise ratio": f"{levels} dB"}
+    return replace(problem.measurement, metadata=replace(problem.measurement.metadata, notes=notes))
+
+
+def _family(options: Simulate) -> ProblemFamily:
+    """Return the family with what the options change about it."""
     family = next(family for family in FAMILIES if family.name == options.family)
     family = replace(family, shape=(options.pixels, options.pixels))
     if options.snr_db is not None:
         if not math.isfinite(options.snr_db):
             raise UsageError(f"--snr-db must be a number, got {options.snr_db}")
         family = replace(family, snr_db=(options.snr_db, options.snr_db), levels=None)
-    problem = draw_problem(problem_generator(options.seed, 0), family, options.batch)
-    levels = ", ".join(f"{value:.1f}" for value in problem.snr_db.tolist())
-    notes = {"family": family.name, "seed": str(options.seed), "signal-to-noise ratio": f"{levels} dB"}
-    return replace(problem.measurement, metadata=replace(problem.measurement.metadata, notes=notes))
+    if options.photographs is None:
+        return family
+    if not isinstance(family, PictureFamily):
+        raise UsageError(f"--photographs are for the families of optics, not for {family.name}")
+    try:
+        pictures = read_photographs(options.photographs, colour=True)
+    except FileNotFoundError as error:
+        raise UsageError(str(error)) from error
+    return replace(family, photographs=pictures, measured=1.0)
