@@ -19,6 +19,7 @@ import test_npz
 import test_openradar
 import test_radarsat
 
+from echoform.apps.cli import main
 from echoform.measure.errors import MeasurementFileError
 from echoform.measure.native import save
 from echoform.measure.reading import read
@@ -140,3 +141,30 @@ def test_changed_bytes(good, tmp_path) -> None:
         path.write_bytes(damaged)
         refusals += outcome(path) is not None
     assert refusals > 0
+
+
+#: what is done to the bytes of a file: its end lost, in the middle of a number or line; all after its signature overwritten
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda content: content[: 2 * len(content) // 3 + 3],
+    "hostile": lambda content: content[:64] + b"\xff" * (len(content) - 64),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("command", ["info", "reconstruct", "compare"])
+def test_the_command_line_refuses(good, command, damage, tmp_path, monkeypatch, capsys) -> None:
+    """One line on the error stream, exit code 2, nothing written."""
+    kind, source = good
+    path = copied(source, tmp_path / "input")
+    samples = path.with_suffix(".cfl") if kind is FileKind.BART else path
+    samples.write_bytes(DAMAGES[damage](samples.read_bytes()))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    before = {p: p.read_bytes() for p in path.parent.iterdir()}
+    assert main([command, str(path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"echoform: {tmp_path}")
+    assert printed.err.count("\n") == 1
+    assert list((tmp_path / "work").iterdir()) == []
+    assert {p: p.read_bytes() for p in path.parent.iterdir()} == before
