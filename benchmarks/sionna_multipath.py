@@ -14,9 +14,9 @@ Figures: traced against closed-form path lengths and radar equation (direct path
 
 Writes docs/multipath.png and benchmarks/results/sionna_multipath.json.
 
---set   N rooms of random sizes with one to four targets on pixels, as one native file: samples with all paths and noise 30 dB
-        below them; the truth is the direct paths alone, so that ghosts are errors. The operator is the near-range one: the far
-        field starts behind the nearest pixels.
+--set   N rooms of random sizes with one to four targets on pixels, as one native file: samples with all paths, without noise (sigma
+        is the tracer's error, 1e-3 of the rms); the truth is the direct paths alone, so that ghosts are errors. The operator is
+        the near-range one: the far field starts behind the nearest pixels. train/problems/recorded.py reads it.
 """
 
 from __future__ import annotations
@@ -232,14 +232,14 @@ def write_set(count: int, path: Path) -> None:
         misfits.append(misfit)
     clean, truth = torch.stack(samples), torch.stack(truths)
     rms = clean.abs().square().flatten(1).mean(1).sqrt()
-    noise = GaussianNoise(rms * 10 ** (-30 / 20))
+    noise = GaussianNoise(1e-3 * rms)
     metadata = Metadata(
         title="ray-traced rooms",
         source="benchmarks/sionna_multipath.py",
         truth=truth,
-        notes={"truth": "direct paths alone: ghosts are errors", "noise": "30 dB below the samples"},
+        notes={"truth": "direct paths alone: ghosts are errors", "noise": "none; sigma is 1e-3 of the rms"},
     )
-    save_measurement(Measurement(noise.sample(clean, source.generator), operator, noise, metadata), path)
+    save_measurement(Measurement(clean, operator, noise, metadata), path)
     direct = torch.tensor(misfits)
     CONSOLE.print(
         f"{count} rooms, {(time.perf_counter() - start) / count:.2f} s each; {path} {path.stat().st_size / 1e6:.2f} MB\n"

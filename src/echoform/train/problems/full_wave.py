@@ -10,15 +10,17 @@ at which Born holds while phi is well under pi. ``TRAINING`` and ``HELD_BACK`` d
 number of antennas.
 
 Cost: time stepping, growing with pixels, transmitters and the side once more. On one core 0.3 s a problem of ``TRAINING`` and
-0.8 s of ``HELD_BACK`` at 32 x 32, four times that at 64 x 64 (``benchmarks/full_wave.py``): shares of training are written to
-files beforehand, not drawn at each step. One node per pixel takes a pixel as a sample, not as a square: against squares of
+0.8 s of ``HELD_BACK`` at 32 x 32, four times that at 64 x 64 (``benchmarks/full_wave.py``): the family can stand in a stream as
+it is, but shares of training are better written to files beforehand (``benchmarks/full_wave.py --set``) and read by
+:mod:`echoform.train.problems.recorded`. One node per pixel takes a pixel as a sample, not as a square: against squares of
 3 x 3 nodes the samples differ by 1 % (median), 4 % at worst.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +28,7 @@ from torch import Tensor
 from echoform.physics.born import BornScattering
 from echoform.physics.finite_difference_time_domain import LatticeSettings, full_wave_fields
 from echoform.physics.green import Radiator
+from echoform.physics.operator import LinearOperator
 from echoform.scene.cells import cells_of
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.contrast_phantoms import breast, dielectric_cylinders
@@ -33,6 +36,8 @@ from echoform.scene.frame import Frame
 from echoform.scene.grid import Grid
 from echoform.scene.random_source import RandomSource
 from echoform.scene.rig import MultistaticRig, all_pairs, ring_m
+from echoform.scene.scene import Scene, SceneClass
+from echoform.train.problems.problem import ProblemFamily
 
 #: highest frequency, log-uniform, hertz
 FREQUENCY_HZ = (1e9, 10e9)
@@ -126,6 +131,44 @@ def draw_full_wave(
     return FullWaveProblem(
         contrast, torch.cat(parts), operator, first_order_phase_rad(contrast, highest, spacing), unsettled
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullWave(ProblemFamily[FullWaveProblem]):
+    """Born problems whose samples are full-wave, for a stream.
+
+    Attributes:
+        within: what is drawn.
+    """
+
+    name: ClassVar[str] = "full-wave"
+
+    shape: tuple[int, int] = (32, 32)
+    within: FullWaveRange = TRAINING
+
+    def layout(self, source: RandomSource, batch: int) -> FullWaveProblem:
+        """Draw scenes, rig and samples; on the CPU, moved to the device of the source."""
+        drawn = draw_full_wave(source.generator, batch, self.shape, within=self.within)
+        place = source.place
+        return replace(
+            drawn, truth=drawn.truth.to(place), samples=drawn.samples.to(place), operator=drawn.operator.to(place)
+        )
+
+    def scene(self, source: RandomSource, layout: FullWaveProblem) -> Scene:
+        """Return the contrasts drawn, with the pixels that are not background."""
+        return Scene(layout.truth, masks={SceneClass.DIELECTRIC: layout.truth[:, 0].abs() > 0})
+
+    def operator(self, layout: FullWaveProblem) -> LinearOperator:
+        """Return the Born operator, which the samples do not follow."""
+        return layout.operator
+
+    def clean_samples(self, layout: FullWaveProblem, scene: Scene, operator: LinearOperator) -> Tensor:
+        """Return the full-wave samples."""
+        return layout.samples
+
+    def grid(self, layout: FullWaveProblem) -> Grid:
+        """Return the pixels."""
+        return layout.operator.cells.grid
 
 
 def draw_rig(source: RandomSource, grid: Grid, highest_hz: float, within: FullWaveRange) -> MultistaticRig:

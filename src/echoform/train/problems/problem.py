@@ -63,6 +63,10 @@ class ProblemFamily(ABC, Generic[Layout]):
         """Return the first scene's pixels where these are lengths, for pictures with axes in metres."""
         return None
 
+    def clean_samples(self, layout: Layout, scene: Scene, operator: LinearOperator) -> Tensor:
+        """Return the samples before noise, (B, ...): A x, but where a family knows better what the sensor takes."""
+        return operator(scene.image)
+
     def noise(self, source: RandomSource, clean: Tensor, operator: LinearOperator) -> Noise:
         """Draw the noise of clean samples (B, ...)."""
         batch = clean.shape[0]
@@ -130,14 +134,31 @@ def draw_problem(
         layout = family.layout(source, batch)
         scene = family.scene(source, layout)
         scene = replace(scene, masks=dict(scene.masks))
-        return measured(source, family, scene, family.operator(layout), family.grid(layout))
+        operator = family.operator(layout)
+        clean = family.clean_samples(layout, scene, operator)
+        return measured(source, family, scene, operator, family.grid(layout), clean=clean)
 
 
 def measured(
-    source: RandomSource, family: ProblemFamily, scene: Scene, operator: LinearOperator, grid: Grid | None = None
+    source: RandomSource,
+    family: ProblemFamily,
+    scene: Scene,
+    operator: LinearOperator,
+    grid: Grid | None = None,
+    *,
+    clean: Tensor | None = None,
 ) -> Problem:
-    """Return the problem of scenes seen by a sensor, with noise drawn by the family on the sensor's support."""
-    clean = operator(scene.image)
+    """Return the problem of scenes seen by a sensor, with noise drawn by the family on the sensor's support.
+
+    Args:
+        source: of randomness.
+        family: what the problem is drawn from.
+        scene: its images and truth.
+        operator: A.
+        grid: pixels in metres, where they are.
+        clean: samples before noise, (B, ...); A x when absent.
+    """
+    clean = operator(scene.image) if clean is None else clean
     noise = family.noise(source, clean, operator)
     y, marks = noise.sample(clean, source.generator), operator.support()
     measurement = Measurement(
