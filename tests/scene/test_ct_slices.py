@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from echoform.scene.ct_slices import read_ct_slices, read_volume
 REAL = Path(__file__).parents[3] / "shared" / "data" / "med_volumes_niivue"
 
 
-def nifti(voxels: np.ndarray, kind: int, *, order: str = "<", slope: float = 0.0, start: float = 0.0) -> bytes:
+def nifti(
+    voxels: np.ndarray, kind: int, *, order: Literal["<", ">"] = "<", slope: float = 0.0, start: float = 0.0
+) -> bytes:
     """A NIfTI-1 file of one piece: header, four bytes of no extension, voxels with the first axis fastest."""
     header = bytearray(352)
     struct.pack_into(f"{order}i", header, 0, 348)
@@ -34,7 +37,7 @@ def body(sections: int = 4) -> np.ndarray:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_voxels_come_back(order: str, tmp_path: Path) -> None:
+def test_voxels_come_back(order: Literal["<", ">"], tmp_path: Path) -> None:
     values = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
     path = tmp_path / "v.nii"
     path.write_bytes(nifti(values, 4, order=order))

@@ -66,7 +66,9 @@ def test_levels_are_the_papers() -> None:
 
 def test_counted_scenes_are_the_share_said() -> None:
     noise = NoiseLevels((0.1, 0.2), (0.01, 1.0), counted=0.3)
-    gain = draw(Denoising(shape=(4, 4), levels=noise), batch=2000).noise.gain
+    drawn = draw(Denoising(shape=(4, 4), levels=noise), batch=2000).noise
+    assert isinstance(drawn, PoissonGaussianNoise)
+    gain = drawn.gain
     assert float((gain > 0).float().mean()) == pytest.approx(0.3, abs=0.04)
     assert float(gain[gain > 0].min()) >= 0.01
     steep = NoiseLevels((1e-4, 1.0), logarithmic=True)
@@ -101,6 +103,7 @@ def test_masks_are_of_three_kinds_and_keep_their_share() -> None:
     family = Inpainting(shape=(32, 32), channels=(3,), kept=(0.5, 0.5), lines=0.0, entries=0.0)
     mask = draw(family, batch=8).operator.support()
     assert mask is not None
+    mask = mask.expand(-1, 3, -1, -1)
     assert torch.equal(mask[:, 0], mask[:, 2])
     assert float(mask.mean()) == pytest.approx(0.5, abs=0.03)
     entries = draw(replace(family, entries=1.0)).operator.support()
@@ -126,9 +129,8 @@ def test_factors_divide_the_sides() -> None:
 
 
 def test_bayer_patterns_begin_anywhere() -> None:
-    support = draw(Demosaicing(shape=(16, 16)), batch=40).operator.support()
-    assert support is not None
-    assert len({tuple(m[2, :2, :2].flatten().tolist()) for m in support}) == 4
+    found = [draw(Demosaicing(shape=(16, 16)), index).operator.support() for index in range(30)]
+    assert len({tuple(m[0, 2, :2, :2].flatten().tolist()) for m in found if m is not None}) == 4
 
 
 def test_beams_and_sections() -> None:

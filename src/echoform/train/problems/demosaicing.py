@@ -1,4 +1,4 @@
-"""Family: pictures in colour behind a Bayer filter, whose first pixel is of any of its four places.
+"""Family: pictures in colour behind a Bayer filter, whose first pixel is of any of its four places, alike in a batch.
 
 The paper finetunes on this sensor without noise; here the noise is that of a good to a poor camera.
 
@@ -31,13 +31,13 @@ class Demosaicing(PictureFamily[Optics]):
     channels: tuple[int, ...] = (3,)
 
     def layout(self, source: RandomSource, batch: int) -> Optics:
-        """Draw the place of each pattern."""
-        return Optics(self.pictures(source, batch), source.integers((batch, 2), 0, 2))
+        """Draw the place of the pattern."""
+        return Optics(self.pictures(source, batch), source.integers((1, 2), 0, 2))
 
     def scene(self, source: RandomSource, layout: Optics) -> Scene:
         """Draw pictures in colour."""
         return self.draw_pictures(source, layout.pictures)
 
     def operator(self, layout: Optics) -> LinearOperator:
-        """Return the patterns."""
+        """Return the pattern."""
         return bayer(*self.shape, blue=layout.sensors)

@@ -1,5 +1,7 @@
 """Family: pictures with missing pixels, missing entries (each channel by itself) or missing lines.
 
+Channels that miss the same pixels share one mask, whose coarse versions are made once for all of them.
+
 Source: Terris et al. (2025), table 5 (Bernoulli masks, kept with probability 0.3 to 0.9).
 """
 
@@ -11,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from echoform.physics.channelwise import ChannelwiseOperator
 from echoform.physics.masking import SampleMask
 from echoform.physics.operator import LinearOperator
 from echoform.scene.random_source import RandomSource
@@ -28,7 +31,7 @@ class Inpainting(PictureFamily[Optics]):
 
     Attributes:
         kept: range of the probability that an entry is kept.
-        entries: share of scenes whose channels miss entries of their own.
+        entries: share of batches in colour whose channels miss entries of their own.
         lines: share of scenes with missing rows or columns.
     """
 
@@ -40,9 +43,10 @@ class Inpainting(PictureFamily[Optics]):
     lines: float = 0.2
 
     def layout(self, source: RandomSource, batch: int) -> Optics:
-        """Draw masks."""
+        """Draw masks, (B, C, H, W), or (B, 1, H, W) where channels are alike."""
         pictures = self.pictures(source, batch)
-        return Optics(pictures, draw_masks(source, pictures.channels, self, batch))
+        own = bool(source.chance((), self.entries))
+        return Optics(pictures, self._masks(source, batch, pictures.channels if own else 1))
 
     def scene(self, source: RandomSource, layout: Optics) -> Scene:
         """Draw pictures."""
@@ -50,18 +54,16 @@ class Inpainting(PictureFamily[Optics]):
 
     def operator(self, layout: Optics) -> LinearOperator:
         """Return the masks."""
-        return SampleMask(layout.sensors, complex_image=False)
+        mask, channels = SampleMask(layout.sensors, complex_image=False), layout.pictures.channels
+        return mask if mask.domain_shape[0] == channels else ChannelwiseOperator(mask, channels)
 
-
-def draw_masks(source: RandomSource, channels: int, family: Inpainting, batch: int) -> Tensor:
-    """Return 0/1, (B, C, H, W), one kind of mask for each scene; the middle pixel is always kept."""
-    height, width = family.shape
-    drawn = source.uniform((batch, channels, height, width))
-    pixels = drawn[:, :1].expand_as(drawn)
-    rows = source.chance((batch, 1, 1, 1), 0.5)
-    lines = torch.where(rows, drawn[:, :1, :, :1].expand_as(drawn), drawn[:, :1, :1].expand_as(drawn))
-    kind = source.uniform((batch, 1, 1, 1))
-    chosen = torch.where(kind < family.lines, lines, torch.where(kind < family.lines + family.entries, drawn, pixels))
-    kept = (chosen < source.uniform((batch, 1, 1, 1), *family.kept)).float()
-    kept[..., height // 2, width // 2] = 1
-    return kept
+    def _masks(self, source: RandomSource, batch: int, channels: int) -> Tensor:
+        """Return 0/1, one kind of mask for each scene; the middle pixel is always kept."""
+        height, width = self.shape
+        drawn = source.uniform((batch, channels, height, width))
+        rows = source.chance((batch, 1, 1, 1), 0.5)
+        lines = torch.where(rows, drawn[..., :1].expand_as(drawn), drawn[..., :1, :].expand_as(drawn))
+        chosen = torch.where(source.chance((batch, 1, 1, 1), self.lines), lines, drawn)
+        kept = (chosen < source.uniform((batch, 1, 1, 1), *self.kept)).float()
+        kept[..., height // 2, width // 2] = 1
+        return kept
