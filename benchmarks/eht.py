@@ -30,9 +30,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from echoform.apps.methods import SKY_FLUX_JY, SKY_FWHM_UAS
 from echoform.assess.ring import Ring, measure_ring
-from echoform.measure.closure import closure_phases, log_amplitudes, log_closure_amplitudes
-from echoform.measure.eht import read_eht, read_visibilities
+from echoform.measure.closure import closure_phases, log_closure_amplitudes
+from echoform.measure.eht import GAIN_SD, POOR_GAIN_SD, read_eht, read_visibilities
 from echoform.measure.visibilities import Visibilities
 from echoform.recon.closure_imaging import (
     SkyImage,
@@ -43,6 +44,7 @@ from echoform.recon.closure_imaging import (
     self_calibrated_image,
     sky_operator,
 )
+from echoform.recon.closure_reconstructor import Preparation, reduced_chi_squares
 from echoform.recon.station_gains import StationGains
 from echoform.scene.sky import MICROARCSECOND_RAD, SkyGrid
 from record import save
@@ -53,8 +55,8 @@ DATA = Path(__file__).parents[2] / "shared" / "data" / "rf_vlbi_eht"
 FILES = {day: DATA / f"SR1_M87_2017_{day}_lo_hops_netcal_StokesI.csv" for day in ("095", "096")}
 PICTURE = Path(__file__).parents[1] / "docs" / "eht.png"
 GRID = SkyGrid((64, 64), 2 * UAS)
-GAP_S, SYSTEMATIC, LOWEST_SNR, SITE_WAVELENGTHS = 120.0, 0.02, 3.0, 1e8
-PRIOR = SkyPrior(flux_jy=0.6, fwhm_rad=40 * UAS)
+PREPARATION = Preparation()
+PRIOR = SkyPrior(flux_jy=SKY_FLUX_JY, fwhm_rad=SKY_FWHM_UAS * UAS)
 SURVEY = [SkyPrior(flux_jy=flux, fwhm_rad=width * UAS) for width in (40, 45, 50, 60) for flux in (0.5, 0.6, 0.7)]
 RADII_RAD = (5 * UAS, 45 * UAS)
 RING_UAS, DISC_UAS, BEAM_UAS, GAUSSIAN_UAS = 42.0, 74.0, 10.0, 40.0
@@ -76,16 +78,15 @@ class Case:
 
 
 def prepared(path: Path) -> Visibilities:
-    rows = read_visibilities(path).averaged(GAP_S).with_systematic(SYSTEMATIC)
-    return rows.kept(rows.uv_wavelengths.norm(dim=1) > SITE_WAVELENGTHS)
+    return PREPARATION.prepared(read_visibilities(path))
 
 
 def gain_sd(rows: Visibilities) -> Tensor:
-    return torch.tensor([0.5 if name == "LM" else 0.1 for name in rows.stations], dtype=torch.float64)
+    return torch.tensor([POOR_GAIN_SD.get(name, GAIN_SD) for name in rows.stations], dtype=torch.float64)
 
 
 def strong(rows: Visibilities) -> Visibilities:
-    return rows.kept(rows.snr() > LOWEST_SNR)
+    return PREPARATION.strong(rows)
 
 
 def carry_out(name: str, rows: Visibilities) -> Case:
@@ -131,15 +132,12 @@ def simulated(rows: Visibilities, sky: Tensor) -> Visibilities:
 def reduced(rows: Visibilities, image: Tensor) -> dict[str, float]:
     """Chi-squares over their numbers of data, of the rows strong enough for closure quantities."""
     used = strong(rows)
-    model = model_visibilities(sky_operator(used, GRID), image)
-    sets = {
-        "closure phase": closure_phases(used),
-        "log closure amplitude": log_closure_amplitudes(used),
-        "log amplitude, gains integrated out": log_amplitudes(used, gain_sd(used)),
+    numbers = {
+        "number of closure_phases": len(closure_phases(used)),
+        "number of closure_amplitudes": len(log_closure_amplitudes(used)),
+        "number of amplitudes": len(used),
     }
-    return {name: float(data.chi_square(model)) / len(data) for name, data in sets.items()} | {
-        f"number of {name}": len(data) for name, data in sets.items()
-    }
+    return reduced_chi_squares(used, image, GRID, gain_sd=gain_sd(rows)) | numbers
 
 
 def facts(case: Case) -> dict[str, Any]:

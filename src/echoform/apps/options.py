@@ -54,14 +54,19 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconstruct(RunOptions):
-    """Form an image from a measurement file and write a report."""
+class FileOptions:
+    """What every command takes that reads a measurement."""
 
     file: InputFile
     """Measurement file; `echoform info` says what it holds."""
 
     slice: OptionalSlice = None
     """Which slice of a fastMRI or ISMRMRD file, from 0; the middle one when absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruct(RunOptions, FileOptions):
+    """Form an image from a measurement file and write a report."""
 
     method: OptionalMethod = None
     """How to form the image; when absent what suits it: closure where stations are uncalibrated (EHT), backprojection of more
@@ -87,14 +92,8 @@ class Reconstruct(RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compare(RunOptions):
+class Compare(RunOptions, FileOptions):
     """Reconstruct a measurement file by several methods, side by side in one report."""
-
-    file: InputFile
-    """Measurement file; `echoform info` says what it holds."""
-
-    slice: OptionalSlice = None
-    """Which slice of a fastMRI or ISMRMRD file, from 0; the middle one when absent."""
 
     methods: OptionalMethods = None
     """Which methods, in the order shown; when absent the usual ones and what `reconstruct` would take."""
@@ -107,25 +106,13 @@ class Compare(RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Info:
+class Info(FileOptions):
     """Print what a measurement file holds."""
-
-    file: InputFile
-    """Measurement file; `echoform info` says what it holds."""
-
-    slice: OptionalSlice = None
-    """Which slice of a fastMRI or ISMRMRD file, from 0; the middle one when absent."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convert:
+class Convert(FileOptions):
     """Write a measurement to another format: CPHD (spotlight phase history) or echoform HDF5."""
-
-    file: InputFile
-    """Measurement file; `echoform info` says what it holds."""
-
-    slice: OptionalSlice = None
-    """Which slice of a fastMRI or ISMRMRD file, from 0; the middle one when absent."""
 
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """File to write, not there yet; its ending, .cphd or .h5, is the format."""

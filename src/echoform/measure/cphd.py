@@ -33,10 +33,9 @@ from echoform.measure.cphd_channel import (
 )
 from echoform.measure.cphd_spectra import SCALARS, Spectra, sign_of, spectra
 from echoform.measure.earth import Place, place_at
-from echoform.measure.errors import MeasurementFileError
 from echoform.measure.gotcha import FARTHEST_M, to_range_reference
 from echoform.measure.measurement import Measurement
-from echoform.measure.phase_history import MAX_PIXELS, PhaseHistory, measurement_from
+from echoform.measure.phase_history import MAX_PIXELS, PhaseHistory, measurement_of_file
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
 
@@ -56,15 +55,7 @@ def read_cphd(path: Path) -> Measurement:
         MeasurementFileError: the file is not one, is damaged, holds what is not supported, or no image can be formed from it.
     """
     history, grid = read_cphd_history(path)
-    try:
-        return measurement_from(history, grid=grid)
-    except ValueError as error:
-        raise MeasurementFileError(
-            path,
-            got=f"a collection that cannot be imaged ({error})",
-            expected="a spotlight collection",
-            remedy=DOWNLOAD,
-        ) from error
+    return measurement_of_file(path, history, remedy=DOWNLOAD, grid=grid)
 
 
 def read_cphd_history(path: Path) -> tuple[PhaseHistory, Grid | None]:

@@ -26,7 +26,7 @@ import torch
 from echoform.measure.errors import MeasurementFileError
 from echoform.measure.matlab5 import load_struct
 from echoform.measure.measurement import Measurement
-from echoform.measure.phase_history import PhaseHistory, measurement_from
+from echoform.measure.phase_history import PhaseHistory, measurement_of_file
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 
 #: largest departure of a stored frequency from the uniform grid, in units of its last place
@@ -45,15 +45,7 @@ def read_gotcha(path: Path) -> Measurement:
         MeasurementFileError: the file is not one, is damaged, or no image can be formed from it.
     """
     history = read_phase_history(path)
-    try:
-        return measurement_from(history)
-    except ValueError as error:
-        raise MeasurementFileError(
-            path,
-            got=f"a collection that cannot be imaged ({error})",
-            expected="a spotlight collection",
-            remedy=DOWNLOAD,
-        ) from error
+    return measurement_of_file(path, history, remedy=DOWNLOAD)
 
 
 def read_phase_history(path: Path) -> PhaseHistory:

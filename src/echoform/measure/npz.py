@@ -31,7 +31,7 @@ from echoform.measure.earth import Place
 from echoform.measure.errors import MeasurementFileError, quote
 from echoform.measure.gotcha import FARTHEST_M, HIGHEST_HZ
 from echoform.measure.measurement import Measurement
-from echoform.measure.phase_history import MAX_PIXELS, PhaseHistory, measurement_from
+from echoform.measure.phase_history import MAX_PIXELS, PhaseHistory, measurement_of_file
 from echoform.measure.signature import FileKind, require
 from echoform.scene.collection import SpotlightCollection
 from echoform.scene.grid import Grid
@@ -54,12 +54,7 @@ def read_npz(path: Path) -> Measurement:
             image can be formed from it.
     """
     history, grid = read_npz_history(path)
-    try:
-        return measurement_from(history, grid=grid)
-    except ValueError as error:
-        raise MeasurementFileError(
-            path, got=f"a collection that cannot be imaged ({error})", expected="a spotlight collection", remedy=SCHEMA
-        ) from error
+    return measurement_of_file(path, history, remedy=SCHEMA, grid=grid)
 
 
 def read_npz_history(path: Path) -> tuple[PhaseHistory, Grid | None]:

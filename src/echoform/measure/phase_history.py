@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from scipy.special import gammaincinv
 from torch import Tensor
 
 from echoform.measure.earth import Place
+from echoform.measure.errors import MeasurementFileError
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
@@ -170,6 +172,15 @@ def measurement_from(history: PhaseHistory, *, grid: Grid | None = None) -> Meas
         notes=notes | history.notes,
     )
     return Measurement(history.samples, operator, GaussianNoise(torch.tensor([sigma])), metadata)
+
+
+def measurement_of_file(path: Path, history: PhaseHistory, *, remedy: str, grid: Grid | None = None) -> Measurement:
+    """Return :func:`measurement_from` of a file's phase history; raises MeasurementFileError when no image can be formed."""
+    try:
+        return measurement_from(history, grid=grid)
+    except ValueError as error:
+        got = f"a collection that cannot be imaged ({error})"
+        raise MeasurementFileError(path, got=got, expected="a spotlight collection", remedy=remedy) from error
 
 
 def history_of(measurement: Measurement) -> PhaseHistory:
