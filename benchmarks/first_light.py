@@ -2,6 +2,8 @@
 
     python benchmarks/first_light.py [--checkpoint FILE] [--images N]
 
+FILE is a checkpoint of `echoform train` with the recipe tiny.
+
 64 x 64 complex scenes, 25 % and 50 % random Fourier samples, 20 dB. Simulated strata come from a seed never trained on; real
 chips are TerraSAR-X (TSX_1550_HH, X band), a file and a sensor never trained on, in three strata by how structured a chip is
 (the share of its energy held by its brightest 5 % of pixels). Speckle cannot be recovered from missing samples, so an average
@@ -23,21 +25,23 @@ from rich.table import Table
 from torch import Tensor
 
 from echoform.assess.metrics import nmse_db
-from echoform.measure.measurement import Measurement
+from echoform.measure.measurement import Measurement, simulate
 from echoform.nets import weights
 from echoform.nets.ram import RAM
 from echoform.physics.fourier_mask import FourierMask
+from echoform.physics.noise import GaussianNoise
 from echoform.recon.classical.matched_filter import MatchedFilter
 from echoform.recon.classical.sparse import SparseL1
 from echoform.recon.classical.tikhonov import Tikhonov
 from echoform.recon.network import NetworkReconstructor
 from echoform.recon.reconstructor import Reconstructor
-from echoform.train.loop import TrainingState
-from echoform.train.problems.mixture import with_noise
+from echoform.train.problems.noise_levels import noise_level
 from echoform.train.problems.scenes import Chips, SceneKind, draw_scene
+from echoform.train.recipe_file import read_recipe, shipped
+from echoform.train.training_state import TrainingState
 from record import save
-from train_tiny import CHIPS, STAGES
 
+CHIPS = Path(__file__).parents[2] / "shared" / "data" / "sar_slc_complex"
 SIDE = 64
 SEED = 777_001
 SHARES = (0.25, 0.5)
@@ -88,7 +92,9 @@ def bootstrap(gain: Tensor, generator: torch.Generator) -> tuple[float, float, f
 def judge(network: RAM, x: Tensor, share: float, generator: torch.Generator) -> dict[str, object]:
     """Return mean NMSE of every method and the network's gains on one stratum at one share of samples."""
     mask = (torch.rand((len(x), 1, SIDE, SIDE), generator=generator) < share).float()
-    m = with_noise(x, FourierMask(mask), torch.full((len(x),), SNR_DB), generator)
+    operator = FourierMask(mask)
+    noise = GaussianNoise(noise_level(operator(x), operator, torch.full((len(x),), SNR_DB)))
+    m = simulate(x, operator, noise, generator=generator)
     began = time.perf_counter()
     ram = nmse_db(NetworkReconstructor(network)(m).mean, x)
     seconds = (time.perf_counter() - began) / len(x)
@@ -115,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     network = weights.load("echoform-tiny") if options.checkpoint is None else None
     if network is None:
-        state = TrainingState.start(STAGES[0], torch.device("cpu"))
+        state = TrainingState.start(read_recipe(shipped()["tiny"]), torch.device("cpu"))
         state.load(options.checkpoint)
         network = state.average.eval()
     generator = torch.Generator().manual_seed(SEED)

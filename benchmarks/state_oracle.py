@@ -10,13 +10,16 @@ goal), and by the probabilities of the target's position from posterior samples 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import torch
-from rich.progress import track
+from rich.progress import Progress
 from torch import Tensor
 
+from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement, simulate
 from echoform.nets.ram import RAM, TINY
 from echoform.nets.state import DiffusionState
@@ -27,8 +30,11 @@ from echoform.recon.diffusion.point_target import PointTargetMixture
 from echoform.recon.diffusion.samplers import Denoiser, ancestral, dpm_2m
 from echoform.recon.diffusion.schedule import karras_schedule
 from echoform.scene.fields import uniform
-from echoform.train.loop import Phase, Recipe, TrainingState, train
-from echoform.train.problems.mixture import Problem, draw_state
+from echoform.train.loop import Watch, accelerator, train
+from echoform.train.problems.stream import problem_generator
+from echoform.train.problems.task import Task
+from echoform.train.recipe import Phase, Recipe
+from echoform.train.training_state import TrainingState
 from record import save
 
 SIDE = 16
@@ -45,17 +51,31 @@ def draw_mask(generator: torch.Generator, batch: int) -> FourierMask:
     return FourierMask((torch.rand((batch, 1, SIDE, SIDE), generator=generator) < share).float())
 
 
-def draw_problem(generator: torch.Generator, batch: int, shape: tuple[int, int]) -> Problem:
+def draw_state(x: Tensor, generator: torch.Generator) -> DiffusionState:
+    """Return x_t with s_t log-uniform, in the prior's own units."""
+    low, high = (float(torch.tensor(s).log()) for s in STATE_RANGE)
+    sigma = torch.exp(uniform(generator, (len(x),), low, high))
+    return DiffusionState(x + expand(sigma, 3) * standard_normal(x, generator), sigma)
+
+
+def tasks(phase: Phase, start: int) -> Iterator[Task]:
+    """The batches of a run from ``start`` on."""
+    for index in count(start):
+        yield draw_task(problem_generator(RECIPE.seed, index), phase.batch)
+
+
+def draw_task(generator: torch.Generator, batch: int) -> Task:
     """One batch of the mixture scene: 15 % without a measurement, 20 % without a state."""
     x, _ = PRIOR.sample(batch, generator)
     mode = float(torch.rand((), generator=generator))
-    state = None if mode > 0.8 else draw_state(x, STATE_RANGE, generator)
+    state = None if mode > 0.8 else draw_state(x, generator)
     if mode < 0.15:
-        measurement = Measurement(torch.zeros_like(x), blind((1, *shape)), GaussianNoise(torch.ones(1)))
-        return Problem(x, measurement, state, torch.ones(batch))
+        measurement = Measurement(torch.zeros_like(x), blind((1, SIDE, SIDE)), GaussianNoise(torch.ones(1)))
+        return Task("mixture", x, measurement, state, torch.ones(batch))
     low, high = (float(torch.tensor(s).log()) for s in SIGMA_RANGE)
     noise = GaussianNoise(torch.exp(uniform(generator, (batch,), low, high)))
-    return Problem(x, simulate(x, draw_mask(generator, batch), noise, generator=generator), state, torch.ones(batch))
+    measurement = simulate(x, draw_mask(generator, batch), noise, generator=generator)
+    return Task("mixture", x, measurement, state, torch.ones(batch))
 
 
 @torch.inference_mode()
@@ -145,8 +165,11 @@ def main() -> None:
     state = TrainingState.start(RECIPE, torch.device("cpu"))
     if (options.folder / "checkpoint.pt").exists():
         state.load(options.folder / "checkpoint.pt")
-    for stop in track(range(state.step + 50, options.until + 50, 50), "training"):
-        train(state, RECIPE, draw_problem, folder=options.folder, until=min(stop, options.until))
+    with Progress() as bar:
+        shown = bar.add_task("training", total=options.until, completed=state.step)
+        watch = Watch(report=lambda step, _: bar.update(shown, completed=step))
+        processes = accelerator(cpu=True)
+        train(state, RECIPE, tasks, folder=options.folder, until=options.until, processes=processes, watch=watch)
     generator = torch.Generator().manual_seed(11)
     torch.manual_seed(11)
     network = state.average.eval()

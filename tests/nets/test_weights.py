@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from echoform.measure.measurement import simulate
 from echoform.nets import weights
 from echoform.nets.ram import RAM, RAMConfig
 from echoform.physics.fourier_mask import FourierMask
-from echoform.train.problems.mixture import with_noise
+from echoform.physics.noise import GaussianNoise
+from echoform.train.problems.noise_levels import noise_level
 from echoform.train.problems.scenes import SceneKind, draw_scene
 
 MINIATURE = RAMConfig(channels=(4, 6, 8, 8), blocks=1, embedding=8)
@@ -52,7 +54,8 @@ def test_shipped_tiny_uses_the_physics():
     generator = torch.Generator().manual_seed(9)
     x = draw_scene(SceneKind.TARGETS, generator, 4, (32, 32))
     masks = [FourierMask((torch.rand(4, 1, 32, 32, generator=generator) < 0.5).float()) for _ in range(2)]
-    m = with_noise(x, masks[0], torch.full((4,), 20.0), generator)
+    noise = GaussianNoise(noise_level(masks[0](x), masks[0], torch.full((4,), 20.0)))
+    m = simulate(x, masks[0], noise, generator=generator)
     with torch.no_grad():
         right, wrong = net(m), net(replace(m, operator=masks[1]))
     changes = (right - wrong).flatten(1).norm(dim=1) / right.flatten(1).norm(dim=1)

@@ -16,7 +16,6 @@ from echoform.scene.scatterers import place, points, targets
 from echoform.scene.textures import clutter, regions
 from echoform.train.problems.fourier import draw_fourier_mask
 from echoform.train.problems.scenes import Chips, SceneKind, draw_scene
-from echoform.train.problems.spotlight import draw_spotlight
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -98,15 +97,6 @@ def test_chips_are_cropped_and_missing_ones_asked_for_clearly(tmp_path: Path):
 def test_masks_keep_the_share_asked_for():
     masks = draw_fourier_mask(generator(), 400, (16, 16), share=(0.3, 0.300001)).support()
     assert float(masks.mean()) == pytest.approx(0.3, abs=0.02)
-
-
-def test_spotlight_family_keeps_its_samples_inside_the_band_of_the_grid():
-    """Pixels of 0.7 to 0.9 resolutions put the samples within 0.45 cycles of the carrier (the annulus adds a little)."""
-    operator = draw_spotlight(generator(), 16, (32, 32))
-    assert float(operator.points.abs().max()) < torch.pi
-    spread = operator.points.amax(2) - operator.points.amin(2)
-    assert bool((spread > 0.6 * 2 * torch.pi).all())
-    assert operator.batch == 16
 
 
 def test_grid_axes_and_collection_checks():

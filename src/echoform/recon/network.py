@@ -35,11 +35,11 @@ class NetworkReconstructor(Reconstructor):
         weights were trained with.
         """
         if isinstance(self.network, RAM) and self.network.config.embedding == 0:
-            measurement = _unit_norm(measurement)
+            measurement = unit_norm(measurement)
         return Estimate(self.network(measurement))
 
 
-def _unit_norm(measurement: Measurement) -> Measurement:
+def unit_norm(measurement: Measurement) -> Measurement:
     """Return y / |A| with A / |A| and the noise to match, the same image; raises ValueError for a sensor that is zero."""
     operator, noise = measurement.operator, measurement.noise
     if isinstance(operator, Downsampling):

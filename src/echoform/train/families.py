@@ -9,8 +9,9 @@ from typing import Any, get_type_hints
 
 from torch.utils.data import DataLoader
 
+from echoform.scene.ct_slices import read_ct_slices
+from echoform.scene.mri_images import read_sections
 from echoform.scene.photographs import (
-    PHOTOGRAPHS,
     Photographs,
     read_cardiac_magnitudes,
     read_knee_magnitudes,
@@ -22,6 +23,7 @@ from echoform.train.problems.problem import ProblemFamily
 from echoform.train.problems.scenes import Chips
 from echoform.train.problems.stream import ProblemStream, Share
 from echoform.train.problems.task import Task, TaskStream
+from echoform.train.problems.tomography import ComputedTomography
 from echoform.train.recipe import FamilyChoice, Phase, Recipe
 from echoform.train.typed import Mismatch, typed
 
@@ -70,10 +72,7 @@ def shares(choices: Sequence[FamilyChoice], data: Path) -> tuple[Share, ...]:
     for choice in choices:
         made, files = family(choice)
         hints = get_type_hints(type(made))
-        colour = isinstance(made, PictureFamily)
-        pictures = {
-            key: _read(hints[key], [data / path for path in named.paths], colour=colour) for key, named in files.items()
-        }
+        pictures = {key: _read(made, hints[key], [data / path for path in named.paths]) for key, named in files.items()}
         found.append(Share(replace(made, **pictures), choice.weight))
     return tuple(found)
 
@@ -82,7 +81,8 @@ def _holds_pictures(hint: object) -> bool:
     return hint in (Photographs, Photographs | None, Chips, Chips | None)
 
 
-def _read(hint: object, paths: list[Path], *, colour: bool) -> Photographs | Chips:
+def _read(made: ProblemFamily, hint: object, paths: list[Path]) -> Photographs | Chips:
+    """Read what a field of a family asks for: chips, photographs in colour, tomographic sections, or magnitudes."""
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise FileNotFoundError(
@@ -90,15 +90,22 @@ def _read(hint: object, paths: list[Path], *, colour: bool) -> Photographs | Chi
         )
     if hint in (Chips, Chips | None):
         return Chips.load(paths)
-    return Photographs(tuple(picture for path in paths for picture in _pictures(path, colour=colour).pictures))
+    match made:
+        case PictureFamily():
+            found = [read_photographs(path, colour=True) for path in paths]
+        case ComputedTomography():
+            found = [read_ct_slices(path) for path in paths]
+        case _:
+            found = [_magnitudes(path) for path in paths]
+    return Photographs(tuple(picture for part in found for picture in part.pictures))
 
 
-def _pictures(folder: Path, *, colour: bool) -> Photographs:
-    """Read a folder by what it holds."""
-    endings = {path.suffix.lower() for path in folder.glob("*")}
-    if endings & set(PHOTOGRAPHS):
-        return read_photographs(folder, colour=colour)
-    return read_knee_magnitudes(folder) if ".npz" in endings else read_cardiac_magnitudes(folder)
+def _magnitudes(path: Path) -> Photographs:
+    """Read measured magnitudes: a volume, or a folder of arrays."""
+    if path.is_file():
+        return read_sections(path)
+    endings = {file.suffix.lower() for file in path.glob("*")}
+    return read_knee_magnitudes(path) if ".npz" in endings else read_cardiac_magnitudes(path)
 
 
 @dataclass(frozen=True)

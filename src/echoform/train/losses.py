@@ -25,6 +25,7 @@ from echoform.nets.ram import RAM
 from echoform.nets.sensing import Sensing
 from echoform.nets.state import INPUT_IMAGES, NOISE_FEATURES, DiffusionState, StateInputs
 from echoform.physics.noise import Noise
+from echoform.recon.network import unit_norm
 from echoform.train.problems.task import Task
 
 #: bounds of log u
@@ -161,7 +162,8 @@ class WeightedAbsoluteError(Loss):
     """RAM's own loss for one-pass reconstruction, omega |D - x|_1 / n with omega = (|A^H y|_2 / sqrt(n)) / s_n.
 
     The norm is taken per pixel, so that the weight does not depend on the size of the image. Where s_n is zero, or for counts,
-    the level below is the least the official head is given. Its minimiser is a median: no denoiser for samplers.
+    the level below is the least the official head is given. The sensor is given unit norm first, as it is where the head is
+    used. The minimiser is a median: no denoiser for samplers.
 
     Source: Terris et al. (2025), section 4.1.
     """
@@ -175,7 +177,7 @@ class WeightedAbsoluteError(Loss):
             raise ValueError(
                 "the weighted absolute error is for one-pass reconstruction: set the share of one_shot to 1"
             )
-        measurement = task.measurement
+        measurement = unit_norm(task.measurement)
         image = network(measurement)
         pixels = image[0].numel()
         back = measurement.operator.adjoint(measurement.y)

@@ -1,0 +1,100 @@
+"""Losses: gradients and weights against their formulas, and the size that errors should have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from training_cases import RECIPE
+
+from echoform.measure.measurement import Measurement, simulate
+from echoform.nets.ram import OFFICIAL, RAM
+from echoform.physics.fourier_mask import FourierMask
+from echoform.physics.identity import identity
+from echoform.physics.noise import GaussianNoise, standard_normal
+from echoform.train.losses import (
+    BalancedSquaredError,
+    SquaredErrorRecipe,
+    WeightedAbsoluteError,
+    balanced,
+    denoised,
+)
+from echoform.train.problems.task import Task, draw_state
+from echoform.train.training_state import TrainingState
+
+
+def white_task(sigma: float, *, stated: bool, real: bool, batch: int = 16) -> Task:
+    """White scenes of unit RMS, for which the Wiener estimate is the posterior mean and v its variance."""
+    generator = torch.Generator().manual_seed(4)
+    kind = torch.float32 if real else torch.complex64
+    x = standard_normal(torch.zeros(batch, 1, 32, 32, dtype=kind), generator)
+    if real:
+        operator = identity((1, 32, 32), complex_image=False)
+    else:
+        operator = FourierMask((torch.rand(batch, 1, 32, 32, generator=generator) < 0.4).float())
+    measurement = simulate(x, operator, GaussianNoise(torch.full((batch,), sigma)), generator=generator)
+    state = draw_state(x, (0.1, 1.0), generator) if stated else None
+    return Task("white", x, measurement, state, torch.ones(batch))
+
+
+@pytest.mark.parametrize("real", [False, True])
+@pytest.mark.parametrize("stated", [False, True])
+@pytest.mark.parametrize("sigma", [0.1, 1.0])
+def test_on_white_scenes_the_untrained_network_errs_by_what_theory_says(sigma: float, stated: bool, real: bool):
+    """|D - x|^2 / v and |A (D - x)|^2 over its expectation are one in the mean, 16 scenes of 1024 pixels: 2 %."""
+    network = TrainingState.start(RECIPE, torch.device("cpu")).network
+    with torch.no_grad():
+        network.consistency.log_error.bias.fill_(-10)  # type: ignore[union-attr]
+        made = denoised(network, white_task(sigma, stated=stated, real=real))
+    assert float(made.relative.mean()) == pytest.approx(1.0, abs=0.03)
+    assert float(made.measured.mean()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_balanced_loss_weights_by_the_expected_error_without_touching_the_network_gradient_through_it():
+    errors = torch.tensor([2.0, 0.5], requires_grad=True)
+    log_expected = torch.tensor([0.7, -1.0], requires_grad=True)
+    balanced(errors, log_expected).backward()
+    u = torch.exp(log_expected.detach())
+    assert torch.allclose(errors.grad, 1 / u / 2)
+    assert torch.allclose(log_expected.grad, (1 - errors.detach() / u) / 2)
+
+
+def test_the_physics_term_adds_to_the_loss_and_not_to_the_errors():
+    network = TrainingState.start(RECIPE, torch.device("cpu")).network
+    task = white_task(0.3, stated=False, real=False, batch=4)
+    plain, constrained = SquaredErrorRecipe(0.0).build(), SquaredErrorRecipe(2.0).build()
+    assert isinstance(constrained, BalancedSquaredError)
+    constrained.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        made = denoised(network, task)
+        u = constrained.expected(made.given)
+        expected = balanced(made.relative + 2 * made.measured, u)
+        a, b = plain(network, task), constrained(network, task)
+    assert torch.equal(a.errors, b.errors)
+    assert float(b.loss) == pytest.approx(float(expected), rel=1e-5)
+    assert float(a.loss) == pytest.approx(float(balanced(made.relative, u)), rel=1e-5)
+
+
+def test_the_papers_loss_is_its_formula():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = RAM(replace(OFFICIAL, channels=(4, 4, 4, 4), blocks=1)).eval()
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(2, 3, 64, 64, generator=generator)
+    operator = identity((3, 64, 64), complex_image=False)
+    measurement = simulate(x, operator, GaussianNoise(torch.tensor([0.05, 0.2])), generator=generator)
+    with torch.no_grad():
+        found = WeightedAbsoluteError()(network, Task("x", x, measurement, None, None))
+        error = network(measurement) - x
+    sizes = [float(measurement.y[i].norm()) / (3 * 64 * 64) ** 0.5 for i in range(2)]
+    each = [sizes[i] / s * float(error[i].abs().mean()) for i, s in enumerate((0.05, 0.2))]
+    assert float(found.loss) == pytest.approx(sum(each) / 2, rel=1e-5)
+    assert float(found.errors[0]) == pytest.approx(float(error[0].square().sum() / x[0].square().sum()), rel=1e-5)
+
+
+def test_the_papers_loss_has_no_state_mode():
+    task = white_task(0.3, stated=True, real=False, batch=2)
+    assert isinstance(task.measurement, Measurement)
+    with pytest.raises(ValueError, match="one_shot to 1"):
+        WeightedAbsoluteError()(TrainingState.start(RECIPE, torch.device("cpu")).network, task)

@@ -1,0 +1,92 @@
+"""Tasks: all modes by their shares, states at the level drawn, one phase for scene and samples, the same from seed and index."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from training_cases import RECIPE
+
+from echoform.linalg.inner import expand
+from echoform.train.families import FamilySource, shares
+from echoform.train.problems.gridded_fourier import GriddedFourier
+from echoform.train.problems.problem import draw_problem
+from echoform.train.problems.stream import problem_generator
+from echoform.train.problems.task import Modes, Task, draw_state, pose, rms
+
+PROBLEM = draw_problem(problem_generator(3, 0), GriddedFourier(shape=(16, 16)), 4)
+
+
+def posed(seed: int, modes: Modes) -> Task:
+    return pose(PROBLEM, modes, problem_generator(seed, 1))
+
+
+def test_modes_are_drawn_by_their_shares():
+    modes = Modes(0.5, 0.3, 0.2)
+    found = [posed(seed, modes) for seed in range(400)]
+    blind = sum(task.scale is not None for task in found) / 400
+    stated = sum(task.state is not None for task in found) / 400 - blind
+    assert blind == pytest.approx(0.2, abs=0.06)
+    assert stated == pytest.approx(0.3, abs=0.07)
+
+
+def test_scene_and_samples_turn_together_and_by_all_angles():
+    angles = []
+    for seed in range(60):
+        task = posed(seed, Modes(1, 0, 0))
+        turn = (task.truth / PROBLEM.truth).flatten(1)[:, 100]
+        assert torch.allclose(turn.abs(), torch.ones(4), atol=1e-4)
+        residual = task.measurement.y - expand(turn, 3) * PROBLEM.measurement.y
+        assert float(residual.abs().max()) < 1e-4 * float(PROBLEM.measurement.y.abs().max())
+        angles += turn.angle().tolist()
+    resultant = abs(sum(complex(math.cos(a), math.sin(a)) for a in angles)) / len(angles)
+    assert resultant < 3 / math.sqrt(len(angles))
+
+
+def test_states_stand_at_the_levels_drawn_over_the_images_own_size():
+    x = 40.0 * PROBLEM.truth
+    levels = []
+    for seed in range(50):
+        state = draw_state(x, (1e-2, 1e2), problem_generator(seed, 0))
+        noise = rms(state.x_t - x)
+        assert torch.allclose(noise, state.sigma_t, rtol=0.2)
+        levels += (state.sigma_t / rms(x)).log10().tolist()
+    spread = torch.tensor(levels)
+    assert bool(((spread >= -2) & (spread <= 2)).all())
+    assert float(spread.mean()) == pytest.approx(0.0, abs=4 * 4 / math.sqrt(12 * 200))
+
+
+def test_a_blind_task_holds_no_measurement_and_its_scale_to_a_decibel():
+    task = posed(0, Modes(0, 0, 1))
+    assert task.scale is not None
+    assert float(task.measurement.y.abs().max()) == 0
+    assert float(task.measurement.operator.norm().max()) == 0
+    assert float((20 * torch.log10(task.scale / rms(task.truth))).abs().max()) <= 1.0
+
+
+def test_tasks_depend_on_seed_and_index_alone_and_ranks_share_them():
+    drawn = shares(RECIPE.families, Path())
+    phase = RECIPE.phases[0]
+
+    def prints(rank: int, ranks: int, start: int, count: int) -> list[tuple[str, bytes]]:
+        tasks = islice(FamilySource(RECIPE, drawn, rank, ranks)(phase, start), count)
+        return [(task.family, task.truth.numpy().tobytes()) for task in tasks]
+
+    alone = prints(0, 1, 0, 6)
+    assert len(set(alone)) == 6
+    assert prints(0, 2, 0, 3) == alone[0::2]
+    assert prints(1, 2, 0, 3) == alone[1::2]
+    assert prints(0, 1, 4, 2) == alone[4:]
+    other = FamilySource(replace(RECIPE, seed=1), drawn)
+    assert next(other(phase, 0)).truth.numpy().tobytes() != alone[0][1]
+
+
+def test_shares_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="sum to one"):
+        Modes(0.5, 0.5, 0.5)
+    with pytest.raises(ValueError, match="increasing"):
+        Modes(state_range=(2.0, 1.0))
