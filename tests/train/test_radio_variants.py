@@ -1,0 +1,132 @@
+"""What families of radio draw beside their usual sensor: raw echoes, range-Doppler, OFDM, turns, errors, two antennas."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from echoform.physics.channelwise import ChannelwiseOperator
+from echoform.physics.operator import ComposedOperator
+from echoform.physics.range_chirp import RangeChirp
+from echoform.physics.sample_gain import SampleGain
+from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.spotlight_plane_wave import plane_wave_samples
+from echoform.physics.stripmap_omega_k import StripmapOmegaK
+from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
+from echoform.scene.random_source import RandomSource
+from echoform.scene.waveform import FmcwWaveform, OfdmWaveform
+from echoform.train.problems.array_radar import RangeAngle, RangeAngleDoppler
+from echoform.train.problems.far_field_spotlight import FarFieldSpotlight
+from echoform.train.problems.near_field_spotlight import NearFieldSpotlight
+from echoform.train.problems.polarimetry import Polarimetry
+from echoform.train.problems.problem import draw_problem
+from echoform.train.problems.stream import problem_generator
+from echoform.train.problems.stripmap import Stripmap
+
+SHAPE = (24, 24)
+
+
+def source(index: int) -> RandomSource:
+    return RandomSource(problem_generator(4, index))
+
+
+@pytest.mark.parametrize(("share", "form"), [(0.0, StripmapOmegaK), (1.0, StripmapRangeDoppler)])
+def test_raw_echoes_hold_what_compressed_ones_do(share: float, form: type) -> None:
+    """A stripmap radar's raw echoes: the chirp after the same operator; its matched filter brings the scene back."""
+    family = Stripmap(shape=SHAPE, raw=1.0, range_doppler=share, snr_db=(60.0, 60.0), kept=(0.99, 1.0))
+    problem = draw_problem(problem_generator(4, 1), family, 3)
+    operator = problem.operator
+    assert isinstance(operator, ComposedOperator)
+    assert isinstance(operator.outer, RangeChirp)
+    assert isinstance(operator.inner, form)
+    image = operator.adjoint(problem.measurement.y)
+    alike = torch.linalg.vecdot(image.flatten(1), problem.truth.flatten(1)).abs()
+    assert bool((alike / (image.flatten(1).norm(dim=1) * problem.truth.flatten(1).norm(dim=1)) > 0.6).all())
+
+
+def test_the_whole_echo_of_every_pixel_is_heard() -> None:
+    """Unit pixels at the image's corners have the energy that compressed samples have, within the chirp's ripple."""
+    family = Stripmap(shape=SHAPE, raw=1.0, range_doppler=0.0, swept=(0.8, 0.8))
+    for index in range(4):
+        layout = family.layout(source(index), 1)
+        raw = family.operator(layout)
+        x = torch.zeros(1, 1, *SHAPE, dtype=torch.complex64).repeat(3, 1, 1, 1)
+        for number, column in enumerate((0, 12, 23)):
+            x[number, 0, 12, column] = 1
+        energy = raw(x).abs().square().flatten(1).sum(1)
+        assert float(energy.max() / energy.min()) < 1.15
+
+
+def test_waveforms_and_turns() -> None:
+    """FMCW and OFDM; transmitters at once in a frame, one after the other in a burst."""
+    found = {type(RangeAngle(shape=SHAPE).layout(source(index), 1).waveform) for index in range(20)}
+    assert found == {FmcwWaveform, OfdmWaveform}
+    turns = set()
+    for index in range(20):
+        waveform = RangeAngleDoppler(shape=SHAPE).layout(source(index), 1).waveform
+        turns.add(waveform.slots)
+    assert turns == {(0,), (0, 1), (0, 1, 2)}
+
+
+def test_element_gains_are_factors_of_their_samples() -> None:
+    even, uneven = (RangeAngle(shape=SHAPE, faulty=0.0, uneven=share) for share in (0.0, 1.0))
+    plain, mixed = even.layout(source(3), 2), uneven.layout(source(3), 2)
+    gains = mixed.kept[1]
+    assert bool((plain.kept[1] == 1).all())
+    assert 0.02 < float((20 * gains.abs().log10()).std()) < 4
+    x = torch.randn(2, 1, *SHAPE, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    expected = even.operator(plain)(x) * gains[:, None, :, None]
+    assert torch.allclose(uneven.operator(mixed)(x), expected.to(x.dtype), rtol=1e-3, atol=1e-4)
+
+
+def test_pulse_phases_defocus_an_image_that_does_not_know_of_them() -> None:
+    family = FarFieldSpotlight(shape=SHAPE, defocused=1.0, edge_rad=30.0, snr_db=(60.0, 60.0), kept_pulses=(0.99, 1.0))
+    problem = draw_problem(problem_generator(4, 2), family, 4)
+    operator = problem.operator
+    assert isinstance(operator, ComposedOperator)
+    assert isinstance(operator.outer, SampleGain)
+    truth = problem.truth.flatten(1)
+
+    def alike(image: torch.Tensor) -> torch.Tensor:
+        flat = image.flatten(1)
+        return torch.linalg.vecdot(flat, truth).abs() / (flat.norm(dim=1) * truth.norm(dim=1))
+
+    focused = alike(operator.adjoint(problem.measurement.y))
+    blurred = alike(operator.inner.adjoint(problem.measurement.y))
+    assert float(focused.mean()) > float(blurred.mean()) + 0.1
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_near_wavefronts_are_not_plane(share: float) -> None:
+    """One exact radar for all scenes, with one antenna or two; plane waves would miss its samples by far."""
+    family = NearFieldSpotlight(shape=SHAPE, bistatic=share)
+    drawn = source(5)
+    layout = family.layout(drawn, 2)
+    assert (layout.collection.receiver_m is not None) == bool(share)
+    operator = family.operator(layout)
+    base = operator.inner if isinstance(operator, ComposedOperator) else operator
+    assert isinstance(base, ExactSpotlight)
+    x = family.scene(drawn, layout).image
+    flat = plane_wave_samples(layout.collection, SHAPE, layout.frame.spacing_m[:1].double())
+    exact = base(x)
+    assert float((flat(x) - exact).norm() / exact.norm()) > 0.3
+
+
+def test_polarimetric_samples_are_mixed_channels() -> None:
+    kinds = set()
+    for index in range(8):
+        problem = draw_problem(problem_generator(4, index), Polarimetry(shape=SHAPE), 2)
+        operator, x = problem.operator, problem.truth
+        kinds.add(type(operator))
+        assert x.shape[1] == 4
+        assert torch.equal(x[:, 1], x[:, 2])
+        if isinstance(operator, ComposedOperator):
+            outer, inner = operator.outer, operator.inner
+            pure = torch.zeros_like(x)
+            pure[:, 0] = x[:, 0]
+            cross, own = operator(pure), inner(pure)
+            assert torch.allclose(cross[:, 0], own[:, 0], rtol=1e-4, atol=1e-5)
+            leak = cross[:, 1].abs().square().sum() / own[:, 0].abs().square().sum()
+            assert 1e-6 < float(leak) < 0.3
+            assert outer.domain_shape[0] == 4
+    assert kinds == {ComposedOperator, ChannelwiseOperator}
