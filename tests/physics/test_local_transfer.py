@@ -13,7 +13,7 @@ from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.local_transfer import LocalTransfer, between_pixels
 from echoform.physics.operator import GalerkinOperator, LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
-from echoform.physics.spotlight_factorised import FactorisedSpotlight
+from echoform.physics.spotlight_factorised import COARSE_ACCURACY, FactorisedSpotlight
 from echoform.scene.collection import SpotlightCollection
 from echoform.scene.grid import Grid
 from echoform.scene.soil import GroundSurvey, Section
@@ -66,14 +66,23 @@ def test_pulses_and_frequencies_beyond_the_coarse_band_cost_nothing() -> None:
     assert float(coarse.samples()) <= pulses * frequencies
 
 
-def test_the_factorised_sum_stays_where_it_is_the_cheaper() -> None:
-    """Four times the pulses at factor 2: summed one by one on the coarse pixels they would take longer than all factorised."""
-    many = spotlight(1e4)
-    antenna = many.antenna_m.repeat_interleave(4, 1)
-    collection = SpotlightCollection(antenna, many.frequency_hz, many.kept.repeat_interleave(4, 1))
-    grid = Grid((SIDE, SIDE), (0.2, 0.2))
-    assert isinstance(ExactSpotlight(collection, grid).coarsen(2), LocalTransfer)
-    assert isinstance(FactorisedSpotlight(collection, grid).coarsen(2), GalerkinOperator)
+def test_the_factorised_sum_is_factorised_again() -> None:
+    """The same samples, the same weights, sums within the accuracy of a coarse version's tree."""
+    grid, collection = Grid((SIDE, SIDE), (0.2, 0.2)), spotlight(1e4)
+    exact, fast = (
+        form(collection, grid, dtype=torch.complex128).coarsen(2) for form in (ExactSpotlight, FactorisedSpotlight)
+    )
+    assert isinstance(fast, LocalTransfer)
+    assert isinstance(fast.base, FactorisedSpotlight)
+    x = randn((1, *fast.domain_shape), 3)
+    assert distance(fast(x), exact(x)) < COARSE_ACCURACY / 5
+
+
+def test_a_plan_refused_on_the_coarse_pixels_stays_on_the_fine_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = FactorisedSpotlight(spotlight(1e4), Grid((SIDE, SIDE), (0.2, 0.2)))
+    monkeypatch.setattr("echoform.physics.aperture_tree.FEW", 0)
+    monkeypatch.setattr("echoform.physics.aperture_tree.GROWTH", 0)
+    assert isinstance(operator.coarsen(2), GalerkinOperator)
 
 
 def test_near_by_the_spotlight_stays_galerkin() -> None:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from contracts import distance, randn
 from echoform.physics.operator import LinearOperator
-from echoform.physics.spotlight_exact import ExactSpotlight, uniform_grid
+from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
+from echoform.physics.spotlight_spherical import uniform_grid
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
 

@@ -11,13 +11,12 @@ from torch import Tensor
 from echoform.measure.hdf5_node import COMPLEXES, MAX_PIXELS, GroupReader, GroupWriter, one_of
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
+from echoform.physics.spotlight_spherical import SphericalSpotlight
 from echoform.scene.collection import SpotlightCollection
 from echoform.scene.grid import Grid
 
 _DTYPES = {str(t).removeprefix("torch."): t for t in COMPLEXES}
 _WIDE = [torch.float64]
-
-Spotlight = ExactSpotlight | FactorisedSpotlight
 
 
 def write_spotlight(operator: ExactSpotlight, node: GroupWriter) -> None:
@@ -55,7 +54,7 @@ def read_factorised(node: GroupReader) -> FactorisedSpotlight:
     return operator
 
 
-def _write_common(operator: Spotlight, node: GroupWriter) -> None:
+def _write_common(operator: SphericalSpotlight, node: GroupWriter) -> None:
     both = [operator.antenna_m] if operator.receiver_m is None else [operator.antenna_m, operator.receiver_m]
     rows = max(len(antenna) for antenna in both)
     node.tensor("antenna_m", torch.cat([antenna.expand(rows, -1, -1) for antenna in both], -1))
@@ -101,7 +100,7 @@ def _read_common(node: GroupReader) -> tuple[SpotlightCollection, Grid, torch.dt
     return collection, Grid((height, width), (dy, dx), (y, x)), dtype, stored
 
 
-def _restore(operator: Spotlight, stored: dict[str, Tensor], node: GroupReader) -> None:
+def _restore(operator: SphericalSpotlight, stored: dict[str, Tensor], node: GroupReader) -> None:
     """Put the stored figures in place of the derived ones, from which they differ in the last bits only: exact round trip."""
     derived = {"middle_hz": operator.middle_hz, "step_hz": operator.step_hz, "carrier_rad_m": operator.carrier}
     for name, value in stored.items():

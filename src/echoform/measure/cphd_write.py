@@ -26,7 +26,7 @@ from echoform.measure.atomic import atomic_path
 from echoform.measure.earth import Place, latitude_longitude_deg
 from echoform.measure.phase_history import PhaseHistory
 from echoform.measure.track import NOMINAL_START, NOMINAL_TIMES, nominal_interval_s
-from echoform.physics.spotlight_exact import uniform_grid
+from echoform.physics.spotlight_spherical import uniform_grid
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.grid import Grid
 

@@ -33,6 +33,10 @@ GROWTH = 32
 BANDWIDTH_STEP = 0.25
 
 
+class NothingGainedError(ValueError):
+    """A sum that would not be cheaper for being factorised."""
+
+
 @dataclass(frozen=True)
 class Geometry:
     """One collection, as its phases need it: lengths in metres, wavenumbers 4 pi f / c in radians per metre."""
@@ -231,7 +235,7 @@ def _check_size(axes: list[Nodes], blocks: list[Blocks], natural: int) -> None:
     nodes = [axis.count * len(axis.local) for axis in axes]
     values = math.prod(nodes) * math.prod(len(b.centres) for b in blocks)
     if values > max(FEW, GROWTH * natural):
-        raise ValueError(
+        raise NothingGainedError(
             f"nothing is gained by factorising: a level would hold {values:.2g} values for {natural} pixels or samples; order "
             "the pulses along the trajectory, take pixels no larger than the resolution, or use ExactSpotlight"
         )

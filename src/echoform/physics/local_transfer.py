@@ -10,7 +10,7 @@ slowly over the image, hence few terms suffice,
     H_s(k_i(r_m)) ~ sum_q w_q[i] b_q[m],        A_s = sum_q diag(w_q) A' diag(b_q),
 
 A' being the same sensor on the coarse pixels. w and b are found from the exact H_s at a few nodes of the image: the leading
-singular vectors over the nodes, interpolated between them by polynomials. Samples with |H_s| < 1e-3 at all nodes are dropped.
+singular vectors over the nodes, interpolated between them by polynomials. Samples with |H_s| < 3e-2 at all nodes are dropped.
 
 An entry's phase must be kappa_n l_e(r) + c(r): one path l for each element (pulse, trace, pair of antennas), one wavenumber for
 each frequency.
@@ -29,10 +29,10 @@ from echoform.linalg.resample import COARSE_ORIGIN, kaiser_sinc, transfer
 from echoform.physics.operator import LinearOperator, coarse_shape
 
 #: samples whose response falls below this everywhere are left out
-BAND_EDGE = 1e-3
+BAND_EDGE = 3e-2
 #: share of the weights, in norm, that the terms left out may hold
 TOLERANCE = 5e-2
-#: largest relative error of the weighted entries; a sensor with a larger one is not written down again
+#: largest relative error of the weighted entries, with those left out; a sensor with a larger one is not written down again
 LARGEST_ERROR = 8e-2
 #: nodes along each axis of the image
 NODES = 9
@@ -101,11 +101,13 @@ def transfer_weights(
         at_nodes = sensor(_corners(*nodes, factor, shape[1]))
         probed = _spread(at_nodes.path_m.shape[0], PROBED)
         basis = _leading(_responses(factor, at_nodes, probed).flatten(0, 1))
-        blocks = torch.arange(at_nodes.path_m.shape[0]).split(PROBED)
-        weights = torch.cat([_kept(_responses(factor, at_nodes, block), basis) for block in blocks])
+        weights, lost = _kept(factor, at_nodes, basis)
         maps = [m.to(basis.device) for m in interpolation]
         image = torch.einsum("yg,xh,ghq->qyx", *maps, basis.unflatten(0, [len(n) for n in nodes]))
-        if basis.shape[1] >= factor**2 or _error(factor, shape, sensor, weights, image) > LARGEST_ERROR:
+        if (
+            basis.shape[1] >= factor**2
+            or not math.hypot(lost, _error(factor, shape, sensor, weights, image)) <= LARGEST_ERROR
+        ):
             return None
         found.append((weights.movedim(-1, 0), image))
     terms = max(len(w) for w, _ in found)
@@ -204,10 +206,16 @@ def _leading(responses: Tensor) -> Tensor:
     return vectors[:, -max(1, count) :].flip(-1)
 
 
-def _kept(responses: Tensor, basis: Tensor) -> Tensor:
-    """Return w = H_s V, (elements, F, Q), zero for samples below the edge of the band at all nodes."""
-    heard = (responses.abs() >= BAND_EDGE).any(-1, keepdim=True)
-    return (responses @ basis) * heard
+def _kept(factor: int, phase: EntryPhase, basis: Tensor) -> tuple[Tensor, float]:
+    """Return w = H_s V, (elements, F, Q), zero for samples below the edge of the band at all nodes, and what these hold."""
+    weights, dropped, whole = [], 0.0, 0.0
+    for elements in torch.arange(phase.path_m.shape[0]).split(PROBED):
+        responses = _responses(factor, phase, elements)
+        heard = (responses.abs() >= BAND_EDGE).any(-1, keepdim=True)
+        weights.append((responses @ basis) * heard)
+        dropped += float((responses * ~heard).square().sum())
+        whole += float(responses.square().sum())
+    return torch.cat(weights), math.sqrt(dropped / whole) if whole else math.inf
 
 
 class LocalTransfer(LinearOperator):

@@ -9,7 +9,6 @@ the antennas take the weights for constants: through few pixels they differ by s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,43 +16,23 @@ from torch import Tensor
 from echoform.physics.differential_range import half_path
 from echoform.physics.local_transfer import EntryPhase, LocalTransfer, coarse_version, transfer_weights
 from echoform.physics.operator import LinearOperator
+from echoform.physics.spotlight_spherical import SphericalSpotlight, of_sensor
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
 
 
-class Spotlight(Protocol):
-    """What both operators hold, in the shapes of :class:`SpotlightCollection`; F frequencies, the middle one at F // 2."""
-
-    antenna_m: Tensor
-    receiver_m: Tensor | None
-    carrier: Tensor
-    middle_hz: Tensor
-    step_hz: Tensor
-    kept: Tensor
-    grid: Grid
-
-
-def collection_of(operator: Spotlight) -> SpotlightCollection:
-    """Return the collection given at construction."""
-    count = operator.kept.shape[2]
-    index = torch.arange(count, dtype=torch.float64, device=operator.kept.device) - count // 2
-    frequency = operator.middle_hz[:, None] + index * operator.step_hz[:, None]
-    return SpotlightCollection(operator.antenna_m, frequency, operator.kept, operator.receiver_m)
-
-
 def coarse_spotlight(
-    fine: Spotlight, factor: int, batch: int, build: Callable[[SpotlightCollection, Grid], LinearOperator]
+    fine: SphericalSpotlight, factor: int, build: Callable[[SpotlightCollection, Grid], LinearOperator]
 ) -> LocalTransfer | None:
     """Return the coarse version, or None where the wavenumbers change too much over the image for it to be true.
 
     Args:
         fine: the operator.
         factor: s.
-        batch: its sensors.
         build: makes the operator of part of the collection on the coarse grid.
     """
-    collection = collection_of(fine)
-    phases = [_entry_phase(collection, fine.carrier, fine.grid, b) for b in range(batch)]
+    collection = fine.collection
+    phases = [_entry_phase(collection, fine.carrier, fine.grid, b) for b in range(fine.batch)]
     weights = transfer_weights(factor, fine.grid.shape, phases)
     if weights is None:
         return None
@@ -79,7 +58,7 @@ def _entry_phase(
     collection: SpotlightCollection, carrier: Tensor, grid: Grid, sensor: int
 ) -> Callable[[Tensor], EntryPhase]:
     def of(values: Tensor) -> Tensor:
-        return values[sensor % len(values)].detach()
+        return of_sensor(values, sensor).detach()
 
     def at(pixels: Tensor) -> EntryPhase:
         position = grid.positions_m().flatten(0, 1)[pixels].to(carrier.device)

@@ -26,53 +26,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from echoform.linalg.spectrum import SpectralDensity
 from echoform.linalg.taylor_profile import rows_at, rows_from
 from echoform.physics.differential_range import ground_half_path
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_coarse import coarse_spotlight
+from echoform.physics.spotlight_spherical import SphericalSpotlight, of_sensor
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
 
-#: largest departure of a frequency from the uniform grid, as a share of the bandwidth
-UNIFORM_TOLERANCE = 1e-6
 #: phases held at a time, pulses times pixels, unless one pulse has more
 BLOCK = 2**16
-
-
-def uniform_grid(frequency_hz: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (f_0, df): the frequency at index F // 2 and the step of uniformly spaced frequencies.
-
-    Args:
-        frequency_hz: shape (B, F), hertz, float64.
-
-    Returns:
-        two tensors of shape (B,), hertz.
-
-    Raises:
-        ValueError: fewer than two frequencies, or one departs from the line through the first and the last by more than
-            1e-6 of the bandwidth.
-    """
-    if frequency_hz.ndim != 2:
-        raise ValueError(
-            f"frequencies must be (batch, frequencies), got {tuple(frequency_hz.shape)}; where they change from pulse to pulse, "
-            "take the plane-wave operator"
-        )
-    count = frequency_hz.shape[1]
-    if count < 2:
-        raise ValueError(f"the exact spotlight operator needs at least two frequencies, got {count}")
-    first, last = frequency_hz[:, 0], frequency_hz[:, -1]
-    step = (last - first) / (count - 1)
-    index = torch.arange(count, dtype=frequency_hz.dtype, device=frequency_hz.device)
-    departure = (frequency_hz - first[:, None] - index * step[:, None]).abs().amax(1)
-    bandwidth = (last - first).abs()
-    if not bool((departure <= UNIFORM_TOLERANCE * bandwidth).all()):
-        raise ValueError(
-            f"frequencies are not uniformly spaced: one is {float(departure.max()):.3g} Hz off the grid through the first and "
-            f"the last, the limit is {UNIFORM_TOLERANCE:g} of the bandwidth ({float(bandwidth.min()):.3g} Hz); resample each "
-            "pulse to a uniform grid, or refit frequencies that were stored in single precision"
-        )
-    return first + (count // 2) * step, step
 
 
 def _by_antenna(by_range: Tensor, antenna_m: Tensor, position_m: Tensor) -> Tensor:
@@ -183,7 +146,7 @@ class _Sum(torch.autograd.Function):
         return to_value, to_antenna, None if receiver_m is None else to_receiver, to_carrier, None, None
 
 
-class ExactSpotlight(LinearOperator):
+class ExactSpotlight(SphericalSpotlight):
     """The exact time-domain spotlight operator of a collection on a ground-plane grid.
 
     Gradients reach the image, and the positions of transmitter and receiver when the collection's require them (k_c moves
@@ -200,81 +163,35 @@ class ExactSpotlight(LinearOperator):
     Source: Jakowatz et al., Spotlight-Mode Synthetic Aperture Radar (1996), chapter 2 (the signal model).
     """
 
-    antenna_m: Tensor
-    receiver_m: Tensor | None
-    carrier: Tensor
-    middle_hz: Tensor
-    step_hz: Tensor
-    kept: Tensor
     rows_m: Tensor
     columns_m: Tensor
 
     def __init__(self, collection: SpotlightCollection, grid: Grid, *, dtype: torch.dtype = torch.complex64) -> None:
-        super().__init__((1, *grid.shape), (1, *collection.kept.shape[1:]))
-        self._dtype, self.grid = dtype, grid
-        middle, step = uniform_grid(collection.frequency_hz.double())
-        self.register_buffer("antenna_m", collection.antenna_m.double())
-        receiver = collection.receiver_m
-        self.register_buffer("receiver_m", None if receiver is None else receiver.double())
-        self.register_buffer("carrier", collection.carrier().double())
-        self.register_buffer("middle_hz", middle)
-        self.register_buffer("step_hz", step)
-        self.register_buffer("kept", collection.kept.to(dtype.to_real()))
+        super().__init__(collection, grid, dtype=dtype)
         rows, columns = (axis.to(self.antenna_m.device) for axis in grid.axes_m())
         self.register_buffer("rows_m", rows[None])
         self.register_buffer("columns_m", columns[None])
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype given at construction."""
-        return self._dtype
-
-    def support(self) -> Tensor:
-        """Return the measured entries, (B or 1, 1, pulses, frequencies)."""
-        return (self.kept != 0).to(self.kept.dtype)[:, None]
-
-    def spectrum(self) -> SpectralDensity:
-        """Return the Lanczos density with its mean put right: every |A_mj| is 1 or 0, so tr(A^H A) / n = sum of kept."""
-        return super().spectrum().with_mean(self.kept.square().sum((1, 2)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the samples, (..., B, 1, pulses, frequencies), zero where nothing is measured."""
-        parts = [
-            self._sum(x[..., b, 0, :, :].flatten(-2), b, backwards=False)
-            for b, _ in enumerate(self.sensor_indices(x.shape[-4]))
-        ]
-        return torch.stack(parts, -3).unsqueeze(-3)
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Return the backprojection, (..., B, 1, H, W)."""
-        parts = [
-            self._sum(y[..., b, 0, :, :], b, backwards=True) for b, _ in enumerate(self.sensor_indices(y.shape[-4]))
-        ]
-        return torch.stack(parts, -2).unflatten(-1, self.domain_shape)
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the sums on the coarse pixels with the local response of U_s, or A U_s where that would not be true."""
         if factor == 1:
             return self
-        return coarse_spotlight(self, factor, self.batch, partial(ExactSpotlight, dtype=self.dtype)) or self.galerkin(
-            factor
-        )
+        return coarse_spotlight(self, factor, partial(ExactSpotlight, dtype=self.dtype)) or self.galerkin(factor)
 
-    def _sum(self, value: Tensor, sample: int, *, backwards: bool) -> Tensor:
-        def of(buffer: Tensor) -> Tensor:
-            return buffer[sample % buffer.shape[0]]
-
+    def _sum(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
         wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S
-        antenna, carrier = of(self.antenna_m), of(self.carrier)
-        receiver = None if self.receiver_m is None else of(self.receiver_m)
-        sensor = _Sensor(
+        antenna, carrier = of_sensor(self.antenna_m, sensor), of_sensor(self.carrier, sensor)
+        receiver = None if self.receiver_m is None else of_sensor(self.receiver_m, sensor)
+        one = _Sensor(
             antenna_m=antenna.detach(),
             receiver_m=None if receiver is None else receiver.detach(),
             carrier=carrier.detach(),
-            middle=wavenumber * of(self.middle_hz),
-            step=wavenumber * of(self.step_hz),
-            kept=of(self.kept),
+            middle=wavenumber * of_sensor(self.middle_hz, sensor),
+            step=wavenumber * of_sensor(self.step_hz, sensor),
+            kept=of_sensor(self.kept, sensor),
             rows_m=self.rows_m[0],
             columns_m=self.columns_m[0],
         )
-        return _Sum.apply(value, antenna, receiver, carrier, sensor, backwards)  # pyright: ignore[reportReturnType]
+        flat = value if backwards else value.flatten(-2)
+        found = _Sum.apply(flat, antenna, receiver, carrier, one, backwards)
+        return found.unflatten(-1, self.grid.shape) if backwards else found  # pyright: ignore

@@ -13,8 +13,7 @@ W being the prolate interpolation of :mod:`echoform.physics.aperture_tree`. In t
 is summed sample by sample. All phases are those of spherical wavefronts from where the antennas were, in float64: only W
 approximates. With some 16 pixels, pulses and frequencies to the smallest squares and blocks all of log N levels cost O(N).
 The adjoint runs the same levels backwards with conjugate phases and is exact; A^H A is adjoint(forward). The coarse version is
-that of :mod:`echoform.physics.spotlight_coarse`, pulse by pulse, where so few pulses see so few pixels that this is the cheaper;
-else Galerkin.
+that of :mod:`echoform.physics.spotlight_coarse`, its sums factorised again.
 
 Source: the butterfly scheme of Demanet et al. (2012), SIAM J. Imaging Sci. 5, section 3, with other nodes.
 """
@@ -30,11 +29,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.aperture_tree import Geometry, Level, Tree
+from echoform.physics.aperture_tree import Geometry, Level, NothingGainedError, Tree
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_coarse import coarse_spotlight
-from echoform.physics.spotlight_exact import ExactSpotlight, uniform_grid
+from echoform.physics.spotlight_spherical import SphericalSpotlight, of_sensor
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
 
@@ -46,8 +44,8 @@ MAX_LEAF = 64
 ACCURACY = 1e-2
 #: phases computed at a time: what fits in a processor's cache
 CHUNK = 1 << 17
-#: pulses that a pixel of the fine image can be summed into, one by one, in the time of the factorised sum (measured: 14)
-ENTRIES_PER_PIXEL = 10
+#: the same for a coarse version, whose local response is no truer than a few per cent
+COARSE_ACCURACY = 1e-1
 
 
 def _turn(phase: Tensor, dtype: torch.dtype) -> Tensor:
@@ -197,7 +195,7 @@ class _Apply(torch.autograd.Function):
         return _Apply.apply(grads[0], ctx.sensor, not ctx.backwards), None, None
 
 
-class FactorisedSpotlight(LinearOperator):
+class FactorisedSpotlight(SphericalSpotlight):
     """The spotlight operator with spherical wavefronts at a cost of N log N; gradients reach the image.
 
     Args:
@@ -214,13 +212,6 @@ class FactorisedSpotlight(LinearOperator):
             see the scene so differently that nothing would be gained.
     """
 
-    antenna_m: Tensor
-    receiver_m: Tensor | None
-    carrier: Tensor
-    middle_hz: Tensor
-    step_hz: Tensor
-    kept: Tensor
-
     def __init__(
         self,
         collection: SpotlightCollection,
@@ -232,70 +223,50 @@ class FactorisedSpotlight(LinearOperator):
     ) -> None:
         if not 1 <= leaf <= MAX_LEAF or not 1e-12 <= accuracy < 1:
             raise ValueError(f"leaf must be in [1, {MAX_LEAF}], accuracy in [1e-12, 1), got {leaf} and {accuracy:g}")
-        super().__init__((1, *grid.shape), (1, *collection.kept.shape[1:]))
-        self._dtype, self.grid, self.leaf, self.accuracy = dtype, grid, leaf, accuracy
-        middle, step = uniform_grid(collection.frequency_hz.double())
-        receiver = collection.receiver_m
-        self.register_buffer("antenna_m", collection.antenna_m.detach().double())
-        self.register_buffer("receiver_m", None if receiver is None else receiver.detach().double())
-        self.register_buffer("carrier", collection.carrier().detach().double())
-        self.register_buffer("middle_hz", middle)
-        self.register_buffer("step_hz", step)
-        self.register_buffer("kept", collection.kept.to(dtype.to_real()))
+        super().__init__(_fixed(collection), grid, dtype=dtype)
+        self.leaf, self.accuracy = leaf, accuracy
         sensors = range(self.batch)
         plans = [Tree(self._geometry(b), grid, leaf=leaf, accuracy=accuracy, dtype=dtype) for b in sensors]
         self.trees = nn.ModuleList(plans)
 
     def _geometry(self, sensor: int) -> Geometry:
-        def of(buffer: Tensor) -> Tensor:
-            return buffer[sensor % buffer.shape[0]]
-
         wavenumber = 4 * math.pi / SPEED_OF_LIGHT_M_S
         return Geometry(
-            antenna_m=of(self.antenna_m),
-            receiver_m=None if self.receiver_m is None else of(self.receiver_m),
-            middle=wavenumber * of(self.middle_hz),
-            step=wavenumber * of(self.step_hz),
+            antenna_m=of_sensor(self.antenna_m, sensor),
+            receiver_m=None if self.receiver_m is None else of_sensor(self.receiver_m, sensor),
+            middle=wavenumber * of_sensor(self.middle_hz, sensor),
+            step=wavenumber * of_sensor(self.step_hz, sensor),
             frequencies=self.range_shape[2],
         )
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype given at construction."""
-        return self._dtype
-
-    def support(self) -> Tensor:
-        """Return the measured entries, (B or 1, 1, pulses, frequencies)."""
-        return (self.kept != 0).to(self.kept.dtype)[:, None]
-
-    def spectrum(self) -> SpectralDensity:
-        """Return the Lanczos density with its mean put right: every |A_mj| is 1, within ``accuracy``, or 0."""
-        return super().spectrum().with_mean(self.kept.square().sum((1, 2)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the samples, (..., B, 1, pulses, frequencies), zero where nothing is measured."""
-        sensors = enumerate(self.sensor_indices(x.shape[-4]))
-        return torch.stack([self._apply_one(x[..., b, :, :, :], s, backwards=False) for b, s in sensors], -4)
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Return the backprojection, (..., B, 1, H, W)."""
-        sensors = enumerate(self.sensor_indices(y.shape[-4]))
-        return torch.stack([self._apply_one(y[..., b, :, :, :], s, backwards=True) for b, s in sensors], -4)
-
     def coarsen(self, factor: int) -> LinearOperator:
-        """Return sums pulse by pulse on the coarse pixels, with the local response of U_s, where that is cheaper, else A U_s."""
+        """Return factorised sums on the coarse pixels, with the local response of U_s.
+
+        A U_s where that would not be true, or where pulses are too unlike their neighbours for so few pixels to be factorised.
+        """
         if factor == 1:
             return self
-        found = coarse_spotlight(self, factor, self.batch, partial(ExactSpotlight, dtype=self.dtype))
-        if found is None:
+        accuracy = max(self.accuracy, COARSE_ACCURACY)
+        build = partial(FactorisedSpotlight, dtype=self.dtype, leaf=self.leaf, accuracy=accuracy)
+        try:
+            return coarse_spotlight(self, factor, build) or self.galerkin(factor)
+        except NothingGainedError:
             return self.galerkin(factor)
-        terms, pulses = found.sample_weights.shape[1:3]
-        return found if terms * pulses <= ENTRIES_PER_PIXEL * factor**2 else self.galerkin(factor)
 
-    def _apply_one(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
+    def _sum(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
         tree = self.trees[sensor]
         assert isinstance(tree, Tree)
-        carrier, kept = self.carrier[sensor % len(self.carrier)], self.kept[sensor % len(self.kept)]
-        shape = (self.domain_shape[1], self.domain_shape[2])
-        work = _Factorised(tree, self._geometry(sensor), carrier, kept, shape)
+        carrier, kept = of_sensor(self.carrier, sensor), of_sensor(self.kept, sensor)
+        work = _Factorised(tree, self._geometry(sensor), carrier, kept, self.grid.shape)
         return _Apply.apply(value, work, backwards)  # pyright: ignore[reportReturnType]
+
+
+def _fixed(collection: SpotlightCollection) -> SpotlightCollection:
+    """Return the collection without its gradients."""
+    receiver = collection.receiver_m
+    return SpotlightCollection(
+        collection.antenna_m.detach(),
+        collection.frequency_hz.detach(),
+        collection.kept,
+        None if receiver is None else receiver.detach(),
+    )

@@ -1,0 +1,131 @@
+"""What the exact and the factorised spotlight operator have in common: one signal model, kept in the same buffers.
+
+    y[p, n] = sum_j x_j exp(-i k_c . r_j) exp(-i 4 pi f_n / c d_pj),        d_pj = |q_p - r_j| - |q_p|
+
+with d_pj half the difference of the paths where the receiver stands apart, f_n uniformly spaced, and k_c the phase reference of
+:mod:`echoform.physics.spotlight_plane_wave`. Every |A_mj| is 1, or 0 where nothing is measured.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.spectrum import SpectralDensity
+from echoform.physics.operator import LinearOperator
+from echoform.scene.collection import SpotlightCollection
+from echoform.scene.grid import Grid
+
+#: largest departure of a frequency from the uniform grid, as a share of the bandwidth
+UNIFORM_TOLERANCE = 1e-6
+
+
+def uniform_grid(frequency_hz: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (f_0, df): the frequency at index F // 2 and the step of uniformly spaced frequencies.
+
+    Args:
+        frequency_hz: shape (B, F), hertz, float64.
+
+    Returns:
+        two tensors of shape (B,), hertz.
+
+    Raises:
+        ValueError: fewer than two frequencies, or one departs from the line through the first and the last by more than
+            1e-6 of the bandwidth.
+    """
+    count = frequency_hz.shape[1]
+    if count < 2:
+        raise ValueError(
+            f"the spotlight operators with spherical wavefronts need at least two frequencies, got {count}"
+        )
+    first, last = frequency_hz[:, 0], frequency_hz[:, -1]
+    step = (last - first) / (count - 1)
+    index = torch.arange(count, dtype=frequency_hz.dtype, device=frequency_hz.device)
+    departure = (frequency_hz - first[:, None] - index * step[:, None]).abs().amax(1)
+    bandwidth = (last - first).abs()
+    if not bool((departure <= UNIFORM_TOLERANCE * bandwidth).all()):
+        raise ValueError(
+            f"frequencies are not uniformly spaced: one is {float(departure.max()):.3g} Hz off the grid through the first and "
+            f"the last, the limit is {UNIFORM_TOLERANCE:g} of the bandwidth ({float(bandwidth.min()):.3g} Hz); resample each "
+            "pulse to a uniform grid, or refit frequencies that were stored in single precision"
+        )
+    return first + (count // 2) * step, step
+
+
+class SphericalSpotlight(LinearOperator):
+    """A spotlight collection seen from a ground-plane grid; how the sum is computed is left to the two forms.
+
+    Args:
+        collection: antenna positions, uniformly spaced frequencies, and the mask of measured samples.
+        grid: image grid.
+        dtype: complex64 or complex128.
+
+    Raises:
+        ValueError: the frequencies are not uniformly spaced.
+    """
+
+    antenna_m: Tensor
+    receiver_m: Tensor | None
+    carrier: Tensor
+    middle_hz: Tensor
+    step_hz: Tensor
+    kept: Tensor
+
+    def __init__(self, collection: SpotlightCollection, grid: Grid, *, dtype: torch.dtype) -> None:
+        super().__init__((1, *grid.shape), (1, *collection.kept.shape[1:]))
+        self._dtype, self.grid = dtype, grid
+        middle, step = uniform_grid(collection.frequency_hz.double())
+        receiver = collection.receiver_m
+        self.register_buffer("antenna_m", collection.antenna_m.double())
+        self.register_buffer("receiver_m", None if receiver is None else receiver.double())
+        self.register_buffer("carrier", collection.carrier().double())
+        self.register_buffer("middle_hz", middle)
+        self.register_buffer("step_hz", step)
+        self.register_buffer("kept", collection.kept.to(dtype.to_real()))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype given at construction."""
+        return self._dtype
+
+    @property
+    def collection(self) -> SpotlightCollection:
+        """The collection given at construction."""
+        count = self.range_shape[2]
+        index = torch.arange(count, dtype=torch.float64, device=self.kept.device) - count // 2
+        frequency = self.middle_hz[:, None] + index * self.step_hz[:, None]
+        return SpotlightCollection(self.antenna_m, frequency, self.kept, self.receiver_m)
+
+    def support(self) -> Tensor:
+        """Return the measured entries, (B or 1, 1, pulses, frequencies)."""
+        return (self.kept != 0).to(self.kept.dtype)[:, None]
+
+    def spectrum(self) -> SpectralDensity:
+        """Return the Lanczos density with its mean put right: tr(A^H A) / n is the sum of kept."""
+        return super().spectrum().with_mean(self.kept.square().sum((1, 2)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the samples, (..., B, 1, pulses, frequencies), zero where nothing is measured."""
+        return self._each(x, backwards=False)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return the backprojection, (..., B, 1, H, W)."""
+        return self._each(y, backwards=True)
+
+    def _each(self, value: Tensor, *, backwards: bool) -> Tensor:
+
+        def one(part: Tensor, sensor: int) -> Tensor:
+            return self._sum(part, sensor, backwards=backwards)
+
+        return self.each_sensor(value[..., 0, :, :], one, ndim=2, result_ndim=2).unsqueeze(-3)
+
+    @abstractmethod
+    def _sum(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
+        """Return one sensor's samples (..., P, F) of images (..., H, W), or its images of samples."""
+
+
+def of_sensor(buffer: Tensor, sensor: int) -> Tensor:
+    """Return a sensor's row of a buffer that holds one, or one for all."""
+    return buffer[sensor % len(buffer)]
