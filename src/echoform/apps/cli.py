@@ -37,7 +37,7 @@ def _run(arguments: list[str]) -> int:
         command = parse(arguments)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else USAGE
-    from echoform.apps.errors import UsageError
+    from echoform.apps.errors import Interrupted, UsageError
     from echoform.measure.errors import MeasurementFileError, OutputError, one_line
 
     try:
@@ -45,6 +45,9 @@ def _run(arguments: list[str]) -> int:
     except (UsageError, MeasurementFileError, OutputError) as error:
         print(f"echoform: {one_line(str(error))}", file=sys.stderr)
         return USAGE
+    except Interrupted as reason:
+        print(f"echoform: {one_line(str(reason))}", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
@@ -53,7 +56,7 @@ def _carry_out(command: object, arguments: list[str]) -> None:
     from echoform.apps.autofocus import autofocus
     from echoform.apps.convert import convert
     from echoform.apps.demo import demo
-    from echoform.apps.options import Autofocus, Compare, Convert, Demo, Info, Reconstruct, Simulate, Weights
+    from echoform.apps.options import Autofocus, Compare, Convert, Demo, Info, Reconstruct, Simulate, Train, Weights
     from echoform.apps.simulate import simulate
     from echoform.apps.weights import manage_weights
 
@@ -74,6 +77,10 @@ def _carry_out(command: object, arguments: list[str]) -> None:
             simulate(command)
         case Weights():
             manage_weights(command)
+        case Train():
+            from echoform.apps.train import train_recipe  # loads accelerate, which other commands do without
+
+            train_recipe(command)
         case _:
             raise TypeError(f"no such command: {command!r}")
 
