@@ -12,9 +12,10 @@ from echoform.scene.computed_tomography import rods, thorax
 from echoform.scene.contrast_phantoms import FAT, TUMOUR, breast, dielectric_cylinders, layered_wall
 from echoform.scene.ellipses import coverage, painted
 from echoform.scene.head import TISSUES, brain, shepp_logan, shepp_logan_like
-from echoform.scene.people import CubeAxes, draw_cube_axes, people, render_cube
+from echoform.scene.people import BODY, CubeAxes, draw_cube_axes, people, render_cube
 from echoform.scene.photographs import read_knee_magnitudes, read_photographs
-from echoform.scene.scene import Centres, SceneClass
+from echoform.scene.scene import Centres, ObjectKind, SceneClass
+from echoform.scene.street import OUTLINE, WHEELS, street
 from scene.scene_cases import frame, source, span_db
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -133,6 +134,36 @@ def test_people_move_as_stated() -> None:
     walking = speed.gt(0) & radial.abs().gt(0.3)
     assert float((limbs.amax(-1) - limbs.amin(-1))[walking].mean()) > 0.5  # micro-Doppler
     assert float(span_db(scene.image).median()) > 60
+
+
+def test_on_a_street_limbs_swing_and_wheels_turn() -> None:
+    axes = draw_cube_axes(source(7), 128, (16, 16, 32))
+    far = CubeAxes(axes.velocities_m_s, axes.angles_rad, 4 * axes.ranges_m)
+    scene = street(source(8), far)
+    assert scene.objects is not None
+    assert scene.centres is not None
+    count = scene.objects.present.shape[1]
+    velocity, amplitude = (
+        t[:, : count * OUTLINE].unflatten(1, (count, OUTLINE))
+        for t in (scene.centres.velocity_m_s, scene.centres.amplitude)
+    )
+    position = scene.centres.position_m[:, : count * OUTLINE].unflatten(1, (count, OUTLINE))
+    sight = torch.nn.functional.normalize(position, dim=-1)
+    body = (scene.objects.velocity_m_s[:, :, None] * sight).sum(-1)
+    person = scene.objects.kind == ObjectKind.PERSON.value
+    car = ~person & scene.objects.present
+    assert torch.allclose(velocity[car][:, WHEELS:], body[car][:, WHEELS:], atol=1e-4)
+    turning = velocity[car][:, :WHEELS] / body[car][:, :WHEELS]
+    turning = turning[body[car][:, :WHEELS].abs() > 1]
+    assert 0 <= float(turning.min()) < 0.05
+    assert 1.95 < float(turning.max()) <= 2.001
+    walking = person & scene.objects.present & (body[..., 0].abs() > 0.3)
+    assert int(walking.sum()) > 20
+    spread = (velocity[..., : len(BODY)].amax(-1) - velocity[..., : len(BODY)].amin(-1))[walking]
+    assert float(spread.mean()) > 0.5
+    assert float(amplitude[person][:, len(BODY) :].abs().max()) == 0  # a person has no more centres than limbs
+    absent = amplitude[~scene.objects.present]
+    assert float(absent.abs().max()) == 0
 
 
 def test_photographs_are_cropped_flipped_and_scaled(tmp_path: Path) -> None:

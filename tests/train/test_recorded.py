@@ -113,7 +113,7 @@ def test_a_ray_traced_room_is_learned_from_with_its_ghosts(tmp_path: Path) -> No
     ranges, angles = torch.arange(1, 33, dtype=torch.float64) * 0.075, torch.linspace(-0.6, 0.6, 9, dtype=torch.float64)
     operator = mimo_radar(waveform, array, ranges_m=ranges[None], angles_rad=angles[None])
     truth = torch.zeros(1, 1, 9, 32, dtype=torch.complex64)
-    truth[..., 4, 19] = complex(paths.up_to(0).amplitude.abs().mean())
+    truth[..., 4, 19] = float(paths.up_to(0).amplitude.abs().mean())
     samples = paths.samples(waveform).to(torch.complex64)[:, None].reshape(1, *operator.range_shape)
     measurement = Measurement(samples, operator, GaussianNoise(torch.ones(1)), Metadata(truth=truth))
     save(measurement, tmp_path / "room.h5")

@@ -18,7 +18,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.special import gammaincinv, ndtr
 from torch import Tensor
 
 from echoform.linalg.inner import expand
@@ -105,6 +107,11 @@ def standard_gamma(shape: Tensor, like: Tensor, generator: torch.Generator | Non
     full = expand(shape.to(device, like.dtype), like.ndim - 1).expand(like.shape).contiguous()
     # torch.distributions draws by this function too, but takes no generator.
     return torch._standard_gamma(full, generator=generator).to(like.device)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def gamma_quantiles(shape: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Return the quantiles of Gamma(shape, scale 1) at the probabilities of standard normal numbers; arguments broadcast."""
+    return gammaincinv(shape, ndtr(field))
 
 
 def speckle_moment(order: float) -> Tensor:

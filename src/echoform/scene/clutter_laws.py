@@ -21,11 +21,19 @@ import math
 from dataclasses import dataclass
 
 import torch
-from scipy.special import gammaincinv, kve
+from scipy.special import kve
 from torch import Tensor
 
 from echoform.linalg.inner import expand
-from echoform.scene.clutter import Clutter, check_parameter, compound, polygammas, speckle_moment, standard_gamma
+from echoform.scene.clutter import (
+    Clutter,
+    check_parameter,
+    compound,
+    gamma_quantiles,
+    polygammas,
+    speckle_moment,
+    standard_gamma,
+)
 
 
 @dataclass(frozen=True)
@@ -231,10 +239,9 @@ def _along(parameter: Tensor, like: Tensor) -> Tensor:
 
 
 def _gamma_at(shape: Tensor, field: Tensor) -> Tensor:
-    """The quantiles of Gamma(shape, scale 1) at the probabilities of standard normal fields, through SciPy on the CPU."""
-    probability = torch.special.ndtr(field.double()).cpu().numpy()
-    quantile = gammaincinv(_along(shape.double().cpu(), torch.from_numpy(probability)).numpy(), probability)
-    return torch.from_numpy(quantile).to(field)
+    """The quantiles of Gamma(shape, scale 1) at standard normal fields, exact, through SciPy on the CPU."""
+    normal = field.double().cpu()
+    return torch.from_numpy(gamma_quantiles(_along(shape, normal).numpy(), normal.numpy())).to(field)
 
 
 def _log_bessel_k(order: Tensor, log_product: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ def people(source: RandomSource, axes: CubeAxes, *, most: int = 4, furniture: in
     """
     batch = axes.ranges_m.shape[0]
     objects = _layout(source, axes, most)
-    centres = both(_limbs(source, objects), _furniture(source, axes, furniture))
+    centres = both(limbs(source, objects), _furniture(source, axes, furniture))
     floor = source.decibels((batch, 1, 1, 1), -75, -55)
     pixels = (batch, axes.velocities_m_s.shape[1], axes.angles_rad.shape[1], axes.ranges_m.shape[1])
     return Scene(render_cube(centres, axes) + floor * source.white(pixels), centres, objects)
@@ -135,7 +135,8 @@ def _layout(source: RandomSource, axes: CubeAxes, most: int) -> Objects:
     return Objects(kind, source.present(*shape), position, heading, size, velocity)
 
 
-def _limbs(source: RandomSource, objects: Objects) -> Centres:
+def limbs(source: RandomSource, objects: Objects) -> Centres:
+    """Return the centres of :data:`BODY` for every object as if it were a person, object after object, (B, N len(BODY))."""
     shape = tuple(objects.present.shape)
     across, swing, quick, lag, level = torch.tensor(BODY, device=source.place).T
     phase = source.uniform((*shape, 1), 0, 2 * math.pi) + lag

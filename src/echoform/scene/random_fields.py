@@ -19,9 +19,9 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy.special import gammaincinv, ndtr
 from torch import Tensor
 
+from echoform.scene.clutter import compound, gamma_quantiles
 from echoform.scene.frame import Frame
 from echoform.scene.random_source import RandomSource
 
@@ -139,7 +139,7 @@ def lognormal_texture(field: Tensor, contrast: Tensor) -> Tensor:
 def _log_quantiles() -> Tensor:
     """ln of the gamma quantile over its mean at the knots of nu and z, (NU_KNOTS, KNOTS) float32."""
     nu = np.geomspace(*NU_RANGE, NU_KNOTS)[:, None]
-    quantiles = gammaincinv(nu, ndtr(np.linspace(-Z_RANGE, Z_RANGE, KNOTS))) / nu
+    quantiles = gamma_quantiles(nu, np.linspace(-Z_RANGE, Z_RANGE, KNOTS)) / nu
     return torch.from_numpy(np.log(np.maximum(quantiles, 1e-30))).float()
 
 
@@ -182,4 +182,4 @@ def photograph_texture(photographs: Tensor, range_db: Tensor) -> Tensor:
 
 def developed_speckle(source: RandomSource, intensity: Tensor) -> Tensor:
     """Return sqrt(intensity) times CN(0, 1): what many scatterers in every pixel look like, complex64."""
-    return intensity.sqrt() * source.white(tuple(intensity.shape))
+    return compound(intensity, source.generator)

@@ -1,7 +1,11 @@
 """What a radar at the roadside or on a car sees: vehicles, people, poles and rails over a weak floor.
 
 The frame is the radar's own (:mod:`echoform.scene.array`): x to the right, y ahead. A vehicle is the edges of a box that face the
-radar, with flashes from its corners; all its centres move with it. Rails and walls are lines of centres.
+radar, with flashes from its corners; its centres move with it but for those of the wheels, whose points move at w (1 + cos phi),
+from rest at the ground to 2 w at the top. People swing their limbs as in :mod:`echoform.scene.people`. Rails and walls are lines
+of centres.
+
+Source: Chen, The Micro-Doppler Effect in Radar (2019), chapters 2 and 4 (wheels, limbs).
 """
 
 from __future__ import annotations
@@ -12,12 +16,14 @@ import torch
 from torch import Tensor
 
 from echoform.scene.outline import perimeter, to_ground
-from echoform.scene.people import CubeAxes, render_cube
+from echoform.scene.people import BODY, CubeAxes, limbs, render_cube
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Centres, ObjectKind, Objects, Scene, both
 
-#: centres on the outline of a vehicle, and greatest number of centres of rails, poles and the like
-OUTLINE, STREET = 16, 48
+#: centres of a vehicle or person, how many of a vehicle's are on its wheels, and greatest number of rails, poles and the like
+OUTLINE, WHEELS, STREET = 16, 4, 48
+#: amplitude of a wheel's point over the others', and of people over vehicles, decibels
+WHEEL_DB, PERSON_DB = -12.0, -20.0
 #: velocities of vehicles, to either side, metres per second
 SPEED_M_S = 25.0
 
@@ -32,7 +38,7 @@ def street(source: RandomSource, axes: CubeAxes, *, most: int = 6) -> Scene:
     """
     batch = axes.ranges_m.shape[0]
     objects = _layout(source, axes, most)
-    centres = both(_outlines(source, objects), _surroundings(source, axes))
+    centres = both(_movers(source, objects), _surroundings(source, axes))
     floor = source.decibels((batch, 1, 1, 1), -75, -45)
     pixels = (batch, axes.velocities_m_s.shape[1], axes.angles_rad.shape[1], axes.ranges_m.shape[1])
     return Scene(render_cube(centres, axes) + floor * source.white(pixels), centres, objects)
@@ -61,8 +67,28 @@ def _layout(source: RandomSource, axes: CubeAxes, most: int) -> Objects:
     return Objects(kind, source.present(*shape), position, heading, size, velocity)
 
 
+def _movers(source: RandomSource, objects: Objects) -> Centres:
+    """OUTLINE centres of every vehicle and person."""
+    shape = (*objects.present.shape, OUTLINE)
+    cars, walkers = _outlines(source, objects), limbs(source, objects)
+    person = (objects.kind == ObjectKind.PERSON.value)[..., None]
+
+    def chosen(car: Tensor, walker: Tensor) -> Tensor:
+        walker = walker.unflatten(1, (shape[1], len(BODY)))
+        spare = walker.new_zeros((*shape[:2], OUTLINE - len(BODY), *walker.shape[3:]))
+        of_person = person.reshape(*person.shape, *[1] * (walker.ndim - 3))
+        return torch.where(of_person, torch.cat([walker, spare], 2), car.unflatten(1, shape[1:])).flatten(1, 2)
+
+    return Centres(
+        chosen(cars.position_m, walkers.position_m),
+        chosen(cars.amplitude, 10 ** (PERSON_DB / 20) * walkers.amplitude),
+        cars.owner,
+        chosen(cars.velocity_m_s, walkers.velocity_m_s),
+    )
+
+
 def _outlines(source: RandomSource, objects: Objects) -> Centres:
-    """Centres on the sides that face the radar, the strongest where a side is seen square on."""
+    """Centres on the sides that face the radar, the strongest where a side is seen square on; the first are on wheels."""
     shape = (*objects.present.shape, OUTLINE)
     length, width, _ = objects.size_m[..., None].unbind(-2)
     body, normal = perimeter(source.uniform(shape), length, width)
@@ -72,10 +98,11 @@ def _outlines(source: RandomSource, objects: Objects) -> Centres:
     facing = -(sight * outward).sum(-1)
     square_on = 10 ** (0.5 * (facing.clamp(0, 1) - 0.5))
     level = source.decibels((*shape[:2], 1), -25, 5) * torch.where(facing > 0, square_on, 0.03)
-    person = (objects.kind == ObjectKind.PERSON.value)[..., None]
-    strength = level * source.exponential(shape).sqrt() * torch.where(person, 0.1, 1.0)
-    amplitude = strength * objects.present[..., None] * source.phase(shape)
-    radial = (objects.velocity_m_s[:, :, None] * sight).sum(-1)
+    wheel = torch.arange(OUTLINE, device=source.place) < WHEELS
+    level = level * torch.where(wheel, 10 ** (WHEEL_DB / 20), 1.0)
+    amplitude = level * source.exponential(shape).sqrt() * objects.present[..., None] * source.phase(shape)
+    turning = torch.where(wheel, 1 + torch.cos(source.uniform(shape, 0, 2 * math.pi)), 1.0)
+    radial = turning * (objects.velocity_m_s[:, :, None] * sight).sum(-1)
     owner = torch.arange(shape[1], device=source.place)[None, :, None].expand(shape)
     return Centres(place.flatten(1, 2), amplitude.flatten(1), owner.flatten(1), radial.flatten(1))
 
