@@ -35,6 +35,7 @@ from echoform.physics.stacked import stack
 from echoform.physics.stripmap import StripmapOperator
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
+from echoform.scene.antenna_pattern import off_boresight_rad, sinc_pattern
 from echoform.scene.array import filled_array, polar_positions_m
 from echoform.scene.cells import cells_of, volume_of
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
@@ -221,6 +222,14 @@ def born(side: int, dtype: torch.dtype, *, count: int = 24, heard: float = 1.0) 
     )
 
 
+def born_wide(side: int, dtype: torch.dtype) -> BornScattering:
+    """Cells of an eighth of the shortest wavelength: the wave fills the fine grid."""
+    cell = SPEED_OF_LIGHT_M_S / 4e9 / 8
+    frequency = torch.linspace(2e9, 4e9, 4, dtype=torch.float64)[None]
+    rig = all_pairs(ring(24, 0.9 * side * cell), ring(24, 0.8 * side * cell), frequency)
+    return BornScattering(rig, cells_of(Grid((side, side), (cell, cell))), radiator=Radiator.LINE, dtype=dtype)
+
+
 def born_volume(side: int, dtype: torch.dtype) -> BornScattering:
     rig = all_pairs(ring(24, 0.9), ring(24, 0.8), torch.linspace(2e9, 4e9, 4, dtype=torch.float64)[None])
     cells = volume_of(Grid((side, side), (0.4 / side, 0.4 / side)), 8, 0.02)
@@ -273,7 +282,11 @@ def channel_gain(side: int, dtype: torch.dtype) -> LinearOperator:
 
 
 def antenna_pattern(side: int, dtype: torch.dtype) -> LinearOperator:
-    return apply_image_gain(plane_wave(side, dtype), uniform(1, 1, side, side))
+    """Two-way amplitude of a beam whose half-power width covers the image's sides."""
+    grid, middle = ground_grid(side), collection(side).antenna_m[0, collection(side).kept.shape[1] // 2]
+    width = torch.tensor(side * grid.spacing_m[0] / float(middle.norm()), dtype=torch.float64)
+    angle = off_boresight_rad(middle, torch.zeros(3, dtype=torch.float64), grid.positions_m())
+    return apply_image_gain(plane_wave(side, dtype), sinc_pattern(angle, width).square()[None, None])
 
 
 def polarimetric(side: int, dtype: torch.dtype) -> LinearOperator:
@@ -302,6 +315,7 @@ CASES = [
     Case("Born, lines, all pairs", born),
     Case("Born, lines, all pairs, matrix held", lambda n, t: born(n, t, count=48), side=SMALL),
     Case("Born, lines, 30 % of the pairs", lambda n, t: born(n, t, heard=0.3)),
+    Case("Born, lines, 8 cells a wavelength", born_wide),
     Case("Born, volume of 8 slices", born_volume, side=SMALL),
     Case("Ground-penetrating, antenna raised", ground),
     Case("Ground-penetrating, homogeneous", homogeneous),
