@@ -162,7 +162,7 @@ def sparse(raw: RawEchoes) -> dict[str, object]:
     """l1 and the matched filter from half of the pulses of a block: prediction error on the other half, and the time."""
     m = measurement_from(raw.block(*BLOCK), form=StripmapOmegaK)
     kept, held_out = drop_pulses(m, 0.5, generator=torch.Generator().manual_seed(0))
-    top = largest_eigenvalue(kept.operator.normal, kept.operator.probe(), ndim=3, tolerance=1e-2)
+    top = largest_eigenvalue(kept.operator.normal, kept.operator.probe(), ndim=3, tolerance=1e-2).below
     back = kept.operator.adjoint(kept.y)
     scaled = back * (back.abs().square().sum() / kept.operator(back).abs().square().sum())
     found: dict[str, object] = {}

@@ -7,7 +7,20 @@ import torch
 from test_nufft import angles, matrix
 
 from contracts import distance, randn
-from echoform.linalg.nufft import toeplitz_apply, toeplitz_spectrum
+from echoform.linalg.nufft import toeplitz_apply
+from echoform.linalg.resample import transfer
+from echoform.linalg.toeplitz_lags import ToeplitzLags, toeplitz_lags
+from echoform.linalg.toeplitz_norm import toeplitz_norm
+
+
+def lags(weights: torch.Tensor, points: torch.Tensor, shape: tuple[int, int], *, eps: float = 1e-13) -> ToeplitzLags:
+    return toeplitz_lags(weights[None], points[None], shape, factor=4, eps=eps, dtype=torch.float64)
+
+
+def toeplitz_spectrum(
+    weights: torch.Tensor, points: torch.Tensor, shape: tuple[int, int], *, eps: float
+) -> torch.Tensor:
+    return lags(weights, points, shape, eps=eps).spectrum()[0]
 
 
 @pytest.mark.parametrize("shape", [(8, 10), (7, 9), (8, 9), (1, 6)])
@@ -49,3 +62,61 @@ def test_one_kernel_per_sensor() -> None:
     together = toeplitz_apply(kernels[:, None], x)
     for i in range(2):
         assert distance(together[i], toeplitz_apply(kernels[i], x[i])) < 1e-13
+
+
+def test_samples_of_weight_zero_and_sensors_without_any() -> None:
+    shape, points = (6, 8), torch.stack([angles(30, 2, seed) for seed in (1, 2, 3)])
+    weights = torch.rand(3, 30, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    weights[0, ::2] = 0
+    weights[1] = 0
+    found = toeplitz_lags(weights, points, shape, factor=1, eps=1e-13, dtype=torch.float64).spectrum()
+    assert distance(found[0], toeplitz_spectrum(weights[0, 1::2], points[0, :, 1::2], shape, eps=1e-13)) < 1e-12
+    assert float(found[1].abs().max()) == 0
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_coarse_lags_are_those_of_samples_weighted_by_the_response(factor: int) -> None:
+    shape = (16, 24)
+    points, weights = angles(80, 2), torch.rand(80, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    if factor == 1:
+        response, found = torch.ones_like(weights), lags(weights, points, shape).spectrum()
+    else:
+        response = transfer(factor, points[0]) * transfer(factor, points[1])
+        found = lags(weights, points, shape).coarse_spectrum(factor)
+    coarse = (shape[0] // factor, shape[1] // factor)
+    direct = matrix(factor * points, coarse)
+    gram = direct.mH @ ((weights * response.square())[:, None] * direct)
+    x = randn(coarse, 6)
+    assert distance(toeplitz_apply(found[0], x), (gram @ x.flatten()).reshape(coarse)) < 1e-11
+
+
+def test_points_that_are_learned_have_gradients() -> None:
+    points, weights = angles(20, 2).requires_grad_(), torch.ones(20, dtype=torch.float64)
+    power = randn((12, 12), 7).real
+
+    def seen(at: torch.Tensor) -> torch.Tensor:
+        found = toeplitz_lags(weights[None], at[None], (6, 6), factor=1, eps=1e-13, dtype=torch.float64)
+        return (found.spectrum()[0] * power).sum()
+
+    assert torch.autograd.gradcheck(seen, (points,), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (15, 16), (15, 17), (16, 10), (10, 15)])
+def test_largest_eigenvalue_of_dense_products(shape: tuple[int, int]) -> None:
+    """Crowded samples, where some lie close together: eigenvalues far apart, and a comb, whose largest ones are many."""
+    crowded = torch.cat([angles(60, 2), 0.1 * angles(40, 2, 5)], 1)
+    steps = torch.arange(-3, 4, dtype=torch.float64) * 0.9
+    comb = torch.stack(torch.meshgrid(steps, steps, indexing="ij")).flatten(1)
+    for points in (crowded, comb):
+        weights = torch.ones(points.shape[1], dtype=torch.float64)
+        direct = matrix(points, shape)
+        expected = torch.linalg.matrix_norm(direct, ord=2).square()
+        found = toeplitz_norm(toeplitz_spectrum(weights, points, shape, eps=1e-13)[None], tolerance=1e-6)
+        assert found.shape == (1,)
+        assert abs(float(found[0] / expected) - 1) < 1e-5
+        rough = toeplitz_norm(toeplitz_spectrum(weights, points, shape, eps=1e-13)[None], tolerance=1.5e-2)
+        assert 1 - 5e-3 < float(rough[0] / expected) < 1.015
+
+
+def test_norm_of_no_samples_is_zero() -> None:
+    assert float(toeplitz_norm(torch.zeros(1, 12, 12), tolerance=1e-2)) == 0

@@ -22,7 +22,7 @@ from echoform.physics.diagonal import MaskedGalerkin
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.masking import SampleMask
-from echoform.physics.nonuniform_fourier import NonuniformFourier
+from echoform.physics.nonuniform_fourier import CoarseNonuniformFourier, NonuniformFourier
 from echoform.physics.operator import (
     AdjointOperator,
     ComposedOperator,
@@ -70,6 +70,10 @@ def nonuniform(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> NonuniformFour
     points = per_seed(lambda seed: (uniform((2, 60), seed) - 0.5) * 2 * math.pi, seeds)
     weights = per_seed(lambda seed: randn((60,), seed + 50) * (uniform((60,), seed + 70) < 0.8), seeds)
     return NonuniformFourier(points, weights, domain_shape=(2, *shape), sample_shape=(5, 12), dtype=dtype)
+
+
+def coarse_nonuniform(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> LinearOperator:
+    return nonuniform((2 * shape[0], 2 * shape[1]), seeds, dtype).coarsen(2)
 
 
 def collection(seeds: Seeds, *, pulses: int = 5, frequencies: int = 7) -> SpotlightCollection:
@@ -171,10 +175,8 @@ def galerkin(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> GalerkinOperator
     return GalerkinOperator(nonuniform((2 * shape[0], 2 * shape[1]), seeds, dtype), 2)
 
 
-# A U_s wraps around within two coarse pixels of the border. Samples whose response |H_s| is below 1e-3 are left out: at most
-# 1e-3 each of what they would hold at full response, here up to 3.3e-3 of |A U_s x|, since most of these samples lie outside
-# the coarse band (15 / 16 of them at factor 4). tests/physics/test_nonuniform_fourier.py holds the bound per sample.
-NUFFT = {"coarsen_bound": 5e-3, "coarsen_margin": 2}
+# A U_s wraps around within two coarse pixels of the border.
+NUFFT = {"coarsen_margin": 2}
 
 EXAMPLES: dict[type[LinearOperator], list[Example]] = {
     FourierMask: [
@@ -189,6 +191,7 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
         Example("plane_wave_bistatic", plane_wave_bistatic, **NUFFT),
         *SPOTLIGHTS,
     ],
+    CoarseNonuniformFourier: [Example("coarse_nonuniform", coarse_nonuniform)],
     ExactSpotlight: [Example("exact", exact), Example("exact_bistatic", exact_bistatic), *FAR_SPOTLIGHT],
     ScalarOperator: [Example("gain", gain, exact_spectrum=True)],
     CropOperator: [Example("crop", crop, batched=False)],

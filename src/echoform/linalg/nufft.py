@@ -84,38 +84,8 @@ def modes_to_points(f: Tensor, points: Tensor) -> Tensor:
     return _plain_gradient(finufft_type2(points[None], _plain(f), **options))
 
 
-def toeplitz_spectrum(weights: Tensor, points: Tensor, shape: tuple[int, int], *, eps: float) -> Tensor:
-    """Return the real spectrum K (2H, 2W), float64, of the product A^H diag(weights) A for the sums above.
-
-    A^H W A is Toeplitz: t[d] = sum_m w_m exp(-i k_m . d) for |d| below the image side, so on the doubled grid it is
-    circulant with eigenvalues K = FFT(t). Built once in double precision, since every product afterwards inherits it.
-
-    Args:
-        weights: real, non-negative, shape (M,), float64.
-        points: shape (2, M), float64.
-        shape: image sides (H, W).
-        eps: relative accuracy of the sum.
-
-    Source: Fessler et al. (2005), IEEE Trans. Signal Process. 53(9), equation 14.
-    """
-    doubled = (2 * shape[0], 2 * shape[1])
-    values = torch.complex(weights, torch.zeros_like(weights))
-    options = _options(values.dtype, values.device, -1, size=max(doubled[0] * doubled[1], values.numel()))
-    kernel = finufft_type1(points, values, doubled, **(options | {"eps": eps}))
-    # Lag -H (and -W) has no positive partner and joins no pair of pixels: zero keeps the kernel Hermitian.
-    kernel = kernel * inner_lags(doubled, kernel)
-    return torch.fft.fft2(torch.fft.ifftshift(kernel, dim=(-2, -1))).real
-
-
-def inner_lags(doubled: tuple[int, int], like: Tensor) -> Tensor:
-    """Return 1 for the lags that join pixels and 0 for those of -H and -W, (2H, 2W)."""
-    rows = (torch.arange(doubled[0], device=like.device) > 0).to(like.real.dtype)
-    columns = (torch.arange(doubled[1], device=like.device) > 0).to(like.real.dtype)
-    return rows[:, None] * columns[None, :]
-
-
 def toeplitz_apply(spectrum: Tensor, x: Tensor) -> Tensor:
-    """Return crop IFFT (K FFT (pad x)) for images (..., H, W) and spectrum (..., 2H, 2W)."""
+    """Return crop IFFT (K FFT (pad x)), A^H A x, for images (..., H, W) and the spectrum K of its lags (..., 2H, 2W)."""
     height, width = x.shape[-2:]
     # Axis by axis: rows of zeros are not transformed, neither are those that are cut off.
     padded = torch.fft.fft(torch.fft.fft(x, n=2 * width), n=2 * height, dim=-2)

@@ -13,10 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from echoform.linalg.nufft import accuracy, image_to_samples, inner_lags, samples_to_image, threads, toeplitz_spectrum
-
-#: from this relative accuracy on the finer of finufft's two grids is needed
-FINE_GRID_ACCURACY = 1e-9
+from echoform.linalg.nufft import accuracy, image_to_samples, samples_to_image, threads
 
 
 def images_to_samples(images: Tensor, points: Tensor) -> Tensor:
@@ -67,37 +64,3 @@ def _planned(values: Tensor, points: Tensor, shape: tuple[int, int], kind: int) 
         # A plan for one transform takes and gives single arrays, not stacks of one.
         out[row] = plan.execute(flat[row] if images > 1 else flat[row, 0])
     return torch.from_numpy(out)
-
-
-def toeplitz_spectra(weights: Tensor, points: Tensor, shape: tuple[int, int], *, eps: float) -> Tensor:
-    """Return :func:`echoform.linalg.nufft.toeplitz_spectrum` of R sensors, (R, 2H, 2W), float64.
-
-    Args:
-        weights: real, non-negative, shape (R, M), float64; points of weight zero cost nothing.
-        points: shape (R, 2, M), float64.
-        shape: image sides (H, W).
-        eps: relative accuracy of the sums.
-    """
-    if points.is_cuda or points.requires_grad or weights.requires_grad:
-        parts = [toeplitz_spectrum(w, p, shape, eps=eps) for w, p in zip(weights, points, strict=True)]
-        return torch.stack(parts)
-    doubled = (2 * shape[0], 2 * shape[1])
-    plan = finufft.Plan(
-        1,
-        doubled,
-        eps=eps,
-        isign=-1,
-        dtype="complex128",
-        nthreads=threads(max(doubled[0] * doubled[1], points.shape[2])),
-        upsampfac=2.0 if eps < FINE_GRID_ACCURACY else 1.25,
-        spread_sort=2,
-    )
-    kernels = np.zeros((len(weights), *doubled), np.complex128)
-    for row, (power, place) in enumerate(zip(weights.numpy(), points.numpy(), strict=True)):
-        heard = np.flatnonzero(power)
-        if heard.size:  # the library takes no empty sum
-            plan.setpts(place[0, heard], place[1, heard])
-            kernels[row] = plan.execute(power[heard].astype(np.complex128))
-    kernel = torch.from_numpy(kernels)
-    kernel *= inner_lags(doubled, kernel)
-    return torch.fft.fft2(torch.fft.ifftshift(kernel, dim=(-2, -1))).real

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from echoform.linalg.inner import expand, inner, squared_norm
 
-#: steps between looks at whether the largest eigenvalue has settled
-CHECK_EVERY = 4
+#: steps before the first look at whether the largest eigenvalue has settled, and between looks
+FIRST_CHECK, CHECK_EVERY = 8, 2
 
 
 @dataclass(frozen=True)
@@ -56,42 +56,70 @@ def mixture(parts: Sequence[tuple[SpectralDensity, float]]) -> SpectralDensity:
     return SpectralDensity(nodes, torch.cat([share * density.weights.expand(batch, -1) for density, share in parts], 1))
 
 
+@dataclass(frozen=True)
+class LargestEigenvalue:
+    """Where Lanczos' recurrence has the largest eigenvalue: no less than ``below``, (batch,), and hardly above ``above``.
+
+    The vector that belongs to ``below`` = t_1 leaves a residual of length r, so an eigenvalue lies within r of it, and within
+    r^2 / g where no other lies within g, taken to be t_1 - t_2 - r_2 from the second value of the recurrence and its residual.
+    ``above`` adds the lesser of the two.
+    """
+
+    below: Tensor
+    above: Tensor
+
+
 def largest_eigenvalue(
     normal: Callable[[Tensor], Tensor], start: Tensor, *, ndim: int, tolerance: float = 1e-4, max_iterations: int = 200
-) -> Tensor:
-    """Return the largest eigenvalue of a positive operator from below, one per sample, by Lanczos' recurrence.
+) -> LargestEigenvalue:
+    """Return the largest eigenvalue of a positive operator, one per sample, by Lanczos' recurrence.
 
     The largest eigenvalue of the tridiagonal T converges with the square root of the spectrum's gap, where power iteration does
     with the gap. Vectors are not kept: lost orthogonality repeats eigenvalues, it adds none.
 
     Args:
-        normal: applies N.
+        normal: applies N, which may be linear over the reals alone and symmetric in the real part of the inner product.
         start: first vector, shape (*batch, *sample); any vector with a part along the leading eigenvector.
         ndim: how many trailing axes make one sample.
-        tolerance: stop when no sample's estimate grows by more than this fraction in ``CHECK_EVERY`` steps.
+        tolerance: stop when ``above`` exceeds ``below`` by no more than this fraction of it, in all samples.
         max_iterations: upper bound on the products.
 
-    Source: Golub and Van Loan, Matrix Computations, sections 10.1.2 to 10.1.4.
+    Source: Golub and Van Loan, Matrix Computations, sections 8.1.3 and 10.1.2 to 10.1.4; Parlett, The Symmetric Eigenvalue
+    Problem (1998), theorem 11.7.1 (the bound by the gap).
     """
-    v, before = start / expand(squared_norm(start, ndim).sqrt(), ndim), torch.zeros_like(start)
+    v, before = _unit(start, squared_norm(start, ndim).sqrt(), ndim), torch.zeros_like(start)
     diagonal: list[Tensor] = []
     off: list[Tensor] = []
-    length = value = torch.zeros_like(squared_norm(v, ndim))
-    for k in range(max_iterations):
+    length = torch.zeros_like(squared_norm(v, ndim))
+    found = LargestEigenvalue(length, length)
+    for k in range(1, max_iterations + 1):
         w = normal(v) - expand(length, ndim) * before
         diagonal.append(inner(v, w, ndim).real)
         w = w - expand(diagonal[-1], ndim) * v
         length = squared_norm(w, ndim).sqrt()
-        if (k + 1) % CHECK_EVERY == 0 or k + 1 == max_iterations:
-            grown = _tridiagonal(diagonal, off)
-            found = torch.linalg.eigvalsh(grown)[..., -1].clamp_min(0).to(length.dtype)
-            converged = bool((found - value <= tolerance * found).all())
-            value = found
-            if converged:
+        if (k >= FIRST_CHECK and k % CHECK_EVERY == 0) or k == max_iterations:
+            found = _bracket(diagonal, off, length)
+            if bool((found.above - found.below <= tolerance * found.below).all()):
                 break
         off.append(length)
-        before, v = v, w / expand(torch.where(length > 0, length, torch.full_like(length, torch.inf)), ndim)
-    return value
+        before, v = v, _unit(w, length, ndim)
+    return found
+
+
+def _unit(vector: Tensor, length: Tensor, ndim: int) -> Tensor:
+    """Return vectors over their lengths, zero where that is zero."""
+    return vector / expand(torch.where(length > 0, length, torch.full_like(length, torch.inf)), ndim)
+
+
+def _bracket(diagonal: Sequence[Tensor], off: Sequence[Tensor], length: Tensor) -> LargestEigenvalue:
+    values, vectors = torch.linalg.eigh(_tridiagonal(diagonal, off))
+    residual = length.double()[..., None] * vectors[..., -1, :].abs()
+    below, above = values[..., -1].clamp_min(0), values[..., -1] + residual[..., -1]
+    if values.shape[-1] > 1:
+        gap = values[..., -1] - values[..., -2] - residual[..., -2]
+        apart = gap > residual[..., -1]
+        above = torch.where(apart, below + residual[..., -1].square() / gap, above)
+    return LargestEigenvalue(below.to(length.dtype), above.clamp_min(0).to(length.dtype))
 
 
 def _tridiagonal(diagonal: Sequence[Tensor], off: Sequence[Tensor]) -> Tensor:

@@ -200,7 +200,7 @@ class KroneckerOperator(LinearOperator):
                 self.channel, self.row, one
             )  # |P x Q| = |P| |Q|: columns aside, few pixels are left
             largest = largest_eigenvalue(pair.normal, pair.probe(), ndim=3, tolerance=NORM_TOLERANCE)
-            norms = [((1 + NORM_TOLERANCE) * largest).sqrt(), column]
+            norms = [largest.above.sqrt(), column]
         else:
             norms = [_spectral_norm(self.channel), _spectral_norm(self.row[:, 0]), column]
         return torch.stack(torch.broadcast_tensors(*norms)).prod(0).to(self.dtype.to_real())

@@ -18,7 +18,7 @@ Source: Lopez-Sanchez and Fortuny-Guasch (2000), IEEE Trans. Antennas Propag. 48
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -75,49 +75,57 @@ class _Sensor:
     step_hz: Tensor
     position_m: Tensor
     count: int
-    tables: tuple[tuple[Tensor, Tensor], ...] | None = None  # of every element over all pixels, where they are held
+    tables: tuple[Tensor, Tensor] | None = None  # of all elements and pixels, where they are held
 
     def holding(self, dtype: torch.dtype) -> _Sensor:
         """Return the sensor with its tables made, for many products in a row."""
-        elements = len(self.transmitter_m) * len(self.receiver_m)
-        everywhere = slice(0, len(self.position_m))
-        return replace(self, tables=tuple(self._tables(q, everywhere, dtype) for q in range(elements)))
+        near, far = zip(*(self._tables(*block, dtype) for block in self._blocks()), strict=True)
+        elements = self._elements()
+        return replace(self, tables=(_joined(near, elements), _joined(far, elements)))
+
+    def _elements(self) -> int:
+        return len(self.transmitter_m) * len(self.receiver_m)
 
     def _split(self) -> tuple[int, int]:
         """Return (L, number of groups) with L groups >= N, both near sqrt N."""
         length = math.isqrt(self.count - 1) + 1
         return length, -(-self.count // length)
 
-    def _tables(self, element: int, pixels: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return exp(i phase) at n1, (P, L), and the rest of it at L n2, (P, groups)."""
+    def _tables(self, elements: slice, pixels: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return exp(i phase) at n1, (Q, P, L), and the rest of it at L n2, (Q, P, groups), of some elements and pixels."""
         if self.tables is not None:
-            near, far = self.tables[element]
-            return near[pixels], far[pixels]
+            near, far = self.tables
+            return near[elements, pixels], far[elements, pixels]
         place = self.position_m[pixels]
-        i, j = divmod(element, len(self.receiver_m))
-        path = (place - self.transmitter_m[i]).norm(dim=-1) + (place - self.receiver_m[j]).norm(dim=-1)
-        beyond = path - 2 * (place - self.centre_m).norm(dim=-1)
+        which = torch.arange(elements.start, elements.stop, device=place.device)
+        sent, heard = which // len(self.receiver_m), which % len(self.receiver_m)
+        path = _distance(self.transmitter_m[sent], place) + _distance(self.receiver_m[heard], place)
+        beyond = path - 2 * _distance(self.centre_m, place)
         turns = (self.carrier_hz * beyond - (self.count // 2) * self.step_hz * path) / SPEED_OF_LIGHT_M_S
         step = self.step_hz * path / SPEED_OF_LIGHT_M_S
         length, groups = self._split()
         n1 = torch.arange(length, dtype=torch.float64, device=place.device)
         n2 = length * torch.arange(groups, dtype=torch.float64, device=place.device)
-        return _phasor(turns[:, None] + step[:, None] * n1, dtype), _phasor(step[:, None] * n2, dtype)
+        return _phasor(turns[..., None] + step[..., None] * n1, dtype), _phasor(step[..., None] * n2, dtype)
 
-    def _blocks(self) -> list[slice]:
-        pixels = len(self.position_m)
-        size = max(1, BLOCK // self._split()[0])
-        return [slice(start, min(start + size, pixels)) for start in range(0, pixels, size)]
+    def _blocks(self) -> list[tuple[slice, slice]]:
+        """Return elements and pixels whose tables are made at once: one element of a large image, many of a small one."""
+        pixels, elements, entries = len(self.position_m), self._elements(), BLOCK // self._split()[0]
+        size = max(1, min(pixels, entries))
+        together = max(1, entries // size)
+        return [
+            (slice(q, min(q + together, elements)), slice(start, min(start + size, pixels)))
+            for start in range(0, pixels, size)
+            for q in range(0, elements, together)
+        ]
 
     def samples(self, image: Tensor) -> Tensor:
         """Return y (..., Q, N) of pixels (..., P)."""
         length, groups = self._split()
-        elements = len(self.transmitter_m) * len(self.receiver_m)
-        result = image.new_zeros(*image.shape[:-1], elements, groups, length)
-        for pixels in self._blocks():
-            for q in range(elements):
-                near, far = self._tables(q, pixels, image.dtype)
-                result[..., q, :, :] += far.mT @ (image[..., pixels, None] * near)
+        result = image.new_zeros(*image.shape[:-1], self._elements(), groups, length)
+        for elements, pixels in self._blocks():
+            near, far = self._tables(elements, pixels, image.dtype)
+            result[..., elements, :, :] += far.mT @ (image[..., None, pixels, None] * near)
         return result.flatten(-2)[..., : self.count]
 
     def normal(self, image: Tensor) -> Tensor:
@@ -128,14 +136,23 @@ class _Sensor:
         """Return the conjugate sum (..., P) of samples (..., Q, N)."""
         length, groups = self._split()
         padded = torch.nn.functional.pad(samples, (0, length * groups - self.count)).unflatten(-1, (groups, length))
-        parts = []
-        for pixels in self._blocks():
-            part = samples.new_zeros(*samples.shape[:-2], pixels.stop - pixels.start)
-            for q in range(samples.shape[-2]):
-                near, far = self._tables(q, pixels, samples.dtype)
-                part += ((far.conj() @ padded[..., q, :, :]) * near.conj()).sum(-1)
-            parts.append(part)
-        return torch.cat(parts, -1)
+        result = samples.new_zeros(*samples.shape[:-2], len(self.position_m))
+        for elements, pixels in self._blocks():
+            near, far = self._tables(elements, pixels, samples.dtype)
+            result[..., pixels] += ((far.conj() @ padded[..., elements, :, :]) * near.conj()).sum((-3, -1))
+        return result
+
+
+def _distance(antenna_m: Tensor, place_m: Tensor) -> Tensor:
+    """Return |r - a|, (..., P), of antennas (..., 3) and pixels (P, 3)."""
+    return (place_m - antenna_m[..., None, :]).norm(dim=-1)
+
+
+def _joined(blocks: Sequence[Tensor], elements: int) -> Tensor:
+    """Return tables of blocks in the order of :meth:`_Sensor._blocks` as one, (Q, P, ...)."""
+    rows = -(-elements // len(blocks[0]))
+    columns = [torch.cat(blocks[i : i + rows]) for i in range(0, len(blocks), rows)]
+    return torch.cat(columns, 1)
 
 
 def _phasor(turns: Tensor, dtype: torch.dtype) -> Tensor:
@@ -238,7 +255,7 @@ class NearRangeArray(LinearOperator):
             sensor = self._sensor(index).holding(self.dtype)
             start = probe[index].flatten()[None]
             largest = largest_eigenvalue(sensor.normal, start, ndim=1, tolerance=NORM_TOLERANCE)
-            found.append((1 + NORM_TOLERANCE) * largest)
+            found.append(largest.above)
         return torch.cat(found).sqrt()
 
     def spectrum(self) -> SpectralDensity:

@@ -5,22 +5,27 @@
 A^H A is Toeplitz and is applied with two FFTs of the doubled grid. The coarse version keeps the samples inside the coarse
 band: with the Kaiser-sinc interpolation U_s unbounded by the image border, A U_s = diag(w H_s(k)) (the same sum at s k)
 holds exactly, so it differs from Galerkin only through the two coarse pixels nearest the border, where the official
-U_s wraps around, and through samples dropped because |H_s| < 1e-3.
+U_s wraps around. Its Toeplitz form is that of the fine grid, filtered and decimated; the weights H_s(k) are made when A_s or its
+adjoint is called for.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from echoform.linalg.nufft import toeplitz_apply, wrap
-from echoform.linalg.nufft_each import images_to_samples, samples_to_images, toeplitz_spectra
+from echoform.linalg.nufft_each import images_to_samples, samples_to_images
 from echoform.linalg.resample import COARSE_ORIGIN, transfer
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.operator import LinearOperator, coarse_shape
+from echoform.linalg.toeplitz_lags import ToeplitzLags, toeplitz_lags
+from echoform.linalg.toeplitz_norm import toeplitz_norm
+from echoform.physics.operator import NORM_TOLERANCE, LinearOperator, coarse_shape
 
-#: samples whose interpolation response falls below this are left out of a coarse version
-BAND_EDGE = 1e-3
+#: lags that are kept suffice for coarse versions up to this factor
+COARSEST = 8
 
 
 class NonuniformFourier(LinearOperator):
@@ -40,6 +45,7 @@ class NonuniformFourier(LinearOperator):
 
     points: Tensor
     weights: Tensor
+    lags: Tensor
     toeplitz: Tensor
     kept: Tensor
 
@@ -63,12 +69,10 @@ class NonuniformFourier(LinearOperator):
         rows = max(points.shape[0], weights.shape[0])
         self.register_buffer("points", wrap(points.double()).expand(rows, -1, -1))
         self.register_buffer("weights", weights.to(torch.complex128).expand(rows, -1))
-        kept = torch.nonzero((self.weights != 0).any(0)).squeeze(-1)[None]
-        # One sample of weight zero stands in where none is measured: the library takes no empty sum.
-        self.register_buffer("kept", kept if kept.numel() else kept.new_zeros(1, 1))
-        eps = 1e-13 if dtype == torch.complex128 else 1e-7
-        spectra = toeplitz_spectra(self.weights.abs().square(), self.points, domain_shape[1:], eps=eps)
-        self.register_buffer("toeplitz", spectra[:, None].to(dtype.to_real()))
+        self.register_buffer("kept", measured_by_any(self.weights)[None])
+        lags = self._summed_lags(COARSEST)
+        self.register_buffer("lags", lags.planes)
+        self.register_buffer("toeplitz", lags.spectrum()[:, None])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -81,59 +85,161 @@ class NonuniformFourier(LinearOperator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the samples, (..., B, C, *sample_shape)."""
-        images, lead = self._by_sensor(x, 3)
-        points, weights = self._heard()
-        values = weights[:, None] * images_to_samples(images, points)
-        full = values.new_zeros(*values.shape[:-1], self.weights.shape[1]).index_copy(-1, self.kept[0], values)
-        return self._as_called(full, lead).unflatten(-1, self.range_shape[1:])
+        self.sensor_indices(x.shape[-4])
+        return self._sums().samples(x).unflatten(-1, self.range_shape[1:])
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the conjugate sum, (..., B, C, H, W)."""
-        samples, lead = self._by_sensor(y.flatten(-len(self.range_shape) + 1), 2)
-        points, weights = self._heard()
-        values = weights.conj()[:, None] * samples[..., self.kept[0]]
-        return self._as_called(samples_to_images(values, points, self.domain_shape[1:]), lead)
+        self.sensor_indices(y.shape[-len(self.range_shape) - 1])
+        return self._sums().images(y.flatten(-len(self.range_shape) + 1), self.domain_shape[1:])
 
-    def _heard(self) -> tuple[Tensor, Tensor]:
-        """Return points (R, 2, M) and weights (R, M) of the samples that any sensor measures."""
-        kept = self.kept[0]
-        return self.points[..., kept].to(self.toeplitz.dtype), self.weights[:, kept].to(self.dtype)
+    def _sums(self) -> _WeightedSums:
+        return _WeightedSums(self.points, self.weights, self.kept[0], self.dtype)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return A^H A x through its Toeplitz form."""
+        return toeplitz_apply(self.toeplitz, x)
+
+    @torch.no_grad()
+    def norm(self) -> Tensor:
+        """Return the norm from the Toeplitz form, within half a percent and not from below."""
+        return toeplitz_norm(self.toeplitz[:, 0], tolerance=NORM_TOLERANCE).sqrt()
+
+    @torch.no_grad()
+    def spectrum(self) -> SpectralDensity:
+        """Return the Lanczos density with its mean put right: tr(A^H A) / n = sum |w|^2 is that of the torus."""
+        return super().spectrum().with_mean(self.toeplitz.mean((1, 2, 3)))
+
+    def toeplitz_lags(self, factor: int) -> ToeplitzLags:
+        """Return the lags of A^H A, as many as a grid ``factor`` times coarser needs."""
+        if factor > COARSEST:
+            return self._summed_lags(factor)
+        return ToeplitzLags(self.lags, self.domain_shape[1:], COARSEST)
+
+    def _summed_lags(self, factor: int) -> ToeplitzLags:
+        power = self.weights.real.square() + self.weights.imag.square()
+        eps = 1e-13 if self.dtype == torch.complex128 else 1e-7
+        return toeplitz_lags(
+            power, self.points, self.domain_shape[1:], factor=factor, eps=eps, dtype=self.dtype.to_real()
+        )
+
+    def coarsen(self, factor: int) -> LinearOperator:
+        """Return the same sum on the coarse grid, samples weighted by H_s(k) (see the module's text for the bound)."""
+        return self if factor == 1 else CoarseNonuniformFourier(self, factor)
+
+
+class CoarseNonuniformFourier(LinearOperator):
+    """A sum seen from a grid ``factor`` times coarser: the same samples, weighted by H_s(k).
+
+    Args:
+        base: the sum on the fine grid.
+        factor: s.
+    """
+
+    toeplitz: Tensor
+
+    def __init__(self, base: NonuniformFourier, factor: int) -> None:
+        super().__init__(coarse_shape(base.domain_shape, factor), base.range_shape)
+        self.base = base
+        self.factor = factor
+        self.register_buffer("toeplitz", base.toeplitz_lags(factor).coarse_spectrum(factor)[:, None])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the fine operator."""
+        return self.base.dtype
+
+    def weights(self) -> Tensor:
+        """Return w H_s(k) exp(i k . o), (R, M), complex128; o is where the coarse grid's middle stands on the fine grid."""
+        points = self.base.points
+        offset = [
+            self.factor * (c // 2) + COARSE_ORIGIN - n // 2
+            for c, n in zip(self.domain_shape[1:], self.base.domain_shape[1:], strict=True)
+        ]
+        response = transfer(self.factor, points[:, 0]) * transfer(self.factor, points[:, 1])
+        phase = offset[0] * points[:, 0] + offset[1] * points[:, 1]
+        return self.base.weights * torch.polar(response, phase)
+
+    def support(self) -> Tensor:
+        """Return the fine operator's support."""
+        return self.base.support()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the samples, (..., B, C, *sample_shape)."""
+        self.sensor_indices(x.shape[-4])
+        return self._sums().samples(x).unflatten(-1, self.range_shape[1:])
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return the conjugate sum, (..., B, C, H, W)."""
+        self.sensor_indices(y.shape[-len(self.range_shape) - 1])
+        return self._sums().images(y.flatten(-len(self.range_shape) + 1), self.domain_shape[1:])
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return A_s^H A_s x through its Toeplitz form."""
+        return toeplitz_apply(self.toeplitz, x)
+
+    @torch.no_grad()
+    def norm(self) -> Tensor:
+        """Return the norm from the Toeplitz form, within half a percent and not from below."""
+        return toeplitz_norm(self.toeplitz[:, 0], tolerance=NORM_TOLERANCE).sqrt()
+
+    @torch.no_grad()
+    def spectrum(self) -> SpectralDensity:
+        """Return the Lanczos density with its mean put right."""
+        return super().spectrum().with_mean(self.toeplitz.mean((1, 2, 3)))
+
+    def _sums(self) -> _WeightedSums:
+        weights = self.weights()
+        return _WeightedSums(wrap(self.factor * self.base.points), weights, measured_by_any(weights), self.dtype)
+
+
+@dataclass(frozen=True)
+class _WeightedSums:
+    """The sum and its adjoint over the samples that any sensor measures.
+
+    Attributes:
+        points: (R, 2, M), float64.
+        weights: (R, M), complex128.
+        kept: index of the samples taken, (K,).
+        dtype: complex, of images and samples.
+    """
+
+    points: Tensor
+    weights: Tensor
+    kept: Tensor
+    dtype: torch.dtype
+
+    def samples(self, x: Tensor) -> Tensor:
+        """Return (..., B, C, M) from images (..., B, C, H, W)."""
+        images, lead = self._by_sensor(x, 3)
+        values = self._weights()[:, None] * images_to_samples(images, self._points())
+        full = values.new_zeros(*values.shape[:-1], self.weights.shape[1]).index_copy(-1, self.kept, values)
+        return self._as_called(full, lead)
+
+    def images(self, y: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Return images (..., B, C, *shape) from samples (..., B, C, M)."""
+        samples, lead = self._by_sensor(y, 2)
+        values = self._weights().conj()[:, None] * samples[..., self.kept]
+        return self._as_called(samples_to_images(values, self._points(), shape), lead)
+
+    def _points(self) -> Tensor:
+        return self.points[..., self.kept].to(self.dtype.to_real())
+
+    def _weights(self) -> Tensor:
+        return self.weights[:, self.kept].to(self.dtype)
 
     def _by_sensor(self, value: Tensor, ndim: int) -> tuple[Tensor, torch.Size]:
         """Return (..., B, C, *sample) as (R, T, *sample), T values for each of R sensors, and the shape of the axes folded."""
         lead = value.shape[: value.ndim - ndim + 1]
-        self.sensor_indices(lead[-2])
-        rows = self.points.shape[0]
-        folded = value.reshape(-1, rows, *value.shape[-ndim:])
+        folded = value.reshape(-1, self.points.shape[0], *value.shape[-ndim:])
         return folded.transpose(0, 1).flatten(1, 2), lead
 
     def _as_called(self, value: Tensor, lead: torch.Size) -> Tensor:
         """Return (R, T, *sample) as (..., B, C, *sample)."""
         return value.unflatten(1, (-1, lead[-1])).transpose(0, 1).reshape(*lead, *value.shape[2:])
 
-    def normal(self, x: Tensor) -> Tensor:
-        """Return A^H A x through its Toeplitz form."""
-        return toeplitz_apply(self.toeplitz, x)
 
-    def spectrum(self) -> SpectralDensity:
-        """Return the Lanczos density with its mean put right: tr(A^H A) / n = sum |w|^2 is known exactly."""
-        return super().spectrum().with_mean(self.weights.abs().square().sum(1))
-
-    def coarsen(self, factor: int) -> LinearOperator:
-        """Return the same sum on the coarse grid, samples weighted by H_s(k) (see the module's text for the bound)."""
-        if factor == 1:
-            return self
-        coarse = coarse_shape(self.domain_shape, factor)
-        offset = [
-            factor * (c // 2) + COARSE_ORIGIN - n // 2 for c, n in zip(coarse[1:], self.domain_shape[1:], strict=True)
-        ]
-        response = transfer(factor, self.points[:, 0]) * transfer(factor, self.points[:, 1])
-        response = torch.where(response.abs() < BAND_EDGE, torch.zeros_like(response), response)
-        phase = torch.polar(torch.ones_like(response), offset[0] * self.points[:, 0] + offset[1] * self.points[:, 1])
-        return NonuniformFourier(
-            factor * self.points,
-            self.weights * response * phase,
-            domain_shape=coarse,
-            sample_shape=self.range_shape[1:],
-            dtype=self.dtype,
-        )
+def measured_by_any(weights: Tensor) -> Tensor:
+    """Return the index of samples that some sensor of (R, M) measures, (K,); the first where none does: sums are never empty."""
+    kept = torch.nonzero((weights != 0).any(0)).squeeze(-1)
+    return kept if kept.numel() else kept.new_zeros(1)

@@ -19,8 +19,8 @@ from echoform.linalg.resample import downsample, resampling_gram, upsample
 from echoform.linalg.spectrum import SpectralDensity, lanczos_density, largest_eigenvalue, mixture
 
 PROBE_SEED = 20210517
-#: growth of |A|^2 over some steps at which the norm is taken as found
-NORM_TOLERANCE = 1e-2
+#: distance between the bounds of |A|^2, as a share of it, at which the norm is taken as found
+NORM_TOLERANCE = 1.5e-2
 #: probes whose densities a product averages where its spectrum has no closed form
 PRODUCT_PROBES = 4
 #: from this number of pixels on a mean eigenvalue is estimated by one product
@@ -196,11 +196,10 @@ class LinearOperator(nn.Module, ABC):
     def norm(self) -> Tensor:
         """Return the spectral norm |A|_2 per sensor, shape (batch,), within half a percent unless in closed form.
 
-        Lanczos estimates |A|^2 from below and stops within about NORM_TOLERANCE of it; that much is added, so that 1 / |A|^2 is
-        no longer a step than gradient methods can take.
+        Lanczos holds |A|^2 between bounds and stops when they are NORM_TOLERANCE apart; the upper one is taken, so that 1 / |A|^2
+        is no longer a step than gradient methods can take.
         """
-        found = largest_eigenvalue(self.normal, self.probe(), ndim=3, tolerance=NORM_TOLERANCE)
-        return ((1 + NORM_TOLERANCE) * found).sqrt()
+        return largest_eigenvalue(self.normal, self.probe(), ndim=3, tolerance=NORM_TOLERANCE).above.sqrt()
 
     @torch.no_grad()
     def spectrum(self) -> SpectralDensity:

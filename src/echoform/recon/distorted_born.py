@@ -116,7 +116,7 @@ class DistortedBorn(Reconstructor):
         operator, part = about.operator, self.medium.part
         residual = scale[:, None, None] * (y - about.scattered)
         now = contrast[None, None]
-        floor = weight * largest_eigenvalue(operator.normal, operator.probe(), ndim=3, tolerance=1e-2)
+        floor = weight * largest_eigenvalue(operator.normal, operator.probe(), ndim=3, tolerance=1e-2).below
         back = part(operator.adjoint(residual + operator(now)))
         solved = cg(
             lambda u: part(operator.normal(u)) + floor * u,

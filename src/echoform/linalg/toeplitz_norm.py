@@ -1,0 +1,77 @@
+"""The largest eigenvalue of A^H A where it is Toeplitz, at half the cost of its complex products.
+
+A Hermitian Toeplitz matrix T commutes with v -> conj(v) turned end for end, so that its eigenvectors can be chosen unchanged by
+that. In the space of such images (of H W real numbers) T is real and symmetric, and the even rows u hold all of an image. With H
+even and centred coordinates, n' = n - (N - 1) / 2, the transform G of v on the torus of 2H x 2W is real, and
+
+    E(q) = sum_n u[n] exp(-i k_q . n')  over the even rows,  q_1 < H;      G(q) = 2 Re E(q),   G(q_1 + H, q_2) = 2 Im E(q)
+    (T v)[n] = mean_q (K(q) Re E + i K(q_1 + H, q_2) Im E) exp(+i k_q . n')
+
+which is one complex transform of H x 2W each way.
+
+Source: Cantoni and Butler (1976), Linear Algebra Appl. 13 (the eigenvectors of centrohermitian matrices).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from echoform.linalg.nufft import toeplitz_apply
+from echoform.linalg.spectrum import largest_eigenvalue
+
+#: sensors taken at once: the slowest of them decides how many products all take
+TOGETHER = 4
+#: power of the eigenvalues of the torus that colours the first vector
+COLOUR = 4
+SEED = 20210517
+
+
+def toeplitz_norm(spectrum: Tensor, *, tolerance: float) -> Tensor:
+    """Return the largest eigenvalue of crop IFFT K FFT pad, not from below, (R,).
+
+    Args:
+        spectrum: K, (R, 2H, 2W), real.
+        tolerance: of :func:`echoform.linalg.spectrum.largest_eigenvalue`.
+    """
+    return torch.cat([_largest(part, tolerance) for part in spectrum.split(TOGETHER)])
+
+
+def _largest(spectrum: Tensor, tolerance: float) -> Tensor:
+    height, width = spectrum.shape[-2] // 2, spectrum.shape[-1] // 2
+    if height % 2 and width % 2 == 0:
+        return _largest(spectrum.mT, tolerance)
+    generator = torch.Generator().manual_seed(SEED)
+    colour = (spectrum / spectrum.amax((1, 2), keepdim=True).clamp_min(1e-30)).clamp_min(0) ** COLOUR
+    rows = height if height % 2 else height // 2
+    parts = torch.randn(rows, width, 2, dtype=spectrum.dtype, generator=generator).to(spectrum.device)
+    drawn = torch.view_as_complex(parts).expand(len(spectrum), -1, -1)
+    if height % 2:  # both sides are odd: the plain products
+        start = toeplitz_apply(colour, drawn)
+        return largest_eigenvalue(lambda x: toeplitz_apply(spectrum, x), start, ndim=2, tolerance=tolerance).above
+    turn = _turn(height, width, spectrum)
+    pairs, first = _pairs(spectrum), _folded(_pairs(colour), turn, drawn)
+    return largest_eigenvalue(lambda u: _folded(pairs, turn, u), first, ndim=2, tolerance=tolerance).above
+
+
+def _pairs(spectrum: Tensor) -> Tensor:
+    """Return (K(q), K(q_1 + H, q_2)), (R, H, 2W, 2): the factors of the real and of the imaginary part."""
+    return torch.stack(spectrum.chunk(2, 1), -1)
+
+
+def _turn(height: int, width: int, like: Tensor) -> Tensor:
+    """Return exp(-i k_q . n') of the first even row and the first column, (H, 2W), complex."""
+    row = (height // 2) % 2 - (height - 1) / 2
+    q1, q2 = (torch.arange(n, dtype=torch.float64, device=like.device) for n in (height, 2 * width))
+    phase = -math.pi * (q1[:, None] * row / height - q2 * ((width - 1) / 2) / width)
+    return torch.polar(torch.ones_like(phase), phase).to(like.dtype.to_complex())
+
+
+def _folded(pairs: Tensor, turn: Tensor, u: Tensor) -> Tensor:
+    """Return the even rows of T v, (R, H / 2, W), from those of v."""
+    rows, width = u.shape[-2:]
+    torus = torch.fft.fft2(u, s=turn.shape).mul_(turn)
+    torch.view_as_real(torus).mul_(pairs)
+    return torch.fft.ifft2(torus.mul_(turn.conj()))[..., :rows, :width]
