@@ -32,7 +32,7 @@ def dpm_2m(denoiser: Denoiser, start: Tensor, schedule: Tensor) -> Tensor:
     """
     x, previous, previous_step = start, None, 0.0
     for i, sigma in enumerate(schedule.tolist()):
-        estimate = denoiser(x, torch.tensor([sigma], dtype=start.real.dtype, device=start.device))
+        estimate = denoiser(x, _level(sigma, start))
         if i == len(schedule) - 1:
             return estimate
         following = float(schedule[i + 1])
@@ -44,6 +44,48 @@ def dpm_2m(denoiser: Denoiser, start: Tensor, schedule: Tensor) -> Tensor:
         x = following / sigma * x + (1 - following / sigma) * direction
         previous, previous_step = estimate, step
     return x
+
+
+def ddim(denoiser: Denoiser, start: Tensor, schedule: Tensor) -> Tensor:
+    """Return the end of the deterministic first-order trajectory; one evaluation per level.
+
+        x' = D + (s'/s) (x - D)
+
+    Args:
+        denoiser: D.
+        start: x at the first level.
+        schedule: levels, decreasing; after the last the image is D itself.
+
+    Source: Song, Meng and Ermon (2021), equation 12 with eta = 0, in the variance-exploding form.
+    """
+    x = start
+    for i, sigma in enumerate(schedule.tolist()):
+        estimate = denoiser(x, _level(sigma, start))
+        if i == len(schedule) - 1:
+            return estimate
+        x = estimate + float(schedule[i + 1]) / sigma * (x - estimate)
+    return x
+
+
+def heun(denoiser: Denoiser, start: Tensor, schedule: Tensor) -> Tensor:
+    """Return the end of the deterministic trajectory of Heun's rule; two evaluations per step and one at the last level.
+
+        d = (x - D(x, s)) / s,    e = x + (s' - s) d,    x' = x + (s' - s) (d + (e - D(e, s')) / s') / 2
+
+    Args:
+        denoiser: D.
+        start: x at the first level.
+        schedule: levels, decreasing; after the last the image is D itself.
+
+    Source: Karras et al. (2022), algorithm 1.
+    """
+    x = start
+    for sigma, following in zip(schedule[:-1].tolist(), schedule[1:].tolist(), strict=True):
+        slope = (x - denoiser(x, _level(sigma, start))) / sigma
+        euler = x + (following - sigma) * slope
+        corrected = (euler - denoiser(euler, _level(following, start))) / following
+        x = x + (following - sigma) * (slope + corrected) / 2
+    return denoiser(x, _level(float(schedule[-1]), start))
 
 
 def ancestral(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: torch.Generator) -> Tensor:
@@ -61,7 +103,7 @@ def ancestral(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: to
     """
     x = start
     for i, sigma in enumerate(schedule.tolist()):
-        estimate = denoiser(x, torch.tensor([sigma], dtype=start.real.dtype, device=start.device))
+        estimate = denoiser(x, _level(sigma, start))
         if i == len(schedule) - 1:
             return estimate
         following = float(schedule[i + 1])
@@ -69,3 +111,7 @@ def ancestral(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: to
         noise = standard_normal(x, generator)
         x = estimate + ratio * (x - estimate) + following * (1 - ratio) ** 0.5 * noise
     return x
+
+
+def _level(sigma: float, like: Tensor) -> Tensor:
+    return torch.tensor([sigma], dtype=like.real.dtype, device=like.device)
