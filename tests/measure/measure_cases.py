@@ -135,6 +135,7 @@ def operators() -> dict[str, LinearOperator]:
         "tomography, parallel, batched": Tomography(
             ParallelBeam(angles_rad=rough.real[:, 0, 0], detectors=9, axis_offset_px=(0.5, -0.5)), SHAPE
         ),
+        "tomography, coarse": Tomography(ParallelBeam(angles_rad=rough.real[:, 0, 0], detectors=9), SHAPE).coarsen(4),
         "tomography, fan": Tomography(
             FanBeam(angles_rad=uniform_angles_rad(3), detectors=7, spacing_px=2.0, source_px=30.0, detector_px=9.0),
             SHAPE,

@@ -12,10 +12,10 @@ from contracts import Example
 from echoform.physics.compressed_sensing import KeptSines, SineTransform, compressed_sensing
 from echoform.physics.convolution import CircularConvolution, circular_blur, valid_blur
 from echoform.physics.downsampling import Downsampling, bilinear_kernel, downsampling
-from echoform.physics.operator import ComposedOperator
+from echoform.physics.operator import ComposedOperator, LinearOperator
 from echoform.physics.pansharpening import PanSharpening, SpectralResponse, pansharpening
 from echoform.physics.stacked import StackedOperator
-from echoform.physics.tomography import Tomography
+from echoform.physics.tomography import CoarseTomography, Tomography
 from echoform.scene.beams import FanBeam, ParallelBeam, diagonal_px
 
 Shape = tuple[int, int]
@@ -92,6 +92,10 @@ def fan(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> Tomography:
     return Tomography(beam, (1, *shape), dtype=dtype)
 
 
+def coarse_parallel(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> LinearOperator:
+    return parallel((4 * shape[0], 4 * shape[1]), seeds, dtype).coarsen(4)
+
+
 OPTICS_EXAMPLES = {
     CircularConvolution: [
         Example("blur", blur, exact_spectrum=True),
@@ -102,6 +106,7 @@ OPTICS_EXAMPLES = {
     PanSharpening: [Example("pansharpening", sharpening, exact_spectrum=True)],
     KeptSines: [Example("compressed_sensing", sensing, exact_spectrum=True)],
     SineTransform: [Example("sine", sine, exact_spectrum=True, batched=False)],
+    CoarseTomography: [Example("coarse_parallel_beam", coarse_parallel)],
     Tomography: [Example("parallel_beam", parallel), Example("fan_beam", fan)],
 }
 OPTICS_PRODUCTS = [Example("valid_blur", valid)]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from contracts import distance
 from echoform.physics.deepinv_bridge import from_deepinv
-from echoform.physics.operator import ScaledOperator
-from echoform.physics.tomography import Tomography, parallel_beam_like_deepinv, projection_matrix
+from echoform.physics.operator import GalerkinOperator, ScaledOperator
+from echoform.physics.tomography import CoarseTomography, Tomography, parallel_beam_like_deepinv, projection_matrix
 from echoform.scene.beams import Beam, FanBeam, ParallelBeam, diagonal_px, uniform_angles_rad
 from echoform.scene.ellipses import coverage
 
@@ -176,3 +176,19 @@ def test_wrapped_sensors_count_beams_not_entries_of_matrices() -> None:
     for wrapped in (operator.normalized(), operator.galerkin(2), operator.H, 2.0 * operator):
         assert wrapped.batch == 1
     assert operator.galerkin(2).norm().shape == (1,)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_coarse_versions_are_exact_and_never_larger(factor: int) -> None:
+    """A U_s x against the two applied in turn; the matrix of its own is made where it has fewer entries than A."""
+    operator = parallel_beam_like_deepinv(12, 64)
+    coarse, both = operator.coarsen(factor), GalerkinOperator(operator, factor)
+    x = torch.randn(2, *coarse.domain_shape, generator=torch.Generator().manual_seed(0))
+    assert distance(coarse(x), both(x)) < 1e-6
+    assert distance(coarse.normal(x), both.normal(x)) < 1e-6
+    if factor == 2:
+        assert type(coarse) is GalerkinOperator
+        return
+    assert isinstance(coarse, CoarseTomography)
+    entries = [sum(len(m.matrix_values) for m in part) for part in (coarse.matrices, operator.matrices)]
+    assert entries[0] < {4: 0.8, 8: 0.5}[factor] * entries[1]

@@ -30,6 +30,11 @@ class SparseMatrix(nn.Module):
             self.register_buffer(f"{name}_columns", torch.from_numpy(part.indices.astype(np.int32)))
             self.register_buffer(f"{name}_values", torch.from_numpy(part.data).to(dtype))
 
+    def to_scipy(self) -> csr_array:
+        """Return M in double precision."""
+        values, columns, starts = (getattr(self, f"matrix_{n}").cpu().numpy() for n in ("values", "columns", "starts"))
+        return csr_array((values.astype(np.float64), columns, starts), shape=self.shape)
+
     def forward(self, vectors: Tensor) -> Tensor:
         """Return M v for vectors (..., columns)."""
         return _apply(vectors, self._half("matrix"), self._half("transpose"))

@@ -11,7 +11,7 @@ from echoform.physics.downsampling import Downsampling
 from echoform.physics.masking import SampleMask
 from echoform.physics.operator import LinearOperator
 from echoform.physics.pansharpening import PanSharpening, SpectralResponse
-from echoform.physics.tomography import Tomography
+from echoform.physics.tomography import CoarseTomography, Tomography
 from echoform.scene.beams import Beam, FanBeam, ParallelBeam
 
 _DTYPES = {str(t).removeprefix("torch."): t for t in NUMBERS}
@@ -104,6 +104,13 @@ def read_tomography(node: GroupReader) -> Tomography:
     if max(height, width) > MAX_SIDE:
         node.fail("domain_shape", f"= {(channels, height, width)}", f"sides of at most {MAX_SIDE} pixels")
     return Tomography(_read_beam(node), (channels, height, width), dtype=_read_dtype(node))
+
+
+def coarse_tomography_of(base: LinearOperator, factor: int) -> CoarseTomography:
+    """Build the coarse matrices."""
+    if not isinstance(base, Tomography):
+        raise ValueError(f"a {type(base).__name__} in place of a tomography")
+    return CoarseTomography(base, factor)
 
 
 def _read_beam(node: GroupReader) -> Beam:

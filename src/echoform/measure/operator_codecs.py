@@ -23,6 +23,7 @@ from echoform.measure.codecs_born import read_born, write_born
 from echoform.measure.codecs_ground import read_ground, read_homogeneous, write_ground, write_homogeneous
 from echoform.measure.codecs_mri import read_multicoil, write_multicoil
 from echoform.measure.codecs_optics import (
+    coarse_tomography_of,
     kept_sines_of,
     pansharpening_of,
     read_convolution,
@@ -97,7 +98,7 @@ from echoform.physics.stacked import StackedOperator
 from echoform.physics.stripmap_coarse import CoarseStripmap
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
-from echoform.physics.tomography import Tomography
+from echoform.physics.tomography import CoarseTomography, Tomography
 
 Kind = TypeVar("Kind", bound=LinearOperator)
 
@@ -335,6 +336,7 @@ CODECS: dict[str, Codec[Any]] = {
     "ComposedOperator": Codec(ComposedOperator, _write_composed, lambda node: ComposedOperator(*_read_factors(node))),
     "CoarseRawStripmap": Codec(CoarseRawStripmap, _write_composed, lambda node: coarse_raw_of(*_read_factors(node))),
     "CoarseStripmap": Codec(CoarseStripmap, _write_coarse, lambda node: coarse_stripmap_of(*_read_coarse(node))),
+    "CoarseTomography": Codec(CoarseTomography, _write_coarse, lambda node: coarse_tomography_of(*_read_coarse(node))),
     "CroppedGalerkin": Codec(CroppedGalerkin, _write_coarse, lambda node: CroppedGalerkin(*_read_crop_base(node))),
     "CropOperator": Codec(CropOperator, _write_crop, _read_crop),
     "Downsampling": Codec(Downsampling, write_convolution, read_downsampling),
