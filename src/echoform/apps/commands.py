@@ -129,12 +129,8 @@ def carry_out(
     Raises:
         UsageError: no method could be carried out, or an option has no meaning.
     """
-    if not methods:
-        raise UsageError(f"no method was named; choose from {', '.join(METHODS)}")
-    if not 0 < options.dynamic_range_db < float("inf"):
-        raise UsageError(f"--dynamic-range-db must be a positive number, got {options.dynamic_range_db}")
     settings = settings or Settings(weights=options.weights)
-    check_taken(tuple(METHODS[name] for name in methods), settings)
+    _check(methods, options, settings)
     warnings = _warnings(measurement)
     named = _named_target(measurement, options.target_m)
     seen, held_out = measurement, None
@@ -170,6 +166,14 @@ def carry_out(
         held_out=held_out,
         channel=channel,
     )
+
+
+def _check(methods: tuple[str, ...], options: RunOptions, settings: Settings) -> None:
+    if not methods:
+        raise UsageError(f"no method was named; choose from {', '.join(METHODS)}")
+    if not 0 < options.dynamic_range_db < float("inf"):
+        raise UsageError(f"--dynamic-range-db must be a positive number, got {options.dynamic_range_db}")
+    check_taken(tuple(METHODS[name] for name in methods), settings)
 
 
 def _named_target(measurement: Measurement, target_m: tuple[float, float] | None) -> tuple[int, int] | None:
