@@ -18,7 +18,7 @@ Source: Lopez-Sanchez and Fortuny-Guasch (2000), IEEE Trans. Antennas Propag. 48
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.waveform import RangingWaveform
 
 #: largest table of phases held at once, complex numbers
-BLOCK = 2**20
+BLOCK = 2**18
 #: largest tables of a sensor held while its norm is found, complex numbers
 HELD = 2**24
 
@@ -148,7 +148,7 @@ def _distance(antenna_m: Tensor, place_m: Tensor) -> Tensor:
     return (place_m - antenna_m[..., None, :]).norm(dim=-1)
 
 
-def _joined(blocks: Sequence[Tensor], elements: int) -> Tensor:
+def _joined(blocks: tuple[Tensor, ...], elements: int) -> Tensor:
     """Return tables of blocks in the order of :meth:`_Sensor._blocks` as one, (Q, P, ...)."""
     rows = -(-elements // len(blocks[0]))
     columns = [torch.cat(blocks[i : i + rows]) for i in range(0, len(blocks), rows)]
