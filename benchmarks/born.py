@@ -27,7 +27,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from scipy.ndimage import binary_dilation
-from scipy.special import h2vp, hankel2, jv, jvp
 from torch import Tensor
 
 from echoform.assess.peak_to_background import peak_to_background
@@ -36,12 +35,12 @@ from echoform.measure.measurement import Measurement
 from echoform.measure.merit import read_merit
 from echoform.physics.born import BornScattering
 from echoform.physics.born_products import hadamard_normal
+from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.green import Radiator
 from echoform.physics.inhomogeneous_born import CylinderScattering
 from echoform.physics.noise import GaussianNoise
 from echoform.recon.distorted_born import DistortedBorn, Stage
-from echoform.scene.cells import cells_of
-from echoform.scene.collection import SPEED_OF_LIGHT_M_S
+from echoform.scene.cells import cells_of, share_of_disc
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig, all_pairs, ring_m
 from record import save
@@ -90,35 +89,14 @@ def memory() -> dict[str, Any]:
 # --- cylinder --------------------------------------------------------------------------------------------------------------
 
 
-def exact_cylinder(k: float, radius_m: float, eps: float, rig: MultistaticRig) -> np.ndarray:
-    """The TM field scattered by a dielectric cylinder at the centre, lit by unit line sources; Harrington (1961), 5-9."""
-    n, inside = np.arange(-20, 21), k * np.sqrt(eps)
-    a = k * radius_m, inside * radius_m
-    top = k * jvp(n, a[0]) * jv(n, a[1]) - inside * jv(n, a[0]) * jvp(n, a[1])
-    bottom = k * h2vp(n, a[0]) * jv(n, a[1]) - inside * hankel2(n, a[0]) * jvp(n, a[1])
-    receiver, transmitter = ((p[0, :, 0] + 1j * p[0, :, 1]).numpy() for p in (rig.receiver_m, rig.transmitter_m))
-    turn = np.angle(receiver[:, None] / transmitter[None])
-    out, back = hankel2(n, k * np.abs(receiver)[:, None]), hankel2(n, k * np.abs(transmitter)[:, None])
-    return 0.25j * np.einsum("n,rn,tn,nrt->rt", top / bottom, out, back, np.exp(1j * n[:, None, None] * turn))
-
-
-def disc(grid: Grid, radius_m: float) -> Tensor:
-    """The share of each pixel that a disc at the centre covers."""
-    fine = (torch.arange(8, dtype=torch.float64) - 3.5) / 8
-    rows, columns = ((a[:, None] + fine * d).flatten() for a, d in zip(grid.axes_m(), grid.spacing_m, strict=True))
-    inside = (rows[:, None].square() + columns.square() < radius_m**2).double()
-    return inside.reshape(grid.shape[0], 8, grid.shape[1], 8).mean((1, 3))
-
-
 def cylinder() -> list[dict[str, Any]]:
     frequency, grid, radius_m = torch.arange(1, 5, dtype=torch.float64) * 1e9, Grid((32, 32), (0.004, 0.004)), 0.04
     rig, cells, found = ring_rig(frequency, 24), cells_of(grid), []
     operator = BornScattering(rig, cells, radiator=Radiator.LINE, dtype=torch.complex128)
     model = CylinderScattering(rig, cells, permittivity=torch.ones(1, dtype=torch.float64))
     for eps in (1.5, 2.0, 3.0):
-        waves = [2 * math.pi * hz / SPEED_OF_LIGHT_M_S for hz in frequency.tolist()]
-        y = torch.stack([torch.from_numpy(exact_cylinder(k, radius_m, eps, rig)) for k in waves])[None, None]
-        truth = (eps - 1) * disc(grid, radius_m)
+        y = scattered_by_cylinder(rig, radius_m=radius_m, permittivity=eps)
+        truth = (eps - 1) * share_of_disc(grid, radius_m)
         discrete = model.about(truth.to(torch.complex128)).scattered
         measurement = Measurement(y, operator, GaussianNoise(torch.tensor([1e-6])))
         stages = (Stage(1e9, 1e-2, 3), Stage(2e9, 1e-2, 3), Stage(3e9, 1e-3, 3), Stage(4e9, 1e-3, 3))

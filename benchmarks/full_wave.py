@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from scipy.special import h2vp, hankel2, jv, jvp
 
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.native import save as save_measurement
+from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.finite_difference_time_domain import LatticeSettings, full_wave_fields
 from echoform.physics.green import green_2d, wavenumber
 from echoform.physics.inhomogeneous_born import CylinderScattering
@@ -63,18 +63,6 @@ def disc(inside: complex) -> torch.Tensor:
     return ((inside - 1) * share).to(torch.complex128)[None, None]
 
 
-def series(k: float, inside: complex, setup: MultistaticRig) -> torch.Tensor:
-    """The exact field of unit line sources scattered by a dielectric cylinder; Harrington (1961), 5-9."""
-    n, q = np.arange(-15, 16), k * np.sqrt(inside)
-    a, b = k * RADIUS_M, q * RADIUS_M
-    top = k * jvp(n, a) * jv(n, b) - q * jv(n, a) * jvp(n, b)
-    bottom = k * h2vp(n, a) * jv(n, b) - q * hankel2(n, a) * jvp(n, b)
-    r, t = ((p[0, :, 0] + 1j * p[0, :, 1]).numpy() for p in (setup.receiver_m, setup.transmitter_m))
-    turn = np.exp(1j * n[:, None, None] * np.angle(r[:, None] / t))
-    waves = hankel2(n, k * np.abs(r)[:, None]), hankel2(n, k * np.abs(t)[:, None])
-    return torch.from_numpy(0.25j * np.einsum("n,rn,tn,nrt->rt", top / bottom, *waves, turn))
-
-
 def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
@@ -87,7 +75,8 @@ def checks() -> dict[str, Any]:
         hz = (1e9, 2e9) if complex(inside).imag == 0 else (2e9,)
         fields = full_wave_fields(disc(inside), setup, cells, reference_hz=hz[-1])
         at = [[1e9, 2e9].index(f) for f in hz]
-        errors = [relative(fields.scattered[0, 0, f], series(float(k[f]), inside, setup)) for f in at]
+        exact = scattered_by_cylinder(setup, radius_m=RADIUS_M, permittivity=inside)
+        errors = [relative(fields.scattered[0, 0, f], exact[0, 0, f]) for f in at]
         found["series_error"][str(inside)] = dict(zip(hz, errors, strict=True))
     gap = (setup.receiver_m[0, :, None] - setup.transmitter_m[0]).norm(dim=-1)
     exact = green_2d(gap[None], k[:, None, None])

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from cylinder import DOUBLE, disc, exact_cylinder, real, ring_rig
+from cylinder import DOUBLE, real, ring_rig
 from echoform.measure.fresnel import read_fresnel
 from echoform.measure.measurement import Measurement
 from echoform.physics.born import BornScattering
+from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.green import Radiator
 from echoform.physics.noise import GaussianNoise
 from echoform.recon.distorted_born import DistortedBorn, Medium, Stage
-from echoform.scene.cells import cells_of, volume_of
-from echoform.scene.collection import SPEED_OF_LIGHT_M_S
+from echoform.scene.cells import cells_of, share_of_disc, volume_of
 from echoform.scene.grid import Grid
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "rf_fresnel" / "FoamDielIntTM.exp"
@@ -29,9 +29,8 @@ def cylinder(eps: float, *, radius_m: float = 0.04) -> tuple[Measurement, torch.
     frequency, grid = real(1e9, 2e9), Grid((18, 18), (0.006, 0.006))
     rig = ring_rig(frequency, antennas=14)
     operator = BornScattering(rig, cells_of(grid), radiator=Radiator.LINE, dtype=DOUBLE)
-    waves = [2 * math.pi * hz / SPEED_OF_LIGHT_M_S for hz in frequency.tolist()]
-    y = torch.stack([torch.from_numpy(exact_cylinder(k, radius_m, eps, rig)) for k in waves])
-    return Measurement(y[None, None], operator, NOISE), (eps - 1) * disc(grid, radius_m)
+    y = scattered_by_cylinder(rig, radius_m=radius_m, permittivity=eps)
+    return Measurement(y, operator, NOISE), (eps - 1) * share_of_disc(grid, radius_m)
 
 
 @pytest.mark.parametrize("eps", [2.0, 3.0])

@@ -72,6 +72,14 @@ def cells_of(grid: Grid) -> Cells:
     return Cells(grid, (0.0, 0.0), grid.spacing_m[0] * grid.spacing_m[1])
 
 
+def share_of_disc(grid: Grid, radius_m: float) -> Tensor:
+    """Return the share of each pixel that a disc about the grid's centre covers, (H, W), float64, from 8 x 8 points each."""
+    fine = (torch.arange(8, dtype=torch.float64) - 3.5) / 8
+    rows, columns = ((a[:, None] + fine * d).flatten() for a, d in zip(grid.axes_m(), grid.spacing_m, strict=True))
+    inside = (rows[:, None].square() + columns.square() < radius_m**2).double()
+    return inside.reshape(grid.shape[0], 8, grid.shape[1], 8).mean((1, 3))
+
+
 def volume_of(grid: Grid, slices: int, spacing_m: float, *, middle_m: float = 0.0) -> Cells:
     """Return the cells of a volume: slice d stands at z = middle_m + (d - D // 2) spacing_m, and is as thick as that.
 
