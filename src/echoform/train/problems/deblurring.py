@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from echoform.physics.channelwise import ChannelwiseOperator
 from echoform.physics.convolution import circular_blur, valid_blur
 from echoform.physics.operator import LinearOperator
 from echoform.scene.blur_kernels import (
@@ -88,9 +89,12 @@ class Deblurring(PictureFamily[BlurLayout]):
         return self.draw_pictures(source, layout.pictures)
 
     def operator(self, layout: BlurLayout) -> LinearOperator:
-        """Return the convolution."""
-        blur = valid_blur if layout.valid else circular_blur
-        return blur(layout.kernels, (layout.pictures.channels, *self.shape))
+        """Return the convolution; without padding each channel by itself, so that its norm is found once for all."""
+        channels = layout.pictures.channels
+        if not layout.valid:
+            return circular_blur(layout.kernels, (channels, *self.shape))
+        blur = valid_blur(layout.kernels, (1, *self.shape))
+        return blur if channels == 1 else ChannelwiseOperator(blur, channels)
 
     def _gaussians(self, source: RandomSource, count: int, side: int) -> Tensor:
         width = source.log_uniform((count, 2), *self.deviation_px)
