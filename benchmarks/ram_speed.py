@@ -1,9 +1,12 @@
 """How long does the official RAM take, ours beside deepinv's, with the same random weights and the same output?
 
-One run times both networks on every sensor of issue 5 at 256 x 256 (and the backbone without physics as the floor), alternating,
-and prints medians, ratios and the relative difference of the outputs. `--device cuda` runs it on a GPU.
+One run times both networks on every sensor of issue 5 at 256 x 256 (and our backbone without physics as the floor), alternating,
+and prints medians, ratios and the relative difference of the outputs. `--variants` runs ours in bfloat16 and compiled; on a
+GPU both tables are made, the second at 256 and 1024 square with peak memory and CUDA graphs.
 
     python benchmarks/ram_speed.py            # writes results/ram_speed.json
+    python benchmarks/ram_speed.py --variants             # writes results/ram_variants.json
+    python benchmarks/ram_speed.py --device cuda          # writes results/ram_speed_gpu.json and ram_variants_gpu.json
     python benchmarks/ram_speed.py --side 64 --runs 1     # a trial; writes nothing
 """
 
@@ -17,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +34,9 @@ import deepinv as dinv
 from echoform.measure.measurement import Measurement
 from echoform.nets.blocks import ResidualBlock, Stage
 from echoform.nets.checkpoint import from_official
+from echoform.nets.convolution import prepared_for_inference
 from echoform.nets.ram import RAM
-from echoform.nets.strips import convolved, in_strips
+from echoform.nets.strips import in_strips
 from echoform.physics.convolution import circular_blur, valid_blur
 from echoform.physics.deepinv_bridge import complex_channels, noise_from_deepinv, real_channels
 from echoform.physics.downsampling import bicubic_downsampling
@@ -44,6 +49,8 @@ from echoform.physics.tomography import parallel_beam_like_deepinv
 from record import save
 
 SIGMA, ANGLES, SEED = 0.05, 51, 0
+#: sensors and sides of the second table
+VARIED, SIDES = ("denoising", "MRI"), (256, 1024)
 #: rows whose target in issue 5 is not 2
 TARGETS = {"8-coil MRI": 3.0, "valid blur 31": 3.0, "CT 51 angles": 5.0}
 
@@ -66,8 +73,8 @@ class PlainBlock(nn.Module):
         self.conv1, self.conv2 = block.conv1, block.conv2
 
     def forward(self, x: Tensor, *_: object) -> Tensor:
-        u = in_strips(lambda a, b: convolved(x, self.conv1.weight, a, b).relu_(), x)
-        return in_strips(lambda a, b: convolved(u, self.conv2.weight, a, b).add_(x[:, :, a:b]), x)
+        u = in_strips(lambda a, b: self.conv1.rows(x, a, b).relu_(), x)
+        return in_strips(lambda a, b: self.conv2.rows(u, a, b).add_(x[:, :, a:b]), x)
 
 
 def sensors(side: int) -> dict[str, Callable[[], Sensor]]:
@@ -118,7 +125,7 @@ def random_peers(device: torch.device) -> tuple[nn.Module, RAM]:
     for name, parameter in theirs.named_parameters():
         if name.endswith("gain") or name == "fact_realign":
             nn.init.uniform_(parameter, 0.5, 1.5)
-    return theirs.to(device), from_official(theirs.state_dict()).network.to(device)
+    return theirs.to(device), prepared_for_inference(from_official(theirs.state_dict()).network.to(device))
 
 
 def without_physics(network: RAM) -> RAM:
@@ -130,17 +137,27 @@ def without_physics(network: RAM) -> RAM:
     return plain
 
 
-def seconds(function: Callable[[], Tensor], device: torch.device) -> float:
-    start = time.perf_counter()
+def seconds(function: Callable[[], Tensor], device: torch.device, *, processor: bool = False) -> float:
+    """Wall-clock time, or the processor time of all threads, which other programs on a loaded machine disturb less."""
+    clock = time.process_time if processor else time.perf_counter
+    start = clock()
     function()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def row(sensor: Sensor, name: str, networks: tuple[nn.Module, RAM, RAM], side: int, runs: int) -> dict[str, float]:
-    theirs, ours, plain = networks
-    device = next(ours.parameters()).device
+@dataclass(frozen=True)
+class Task:
+    """One sensor's measurement in both forms."""
+
+    theirs: nn.Module
+    y: Tensor
+    ours: Measurement
+    complex_image: bool
+
+
+def task(sensor: Sensor, name: str, side: int, device: torch.device) -> Task:
     physics = sensor.theirs.to(device)
     physics.noise_model = dinv.physics.GaussianNoise(SIGMA)
     physics.max_iter, physics.tol = 50, 1e-6  # the same stopping rule as ours
@@ -149,16 +166,25 @@ def row(sensor: Sensor, name: str, networks: tuple[nn.Module, RAM, RAM], side: i
     noise = noise_from_deepinv(physics.noise_model, complex_samples=sensor.complex_image).to(device)
     samples = complex_channels(y) if sensor.complex_image else y
     samples = samples.mT if name.startswith("CT") else samples
-    measurement = Measurement(samples.contiguous(), sensor.ours.to(device), noise)
+    return Task(physics, y, Measurement(samples.contiguous(), sensor.ours.to(device), noise), sensor.complex_image)
+
+
+def row(
+    given: Task, name: str, networks: tuple[nn.Module, RAM, RAM], runs: int, *, processor: bool
+) -> dict[str, float]:
+    theirs, ours, plain = networks
+    functions = {
+        "deepinv": lambda: theirs(given.y.clone(), given.theirs),
+        "echoform": lambda: ours(given.ours),
+        "backbone": lambda: plain(given.ours),
+    }
     with torch.inference_mode():
-        expected, found = theirs(y.clone(), physics), ours(measurement)
-        plain(measurement)
-        found = real_channels(found) if sensor.complex_image else found
-        times: dict[str, list[float]] = {"deepinv": [], "echoform": [], "backbone": []}
+        expected, found, _ = (f() for f in functions.values())
+        found = real_channels(found) if given.complex_image else found
+        times: dict[str, list[float]] = {key: [] for key in functions}
         for _ in range(runs):
-            times["deepinv"].append(seconds(lambda: theirs(y.clone(), physics), device))
-            times["echoform"].append(seconds(lambda: ours(measurement), device))
-            times["backbone"].append(seconds(lambda: plain(measurement), device))
+            for key, function in functions.items():
+                times[key].append(seconds(function, given.y.device, processor=processor))
     medians = {key: 1e3 * statistics.median(values) for key, values in times.items()}
     return {
         **{f"{key}_ms": value for key, value in medians.items()},
@@ -169,31 +195,112 @@ def row(sensor: Sensor, name: str, networks: tuple[nn.Module, RAM, RAM], side: i
     }
 
 
+def variants(ours: RAM, device: torch.device) -> dict[str, Callable[[Measurement], Tensor]]:
+    """Other ways to run our network: the body compiled, in bfloat16, and both; on a GPU also as CUDA graphs."""
+
+    def compiled(mode: str | None) -> RAM:
+        copied = copy.deepcopy(ours)
+        copied.body = torch.compile(copied.body, mode=mode)  # pyright: ignore[reportAttributeAccessIssue]
+        return copied
+
+    def half(network: nn.Module) -> Callable[[Measurement], Tensor]:
+        def run(measurement: Measurement) -> Tensor:
+            with torch.autocast(device.type, torch.bfloat16):
+                return network(measurement)
+
+        return run
+
+    fused = compiled(None)
+    found = {"fp32": ours, "bf16": half(ours), "fp32, compiled": fused, "bf16, compiled": half(fused)}
+    if device.type == "cuda":
+        graphs = compiled("reduce-overhead")
+        found |= {"fp32, CUDA graphs": graphs, "bf16, CUDA graphs": half(graphs)}
+    return found
+
+
+def variant_rows(given: Task, theirs: nn.Module, ours: RAM, runs: int) -> dict[str, dict[str, float]]:
+    """Milliseconds, peak memory (GPU) and the difference from our fp32 image of deepinv's network and of each variant of ours."""
+    device = given.y.device
+
+    def deepinv(precision: torch.dtype | None) -> Callable[[Measurement], Tensor]:
+        def run(_: Measurement) -> Tensor:
+            with torch.autocast(device.type, precision, enabled=precision is not None):
+                out = theirs(given.y.clone(), given.theirs)
+            return complex_channels(out.float()) if given.complex_image else out
+
+        return run
+
+    functions = {"deepinv, fp32": deepinv(None), "deepinv, bf16": deepinv(torch.bfloat16)} | variants(ours, device)
+    results = {}
+    with torch.no_grad():
+        reference = ours(given.ours)
+        for name, function in functions.items():
+            for _ in range(2):  # compiles, and warms up
+                found = function(given.ours).to(reference.dtype)
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            times = [seconds(lambda f=function: f(given.ours), device) for _ in range(runs)]
+            results[name] = {
+                "ms": 1e3 * statistics.median(times),
+                "peak_mb": torch.cuda.max_memory_allocated() / 1e6 if device.type == "cuda" else float("nan"),
+                "relative_difference": float((found - reference).norm() / reference.norm()),
+            }
+            print(f"  {name:20}" + "".join(f"{v:12.3g}" for v in results[name].values()), flush=True)
+    return results
+
+
+def compare(options: argparse.Namespace, networks: tuple[nn.Module, RAM, RAM], device: torch.device) -> dict[str, Any]:
+    results = {}
+    names = ("deepinv", "echoform", "backbone")
+    print(" " * 16 + "".join(f"{n:>10}" for n in names) + f"{'ratio':>8}{'target':>8}{'/plain':>8}{'difference':>12}")
+    for name, make in sensors(options.side).items():
+        if options.only and name not in options.only:
+            continue
+        given = task(make(), name, options.side, device)
+        r = results[name] = row(given, name, networks, options.runs, processor=options.processor_time)
+        print(
+            f"{name:16}{r['deepinv_ms']:10.0f}{r['echoform_ms']:10.0f}{r['backbone_ms']:10.0f}{r['ratio']:8.2f}"
+            f"{r['target_ratio']:8.0f}{r['over_backbone']:8.2f}{r['relative_difference']:12.1e}",
+            flush=True,
+        )
+    return results
+
+
+def compare_variants(
+    options: argparse.Namespace, networks: tuple[nn.Module, RAM, RAM], device: torch.device
+) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    for side in SIDES if device.type == "cuda" else (options.side,):
+        for name in options.only or VARIED:
+            print(f"{name}, {side} x {side}\n  {'':20}{'ms':>12}{'peak MB':>12}{'difference':>12}")
+            given = task(sensors(side)[name](), name, side, device)
+            results[f"{name}, {side}"] = variant_rows(given, networks[0], networks[1], options.runs)
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--variants", action="store_true", help="bfloat16, compiled, CUDA graphs; always on a GPU")
+    parser.add_argument("--processor-time", action="store_true", help="for a loaded machine; writes nothing")
     options = parser.parse_args()
     device = torch.device(options.device)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     theirs, ours = random_peers(device)
     networks = (theirs, ours, without_physics(ours))
-    results = {}
-    print(
-        f"{'':16}{'deepinv':>10}{'echoform':>10}{'backbone':>10}{'ratio':>8}{'target':>8}{'/plain':>8}{'difference':>12}"
-    )
-    for name, make in sensors(options.side).items():
-        if options.only and name not in options.only:
-            continue
-        r = results[name] = row(make(), name, networks, options.side, options.runs)
-        print(
-            f"{name:16}{r['deepinv_ms']:10.0f}{r['echoform_ms']:10.0f}{r['backbone_ms']:10.0f}{r['ratio']:8.2f}"
-            f"{r['target_ratio']:8.0f}{r['over_backbone']:8.2f}{r['relative_difference']:12.1e}",
-            flush=True,
-        )
-    if options.side == 256 and not options.only:
-        save("ram_speed" if device.type == "cpu" else "ram_speed_gpu", seed=SEED, results=results)
+    whole = options.side == 256 and not options.only and not options.processor_time
+    suffix = "" if device.type == "cpu" else "_gpu"
+    if device.type == "cuda" or not options.variants:
+        results = compare(options, networks, device)
+        if whole:
+            print(save(f"ram_speed{suffix}", seed=SEED, results=results))
+    if device.type == "cuda" or options.variants:
+        results = compare_variants(options, networks, device)
+        if whole:
+            print(save(f"ram_variants{suffix}", seed=SEED, results=results))
 
 
 if __name__ == "__main__":

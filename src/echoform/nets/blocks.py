@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from echoform.nets.channels import from_channels, to_channels
+from echoform.nets.convolution import Convolution
 from echoform.nets.strips import convolved, in_strips
 from echoform.physics.operator import LinearOperator
 
@@ -124,8 +125,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, image_channels: tuple[int, ...], embedding: int) -> None:
         super().__init__()
-        self.conv1 = conv3(channels, channels)
-        self.conv2 = conv3(channels, channels)
+        self.conv1 = Convolution(channels, channels)
+        self.conv2 = Convolution(channels, channels)
         self.gain = nn.Parameter(torch.ones(1))
         self.PhysicsBlock = KrylovModule(channels, image_channels)
         self.modulation = nn.Linear(embedding, 2 * channels) if embedding else None
@@ -141,7 +142,7 @@ class ResidualBlock(nn.Module):
             modulated = (1 + gain, shift)
 
         def activated(top: int, bottom: int) -> Tensor:
-            u = convolved(x, self.conv1.weight, top, bottom)
+            u = self.conv1.rows(x, top, bottom)
             if modulated is not None:
                 u = torch.addcmul(modulated[1], u, modulated[0])
             return functional.relu(u, inplace=True)
@@ -150,7 +151,7 @@ class ResidualBlock(nn.Module):
         physics = self.PhysicsBlock(u, level, kind)
 
         def combined(top: int, bottom: int) -> Tensor:
-            sum_ = convolved(u, self.conv2.weight, top, bottom).add_(x[:, :, top:bottom])
+            sum_ = self.conv2.rows(u, top, bottom).add_(x[:, :, top:bottom])
             return sum_.addcmul_(physics(top, bottom), self.gain)
 
         return in_strips(combined, x)

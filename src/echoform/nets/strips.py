@@ -18,8 +18,14 @@ from torch.nn import functional
 CPU_STRIP, GPU_STRIP = 2**13, 2**20
 
 
+def in_one_piece() -> bool:
+    """Return whether layers must run on whole maps as they are written: to keep gradients, or to be compiled or traced."""
+    tracing: bool = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    return torch.is_grad_enabled() or torch.compiler.is_compiling() or tracing
+
+
 def in_strips(rows: Callable[[int, int], Tensor], like: Tensor) -> Tensor:
-    """Return ``rows(0, H)``, put together from strips unless gradients are kept or the program is being compiled or traced.
+    """Return ``rows(0, H)``, put together from strips unless it must be had in one piece.
 
     Args:
         rows: (top, bottom) to the rows from ``top`` to ``bottom`` of the result, (B, C, bottom - top, W).
@@ -28,8 +34,7 @@ def in_strips(rows: Callable[[int, int], Tensor], like: Tensor) -> Tensor:
     batch, _, height, width = like.shape
     strip = CPU_STRIP if like.device.type == "cpu" else GPU_STRIP
     step = max(1, strip // (batch * width))
-    # strips of a batch are not contiguous in memory and would be copied for each convolution
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing() or step >= height:
+    if in_one_piece() or step >= height:
         return rows(0, height)
     first = rows(0, step)
     shape = (batch, first.shape[1], height, width)
