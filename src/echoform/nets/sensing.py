@@ -76,7 +76,55 @@ def pyramid(operators: Sequence[LinearOperator], image: Tensor) -> list[Level]:
     return levels
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class UnitSensor:
+    """A sensor made ready for a network, once for all its measurements.
+
+    Attributes:
+        operator: A' = A / |A| (or zero), its image padded to whole multiples.
+        norm: |A|, (batch,), one where A is zero.
+        spectrum: spectral density of A'^H A'.
+        levels: A'_s for the factors 1, 2, 4, 8.
+        shape: (H, W) of the image before padding.
+    """
+
+    operator: LinearOperator
+    norm: Tensor
+    spectrum: SpectralDensity
+    levels: tuple[LinearOperator, ...]
+    shape: tuple[int, int]
+
+    @staticmethod
+    @torch.no_grad()
+    def of(operator: LinearOperator, *, multiple: int) -> UnitSensor:
+        """Return the sensor with both sides of its image padded to a multiple of ``multiple``."""
+        height, width = operator.domain_shape[1:]
+        operator = padded_to_multiple(operator, multiple)
+        norm = operator.norm()
+        norm = torch.where(norm > 0, norm, torch.ones_like(norm))
+        unit = ScaledOperator(operator, 1 / norm)
+        spectrum = operator.spectrum().scaled(1 / norm.square())
+        return UnitSensor(unit, norm, spectrum, tuple(unit.coarsen(s) for s in FACTORS), (height, width))
+
+    @torch.no_grad()
+    def sensing(self, measurement: Measurement, *, scale: Tensor | None = None) -> Sensing:
+        """Return the normalised problem of a measurement of this sensor; see :func:`normalize`."""
+        noise = measurement.noise
+        if not isinstance(noise, GaussianNoise) or not bool((noise.sigma > 0).all()):
+            raise ValueError(f"a network needs GaussianNoise with sigma > 0, got {noise}; give the noise floor")
+        samples = measurement.y.ndim - 1
+        y = measurement.y / expand(self.norm, samples)
+        sigma = (noise.sigma.to(self.norm) / self.norm).expand(len(y))
+        if scale is None:
+            scale = _image_rms(y, sigma, self.operator, self.spectrum)
+        scale = scale.to(sigma)
+        y = y / expand(scale, samples)
+        backprojection = self.operator.adjoint(y)
+        return Sensing(
+            self.operator, y, backprojection, sigma / scale, scale, self.spectrum, self.levels, self.shape
+        )
+
+
 def normalize(measurement: Measurement, *, multiple: int, scale: Tensor | None = None) -> Sensing:
     """Return the normalised problem of a measurement.
 
@@ -92,26 +140,7 @@ def normalize(measurement: Measurement, *, multiple: int, scale: Tensor | None =
         ValueError: the noise is not Gaussian with a positive level; or no sample was measured and no scale is given, so
             the image has no unit.
     """
-    noise = measurement.noise
-    if not isinstance(noise, GaussianNoise) or not bool((noise.sigma > 0).all()):
-        raise ValueError(f"a network needs GaussianNoise with sigma > 0, got {noise}; give the noise floor")
-    operator = padded_to_multiple(measurement.operator, multiple)
-    norm = operator.norm()
-    safe = torch.where(norm > 0, norm, torch.ones_like(norm))
-    unit = ScaledOperator(operator, 1 / safe)
-    batch = measurement.y.shape[0]
-    y = measurement.y / expand(safe, measurement.y.ndim - 1)
-    sigma = (noise.sigma.to(safe) / safe).expand(batch)
-    spectrum = operator.spectrum().scaled(1 / safe.square())
-    if scale is None:
-        scale = _image_rms(y, sigma, unit, spectrum)
-    scale = scale.to(sigma)
-    sigma = sigma / scale
-    y = y / expand(scale, y.ndim - 1)
-    backprojection = unit.adjoint(y)
-    levels = tuple(unit.coarsen(s) for s in FACTORS)
-    height, width = measurement.operator.domain_shape[1:]
-    return Sensing(unit, y, backprojection, sigma, scale, spectrum, levels, (height, width))
+    return UnitSensor.of(measurement.operator, multiple=multiple).sensing(measurement, scale=scale)
 
 
 def _image_rms(y: Tensor, sigma: Tensor, operator: LinearOperator, spectrum: SpectralDensity) -> Tensor:

@@ -1,0 +1,1 @@
+"""Networks outside Python: export for a fixed sensor, eight-bit weights, latency."""

@@ -1,0 +1,59 @@
+"""Inference engines behind the common door: a measurement goes in, an image comes out, whoever does the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from echoform.deploy.fixed_sensor import FixedSensor
+from echoform.deploy.real_arithmetic import RealProgram
+from echoform.measure.measurement import Measurement
+from echoform.recon.reconstructor import Estimate, Reconstructor
+
+#: a loaded engine: real arrays in, the image's real channels out
+Engine = Callable[[tuple[np.ndarray, ...]], np.ndarray]
+
+
+class EngineReconstructor(Reconstructor):
+    """An exported network in one pass.
+
+    Args:
+        sensor: the network bound to its sensor; its own weights are not used, only what prepares and finishes.
+        engine: the exported part.
+    """
+
+    def __init__(self, sensor: FixedSensor, engine: Engine) -> None:
+        super().__init__()
+        self.sensor = sensor
+        self.engine = engine
+
+    @torch.no_grad()
+    def forward(self, measurement: Measurement, *, generator: torch.Generator | None = None) -> Estimate:
+        """Return the image; nothing random is drawn.
+
+        Raises:
+            ValueError: the measurement has not the shape of the sensor's samples.
+        """
+        expected = self.sensor.operator.range_shape
+        if tuple(measurement.y.shape[1:]) != expected:
+            raise ValueError(
+                f"the exported network serves a sensor of {expected} samples, got {tuple(measurement.y.shape[1:])}: "
+                "export it for this sensor"
+            )
+        prepared = self.sensor.prepare(measurement)
+        output = self.engine(tuple(tensor.contiguous().numpy() for tensor in prepared.inputs))
+        return Estimate(self.sensor.finish(torch.from_numpy(output), prepared))
+
+
+def example_inputs(sensor: FixedSensor) -> tuple[torch.Tensor, ...]:
+    """Return the exported part's inputs for a measurement of the sensor that is noise alone."""
+    return sensor.prepare(sensor.example()).inputs
+
+
+@torch.no_grad()
+def real_program(sensor: FixedSensor) -> RealProgram:
+    """Return the exported part in real arithmetic, traced for one scene at a time."""
+    program = torch.export.export(sensor, example_inputs(sensor), strict=False)
+    return RealProgram(program.run_decompositions({}))

@@ -1,0 +1,55 @@
+"""ONNX: the exchange format. Needs the extra ``export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from echoform.deploy.engine import Engine, example_inputs, real_program
+from echoform.deploy.extra import imported
+from echoform.deploy.fixed_sensor import FixedSensor
+from echoform.measure.atomic import atomic_path
+
+#: the first version of the operator set whose Fourier transform takes its axis as an input
+OPERATOR_SET = 20
+
+
+def save_onnx(sensor: FixedSensor, path: Path) -> None:
+    """Write the exported part of a network as one ONNX file, atomically.
+
+    Raises:
+        MissingExtraError: ``onnxscript`` is not installed.
+        NotImplementedError: the physics uses an operation on complex numbers that has no real form here.
+    """
+    imported("onnxscript")
+    with torch.no_grad():
+        program = torch.onnx.export(
+            real_program(sensor), example_inputs(sensor), dynamo=True, opset_version=OPERATOR_SET, verbose=False
+        )
+    assert program is not None
+    with atomic_path(path) as part:
+        program.save(str(part))
+
+
+def load_onnx(path: Path, *, threads: int = 0) -> Engine:
+    """Return an engine that runs the file on the CPU by onnxruntime.
+
+    Args:
+        path: written by :func:`save_onnx`.
+        threads: used inside an operation; 0 leaves it to the runtime.
+
+    Raises:
+        MissingExtraError: ``onnxruntime`` is not installed.
+    """
+    runtime = imported("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [given.name for given in session.get_inputs()]
+
+    def run(inputs: tuple[np.ndarray, ...]) -> np.ndarray:
+        return session.run(None, dict(zip(names, inputs, strict=True)))[0]
+
+    return run

@@ -1,0 +1,243 @@
+"""A traced program with complex numbers, carried out as one with pairs of real ones.
+
+Inference engines know real tensors and, at best, a Fourier transform. Every complex value z = a + i b of the graph becomes the
+pair (a, b) and every operation on it the real ones it stands for:
+
+    linear in one argument    f(z) = f(a) + i f(b)                               reshaping, padding, sums, selections
+    bilinear                  f(z, w) = f(a, c) - f(b, d) + i (f(a, d) + f(b, c))     products, matrix products
+    Fourier transforms        the only place where a complex tensor is made, used at once and taken apart
+
+Real operations pass through as they are, so the result differs from the original by rounding only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+ATEN = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A complex tensor as its parts."""
+
+    real: Tensor
+    imag: Tensor
+
+
+def _part(value: Any, name: str) -> Any:
+    """``value`` with every pair replaced by one of its parts; real tensors and settings stay."""
+    return pytree.tree_map(
+        lambda leaf: getattr(leaf, name) if isinstance(leaf, Pair) else leaf,
+        value,
+        is_leaf=lambda leaf: isinstance(leaf, Pair),
+    )
+
+
+def as_pair(value: Any) -> Pair:
+    """Return a real or complex tensor or number as a pair."""
+    if isinstance(value, Pair):
+        return value
+    if isinstance(value, Tensor):
+        return Pair(value.real, value.imag) if value.is_complex() else Pair(value, torch.zeros_like(value))
+    number = complex(value)
+    return Pair(torch.tensor(number.real), torch.tensor(number.imag))
+
+
+def _linear(target: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """f(a) + i f(b); lists of tensors (``cat``, ``split``) part by part."""
+    args = pytree.tree_map(_complete(args), args, is_leaf=_is_pair)
+    parts = [target(*_part(args, name), **_part(options, name)) for name in ("real", "imag")]
+    if isinstance(parts[0], Tensor):
+        return Pair(*parts)
+    return [Pair(a, b) for a, b in zip(*parts, strict=True)]
+
+
+def _is_pair(leaf: Any) -> bool:
+    return isinstance(leaf, Pair)
+
+
+def _complete(args: Any) -> Callable[[Any], Any]:
+    """Makes real tensors that stand in one list with complex ones complex too."""
+    mixed = any(isinstance(a, list | tuple) and any(map(_is_pair, a)) for a in args)
+    return (lambda leaf: as_pair(leaf) if isinstance(leaf, Tensor) else leaf) if mixed else (lambda leaf: leaf)
+
+
+def _where(target: Callable[..., Tensor], condition: Tensor, yes: Any, no: Any) -> Pair:
+    yes, no = as_pair(yes), as_pair(no)
+    return Pair(target(condition, yes.real, no.real), target(condition, yes.imag, no.imag))
+
+
+def _sum(target: Callable[..., Tensor], a: Any, b: Any, *, alpha: float = 1) -> Pair:
+    """a + alpha b or a - alpha b; a real term changes the real part only."""
+    if not _is_pair(a):
+        a = as_pair(a)
+    if not _is_pair(b):
+        shape = torch.broadcast_shapes(a.real.shape, b.shape) if isinstance(b, Tensor) else a.real.shape
+        return Pair(target(a.real, b, alpha=alpha), a.imag.expand(shape))
+    return Pair(target(a.real, b.real, alpha=alpha), target(a.imag, b.imag, alpha=alpha))
+
+
+def _reversed_difference(_: Callable[..., Tensor], a: Any, b: Any) -> Pair:
+    return _sum(ATEN.sub.Tensor, b, as_pair(a))
+
+
+def _bilinear(target: Callable[..., Tensor], a: Any, b: Any) -> Pair:
+    if not _is_pair(a):
+        a = a if isinstance(a, Tensor | float | int) else as_pair(a)
+    if not _is_pair(b):
+        b = b if isinstance(b, Tensor | float | int) else as_pair(b)
+    if not _is_pair(a):
+        return Pair(target(a, b.real), target(a, b.imag))
+    if not _is_pair(b):
+        return Pair(target(a.real, b), target(a.imag, b))
+    return Pair(
+        target(a.real, b.real) - target(a.imag, b.imag),
+        target(a.real, b.imag) + target(a.imag, b.real),
+    )
+
+
+def _quotient(target: Callable[..., Tensor], a: Any, b: Any) -> Pair:
+    if not _is_pair(b):
+        return Pair(target(a.real, b), target(a.imag, b))
+    power = b.real.square() + b.imag.square()
+    product = _bilinear(ATEN.mul.Tensor, a, Pair(b.real, -b.imag))
+    return Pair(product.real / power, product.imag / power)
+
+
+def _transform(target: Callable[..., Tensor], x: Any, *args: Any, **options: Any) -> Any:
+    """A Fourier transform: complex for as long as it takes."""
+    z = torch.complex(x.real.contiguous(), x.imag.contiguous()) if _is_pair(x) else x
+    found = target(z, *args, **options)
+    return Pair(torch.real(found), torch.imag(found)) if found.is_complex() else found
+
+
+def _view_as_complex(_: Callable[..., Tensor], x: Tensor) -> Pair:
+    return Pair(x.select(-1, 0), x.select(-1, 1))
+
+
+def _view_as_real(_: Callable[..., Tensor], z: Pair) -> Tensor:
+    return torch.stack([z.real, z.imag], -1)
+
+
+def _modulus(_: Callable[..., Tensor], z: Pair) -> Tensor:
+    return (z.real.square() + z.imag.square()).sqrt()
+
+
+def _conjugate(_: Callable[..., Tensor], z: Pair) -> Pair:
+    return Pair(z.real, -z.imag)
+
+
+def _converted(x: Any, dtype: torch.dtype | None) -> Any:
+    """x in another precision; complex from real gives a pair, and the layout in memory is left to the engine."""
+    if dtype is None:
+        return x
+    if not dtype.is_complex:
+        return x.to(dtype)
+    z = as_pair(x)
+    return Pair(z.real.to(dtype.to_real()), z.imag.to(dtype.to_real()))
+
+
+def _same(_: Callable[..., Tensor], z: Pair, *__: Any, **___: Any) -> Pair:
+    return z
+
+
+def _make(_: Callable[..., Tensor], real: Tensor, imag: Tensor) -> Pair:
+    return Pair(real, imag)
+
+
+def _square(_: Callable[..., Tensor], z: Pair) -> Pair:
+    return _bilinear(ATEN.mul.Tensor, z, z)
+
+
+def _first_part(_: Callable[..., Tensor], z: Pair) -> Tensor:
+    return z.real
+
+
+def _second_part(_: Callable[..., Tensor], z: Pair) -> Tensor:
+    return z.imag
+
+
+#: names of the ATen library that rearrange, select or sum, and so act on each part alone
+_LINEAR = (
+    *("transpose", "permute", "t", "mT", "movedim", "view", "reshape", "_unsafe_view", "flatten", "unflatten"),
+    *("expand", "unsqueeze", "squeeze", "repeat", "contiguous", "clone", "zeros_like", "new_zeros"),
+    *("cat", "stack", "split", "split_with_sizes", "unbind", "select", "slice", "narrow", "index", "index_select"),
+    *("index_copy", "select_scatter", "slice_scatter", "pad", "constant_pad_nd", "roll", "flip", "sum", "mean", "neg"),
+)
+
+#: what a name of the ATen library means for pairs
+RULES: Mapping[str, Callable[..., Any]] = {
+    **dict.fromkeys(_LINEAR, _linear),
+    **dict.fromkeys(("mul", "matmul", "mm", "bmm"), _bilinear),
+    **dict.fromkeys(("add", "sub"), _sum),
+    **dict.fromkeys(("resolve_conj", "resolve_neg", "detach", "alias", "lift_fresh_copy"), _same),
+    **dict.fromkeys(("conj", "_conj", "conj_physical"), _conjugate),
+    "rsub": _reversed_difference,
+    "where": _where,
+    "div": _quotient,
+    "abs": _modulus,
+    "square": _square,
+    "complex": _make,
+    "view_as_complex": _view_as_complex,
+    "view_as_real": _view_as_real,
+    "real": _first_part,
+    "imag": _second_part,
+}
+
+
+class RealArithmetic(fx.Interpreter):
+    """Carries out a graph with pairs in the place of complex tensors."""
+
+    def fetch_attr(self, target: str) -> Any:  # noqa: D102
+        value = super().fetch_attr(target)
+        return as_pair(value) if isinstance(value, Tensor) and value.is_complex() else value
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: D102
+        leaves, _ = pytree.tree_flatten((args, kwargs), is_leaf=_is_pair)
+        name = target.overloadpacket.__name__ if isinstance(target, torch._ops.OpOverload) else target.__name__
+        if name == "_assert_tensor_metadata":
+            return None
+        if name == "_to_copy":
+            return _converted(args[0], kwargs.get("dtype"))
+        if name.startswith(("fft_", "_fft_")):
+            return _transform(target, *args, **kwargs)
+        if name == "complex" or any(map(_is_pair, leaves)) or name == "view_as_complex":
+            if name == "getitem":
+                return super().call_function(target, args, kwargs)
+            if name not in RULES:
+                raise NotImplementedError(
+                    f"the graph applies {target} to complex numbers, for which real_arithmetic.py has no rule: add one"
+                )
+            return RULES[name](target, *args, **kwargs)
+        return super().call_function(target, args, kwargs)
+
+
+class RealProgram(nn.Module):
+    """An exported program whose inputs and outputs are real and whose complex arithmetic is done in pairs.
+
+    Args:
+        program: from ``torch.export.export(...).run_decompositions({})``.
+
+    Raises:
+        NotImplementedError: when run, at an operation on complex numbers without a rule.
+    """
+
+    def __init__(self, program: ExportedProgram) -> None:
+        super().__init__()
+        self.program = program.module(check_guards=False)
+
+    def train(self, mode: bool = True) -> RealProgram:
+        """Return the program, which stays as it was exported."""
+        return self
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return what the program returns for real inputs."""
+        return RealArithmetic(self.program).run(*inputs)  # pyright: ignore[reportArgumentType]
