@@ -158,13 +158,13 @@ def measured(
         grid: pixels in metres, where they are.
         clean: samples before noise, (B, ...); A x when absent.
     """
-    clean = operator(scene.image) if clean is None else clean
-    noise = family.noise(source, clean, operator)
-    y, marks = noise.sample(clean, source.generator), operator.support()
+    samples = operator(scene.image) if clean is None else clean
+    noise = family.noise(source, samples, operator)
+    y, marks = noise.sample(samples, source.generator), operator.support()
     measurement = Measurement(
         y if marks is None else y * marks, operator, noise, metadata=_metadata(family, scene, grid)
     )
-    return Problem(family, scene, measurement, signal_to_noise_db(clean, operator, noise))
+    return Problem(family, scene, measurement, signal_to_noise_db(samples, operator, noise))
 
 
 def _metadata(family: ProblemFamily, scene: Scene, grid: Grid | None) -> Metadata:
