@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from echoform.linalg.nufft_rows import points_to_rows, rows_to_points
+from echoform.linalg.nufft_rows import points_to_rows, row_tables, rows_to_points
 
 ROWS, POINTS = 5, 13
 
@@ -38,6 +38,11 @@ def test_direct_sums(count, lead, dtype, tolerance) -> None:
     assert forward.dtype == back.dtype == dtype
     assert float((forward - expected).norm() / expected.norm()) < tolerance
     assert float((back - expected_back).norm() / expected_back.norm()) < tolerance
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 64])
+def test_tables(count) -> None:
+    assert float((row_tables(angles(), count) - matrices(count)).abs().max()) < 1e-13
 
 
 def test_several_threads_and_views_change_nothing(monkeypatch) -> None:

@@ -245,3 +245,18 @@ def test_operators_that_cannot_be() -> None:
         build(StripmapRangeDoppler, collection, frequencies=10)
     with pytest.raises(ValueError, match="5 frequencies must be no fewer"):
         RangeChirp(torch.ones(1, 3), torch.zeros(1), torch.ones(1), pulses=2, frequencies=5, samples=6)
+
+
+def test_held_exponentials_give_what_the_sums_give(monkeypatch) -> None:
+    radar = airborne(centroid_hz=-700.0, pulses=60)
+    small = {"range_spacing_m": CELL_M, "frequencies": 24}
+    held = StripmapOmegaK(radar, (48, 32), **small)
+    monkeypatch.setattr("echoform.physics.stripmap_omega_k.HELD", 0)
+    summed = StripmapOmegaK(radar, (48, 32), **small)
+    assert held.tables is not None
+    assert summed.tables is None
+    x = torch.randn(2, *held.domain_shape, dtype=held.dtype, generator=torch.Generator().manual_seed(1))
+    y = held(x)
+    assert float((y - summed(x)).norm() / y.norm()) < 1e-5
+    back = held.adjoint(y)
+    assert float((back - summed.adjoint(y)).norm() / back.norm()) < 1e-5

@@ -4,7 +4,7 @@
 
 X is the image's transform along the track and H the response at the scene centre. The Stolt map is a one-dimensional
 non-uniform sum for each azimuth wavenumber, type 2 in the forward operator and type 1 in its adjoint, at the accuracy of
-:mod:`echoform.linalg.nufft`.
+:mod:`echoform.linalg.nufft`; for small images the exponentials are held, and a sum is a matrix product.
 
 With azimuth transforms as long as the pulses and no pulse missing, A^H A is block-diagonal in k_y and Toeplitz in range, and is
 applied with FFTs alone, so the coarse version is then A U_s; any other mask stands between the azimuth transforms, couples all
@@ -19,20 +19,27 @@ import torch
 from torch import Tensor
 
 from echoform.linalg.nufft import wrap
-from echoform.linalg.nufft_rows import points_to_rows, rows_to_points
+from echoform.linalg.nufft_rows import points_to_rows, row_tables, rows_to_points
 from echoform.physics.operator import LinearOperator
 from echoform.physics.stripmap import StripmapOperator
+
+#: exponentials held by an operator at most: up to here products with them are several times quicker than non-uniform sums
+HELD = 2**21
 
 
 class StripmapOmegaK(StripmapOperator):
     """The omega-K operator; arguments as :class:`StripmapOperator`. Gradients reach the image."""
 
     points: Tensor
+    tables: Tensor | None
     toeplitz: Tensor | None
 
     def _prepare(self) -> None:
         sensors, real = range(self.batch), self.dtype.to_real()
-        self.register_buffer("points", torch.stack([self._angles(s) for s in sensors]).to(real))
+        angles, width = torch.stack([self._angles(s) for s in sensors]), self.domain_shape[2]
+        self.register_buffer("points", angles.to(real))
+        tables = row_tables(angles, width).to(self.dtype) if angles.numel() * width <= HELD else None
+        self.register_buffer("tables", tables)
         block_diagonal = self.azimuth_length == self.range_shape[1] and bool((self.kept == 1).all())
         spectra = torch.stack([self._toeplitz(s) for s in sensors]).to(real) if block_diagonal else None
         self.register_buffer("toeplitz", spectra)
@@ -55,11 +62,16 @@ class StripmapOmegaK(StripmapOperator):
 
     def to_frequencies(self, ranges: Tensor, sensor: int) -> Tensor:
         """Return the sums at the Stolt angles, (..., M, F)."""
-        return rows_to_points(ranges, self.points[sensor])
+        if self.tables is None:
+            return rows_to_points(ranges, self.points[sensor])
+        return _each_row(self.tables[sensor], ranges)
 
     def to_ranges(self, spectrum: Tensor, sensor: int) -> Tensor:
         """Return the adjoint sums, (..., M, W)."""
-        return points_to_rows(spectrum, self.points[sensor], self.domain_shape[2])
+        if self.tables is None:
+            return points_to_rows(spectrum, self.points[sensor], self.domain_shape[2])
+        # Conjugating the rows copies less than conjugating the tables would.
+        return _each_row(self.tables[sensor].mT, spectrum.conj_physical()).conj_physical()
 
     def normal(self, x: Tensor) -> Tensor:
         """Return A^H A x: by FFTs when no pulse is missing from a period, else adjoint(forward)."""
@@ -74,3 +86,9 @@ class StripmapOmegaK(StripmapOperator):
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the coarse band, or A U_s where A^H A is applied with FFTs alone."""
         return super().coarsen(factor) if self.toeplitz is None else self.galerkin(factor)
+
+
+def _each_row(matrices: Tensor, rows: Tensor) -> Tensor:
+    """Return each of R matrices (R, K, N) times its row of (..., R, N), (..., R, K)."""
+    together = rows.reshape(-1, *rows.shape[-2:]).permute(1, 2, 0)
+    return (matrices @ together).permute(2, 0, 1).reshape(*rows.shape[:-1], matrices.shape[1])
