@@ -22,12 +22,7 @@ Needs ../shared/data. Writes benchmarks/results/real_vs_simulated.json and docs/
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,6 +50,7 @@ from echoform.scene.point_response import PointResponse, unweighted
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene
 from measured_chips import MeasuredChips, read_chips, sensed
+from other_commit import drawn_by
 from real_vs_simulated_figure import Panel, draw_figure
 from record import save
 
@@ -74,17 +70,6 @@ CARGO_M = (90.0, 300.0)
 GROUPS = {"all": slice(6), "Sentinel-1 (T)": slice(4), "TerraSAR-X (E)": slice(4, 6)}
 #: counterparts that other commits' catalogues lack, and what stood for them
 FORMERLY = {"woodland": "land"}
-#: draws the families of the echoform that it finds, for --before
-DRAWING = """
-import sys, torch
-from echoform.scene.catalogue import FAMILIES, Domain
-from echoform.scene.random_source import RandomSource
-torch.set_num_threads(1)
-seed, count, side, path = *map(int, sys.argv[1:4]), sys.argv[4]
-source = lambda: RandomSource(torch.Generator().manual_seed(seed))
-radar = [f for f in FAMILIES if f.domain is Domain.RADAR]
-torch.save({f.name: f.draw(source(), count, (side, side)).image[:, 0] for f in radar}, path)
-"""
 CONSOLE = Console(width=170)
 
 
@@ -146,19 +131,6 @@ def reflectivity(family: str, kind: Type, count: int, response: PointResponse | 
 
 def through(family: str, images: Tensor, kind: Type) -> Tensor:
     return sensed(images, kind.measured, noise=kind.noise, by_peak=family in BARE, generator=generator(SEED + 1))
-
-
-def drawn_by(commit: str, count: int) -> dict[str, Tensor]:
-    """Images of every radar family as another commit's sources draw them."""
-    with tempfile.TemporaryDirectory() as folder:
-        here = Path(__file__).parents[1]
-        packed = subprocess.run(["git", "archive", commit, "src"], cwd=here, capture_output=True, check=True).stdout
-        subprocess.run(["tar", "-x"], cwd=folder, input=packed, check=True)
-        path = str(Path(folder) / "images.pt")
-        environment = os.environ | {"PYTHONPATH": str(Path(folder) / "src")}
-        numbers = [str(n) for n in (SEED, count, SIDE)]
-        subprocess.run([sys.executable, "-c", DRAWING, *numbers, path], env=environment, check=True)
-        return torch.load(path, weights_only=True)
 
 
 def phase_scrambled(chips: Tensor) -> Tensor:
@@ -254,7 +226,7 @@ def compare_before(
     commit: str, types: list[Type], scale: FeatureScale, count: int, resamples: int
 ) -> tuple[dict[str, Any], list[dict[str, Estimated]]]:
     """KID of another commit's counterparts, raw and sensed as that commit drew them."""
-    images = drawn_by(commit, count)
+    images = drawn_by(commit, seed=SEED, count=count, side=SIDE)
     found: dict[str, Any] = {"commit": commit}
     own = []
     for kind in types:
