@@ -125,6 +125,22 @@ def test_the_work_per_pixel_grows_with_the_depth_only() -> None:
         assert tree.rows_m.numel() * tree.columns_m.numel() * blocks < 2 * side**2
 
 
+@pytest.mark.parametrize(("pulses", "frequencies"), [(40, 56), (3, 200), (37, 129)])
+def test_phases_that_are_held_are_those_of_every_pass(pulses: int, frequencies: int) -> None:
+    """To the last bit, on both ways; and what is held is what was counted."""
+    collection, grid = near((pulses, frequencies))[0], Grid((40, 56), (0.3, 0.3))
+    held, computed = (FactorisedSpotlight(bistatic(collection), grid, leaf=8, held=n) for n in (1 << 24, 0))
+    x, y = (randn((1, 1, *shape), 2, torch.complex64) for shape in (grid.shape, (pulses, frequencies)))
+    assert torch.equal(held(x), computed(x))
+    assert torch.equal(held.adjoint(y), computed.adjoint(y))
+    tree, bare = held.trees[0], computed.trees[0]
+    assert isinstance(tree, Tree)
+    assert isinstance(bare, Tree)
+    assert bare.phases is None
+    rows = [tree.phases, *(level.phases for level in tree.steps())]
+    assert sum(row.numel() for row in rows if row is not None) == tree.phase_count() == bare.phase_count()
+
+
 def test_pulses_in_random_order_are_refused() -> None:
     collection, grid = near((256, 256))
     order = torch.randperm(256, generator=torch.Generator().manual_seed(1))

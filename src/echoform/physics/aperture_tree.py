@@ -156,12 +156,14 @@ class Level(nn.Module):
         rows_m, columns_m: the nodes before, (1, Y) and (1, X).
         row_weights, column_weights: W of each axis, (1, nodes of an interval before, after), complex.
         pulses, frequencies: the blocks before and after.
+        phases: those of the step in the order of its blocks, (1, N), complex, where they are held.
     """
 
     rows_m: Tensor
     columns_m: Tensor
     row_weights: Tensor
     column_weights: Tensor
+    phases: Tensor | None
 
     def __init__(
         self,
@@ -177,7 +179,17 @@ class Level(nn.Module):
         self.register_buffer("columns_m", nodes[1][None])
         self.register_buffer("row_weights", weights[0].to(dtype)[None])
         self.register_buffer("column_weights", weights[1].to(dtype)[None])
+        self.register_buffer("phases", None)
         self.pulses, self.frequencies = pulses, frequencies
+
+    def phase_count(self) -> int:
+        """Return how many phases the step takes."""
+        return (
+            len(self.pulses[1].centres)
+            * len(self.frequencies[1].centres)
+            * self.rows_m.numel()
+            * self.columns_m.numel()
+        )
 
 
 class Tree(nn.Module):
@@ -188,10 +200,12 @@ class Tree(nn.Module):
         rows_m, columns_m: the last nodes, (1, Y) and (1, X).
         pulses, frequencies: the last blocks.
         padded_shape: (H, W) of the image the first level takes.
+        phases: those of the last sum, (1, N), complex, where they are held.
     """
 
     rows_m: Tensor
     columns_m: Tensor
+    phases: Tensor | None
 
     def __init__(self, geometry: Geometry, grid: Grid, *, leaf: int, accuracy: float, dtype: torch.dtype) -> None:
         super().__init__()
@@ -218,8 +232,15 @@ class Tree(nn.Module):
         self.levels = nn.ModuleList(levels)
         self.register_buffer("rows_m", axes[0].positions_m()[None])
         self.register_buffer("columns_m", axes[1].positions_m()[None])
+        self.register_buffer("phases", None)
         self.pulses, self.frequencies = before
         self.to(geometry.antenna_m.device)
+
+    def phase_count(self) -> int:
+        """Return how many phases a pass takes, but for one for each pixel."""
+        last = len(self.frequencies.centres) + self.frequencies.longest
+        nodes = self.rows_m.numel() * self.columns_m.numel()
+        return sum(level.phase_count() for level in self.steps()) + self.pulses.bounds[-1] * nodes * last
 
     def steps(self) -> list[Level]:
         """Return the levels, from the pixels to the whole image."""

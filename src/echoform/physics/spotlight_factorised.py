@@ -11,7 +11,8 @@ In a square B, for a block s with centre (kappa_s, d_s), a few nodes g stand for
 
 W being the prolate interpolation of :mod:`echoform.physics.aperture_tree`. In the end the image is one square and each block
 is summed sample by sample. All phases are those of spherical wavefronts from where the antennas were, in float64: only W
-approximates. With some 16 pixels, pulses and frequencies to the smallest squares and blocks all of log N levels cost O(N).
+approximates. They are held where there are few of them. With some 16 pixels, pulses and frequencies to the smallest
+squares and blocks all of log N levels cost O(N).
 The adjoint runs the same levels backwards with conjugate phases and is exact; A^H A is adjoint(forward). The coarse version is
 that of :mod:`echoform.physics.spotlight_coarse`, its sums factorised again.
 
@@ -44,7 +45,9 @@ MAX_LEAF = 64
 ACCURACY = 1e-2
 #: phases computed at a time: what fits in a processor's cache
 CHUNK = 1 << 17
-#: the same for a coarse version, whose local response is no truer than a few per cent
+#: phases of one sensor that are held: 16 MB in single precision, those of some 200 x 200 pixels
+HELD = 1 << 21
+#: the accuracy of a coarse version, whose local response is no truer than a few per cent
 COARSE_ACCURACY = 1e-1
 
 
@@ -61,11 +64,29 @@ def _pieces(count: int, each: int) -> Iterator[slice]:
     yield from (slice(first, min(first + size, count)) for first in range(0, count, size))
 
 
+class _Reader:
+    """Phases held in a row, (1, N), taken one piece after the other."""
+
+    def __init__(self, row: Tensor) -> None:
+        self.row, self.at = row[0], 0
+
+    def take(self, *shape: int) -> Tensor:
+        """Return the next piece."""
+        start, self.at = self.at, self.at + math.prod(shape)
+        return self.row[start : self.at].view(shape)
+
+
 class _Factorised:
     """One sensor: the sums of the module's text, level by level; values are (..., pulse blocks, frequency blocks, Y, X)."""
 
     def __init__(self, tree: Tree, geometry: Geometry, carrier: Tensor, kept: Tensor, shape: tuple[int, int]) -> None:
         self.tree, self.geometry, self.carrier, self.kept, self.shape = tree, geometry, carrier, kept, shape
+
+    def hold(self, dtype: torch.dtype) -> None:
+        """Compute all phases once, into the tree."""
+        for level in self.tree.steps():
+            level.phases = torch.cat([turn.flatten() for *_, turn in self._turns(level, dtype)])[None]
+        self.tree.phases = torch.cat([p.flatten() for *_, a, b in self._last(dtype) for p in (a, b)])[None]
 
     def samples(self, image: Tensor) -> Tensor:
         """Return the samples (..., P, F) of the pixels (..., H, W)."""
@@ -97,15 +118,19 @@ class _Factorised:
         halves = len(narrow.centres) // len(wide.centres)
         here, there = self.geometry.wavenumber(narrow.centres), self.geometry.wavenumber(wide.centres)
         high, low = level.row_weights.shape[1:]
-        intervals = level.rows_m.shape[1] // high
+        intervals, width = level.rows_m.shape[1] // high, level.columns_m.shape[1]
+        held = None if level.phases is None else _Reader(level.phases)
         for block, centre in enumerate(after.centres):
             parent = block * len(before.centres) // len(after.centres)
-            for piece in _pieces(intervals, len(here) * high * level.columns_m.shape[1]):
+            for piece in _pieces(intervals, len(here) * high * width):
                 rows = slice(piece.start * high, piece.stop * high)
-                pair = [centre, before.centres[parent]]
-                d = self.geometry.path(pair, level.rows_m[0, rows], level.columns_m[0])
-                phase = here.view(-1, halves, 1, 1) * d[0] - there.view(-1, 1, 1, 1) * d[1]
-                yield block, parent, rows, slice(piece.start * low, piece.stop * low), _turn(phase, dtype)
+                if held is None:
+                    pair = [centre, before.centres[parent]]
+                    d = self.geometry.path(pair, level.rows_m[0, rows], level.columns_m[0])
+                    turn = _turn(here.view(-1, halves, 1, 1) * d[0] - there.view(-1, 1, 1, 1) * d[1], dtype)
+                else:
+                    turn = held.take(len(there), halves, rows.stop - rows.start, width)
+                yield block, parent, rows, slice(piece.start * low, piece.stop * low), turn
 
     def _merge(self, level: Level, value: Tensor) -> Tensor:
         """Return v' of v."""
@@ -144,10 +169,15 @@ class _Factorised:
         offsets = (torch.arange(width, device=geometry.step.device) - width // 2) * geometry.step
         nodes = tree.rows_m.shape[1] * tree.columns_m.shape[1]
         blocks = zip(tree.pulses.centres, pairwise(tree.pulses.bounds), strict=True)
+        held = None if tree.phases is None else _Reader(tree.phases)
         for block, (centre, (first, end)) in enumerate(blocks):
             here = geometry.path([centre], tree.rows_m[0], tree.columns_m[0]).flatten(1)
             for piece in _pieces(end - first, nodes * (width + len(centres))):
                 pulses = slice(first + piece.start, first + piece.stop)
+                if held is not None:
+                    count = pulses.stop - pulses.start
+                    yield block, pulses, held.take(count, len(centres), nodes), held.take(count, nodes, width)
+                    continue
                 d = geometry.path(list(range(pulses.start, pulses.stop)), tree.rows_m[0], tree.columns_m[0]).flatten(1)
                 turn = _turn(centres[:, None] * (d - here)[:, None], dtype)
                 yield block, pulses, turn, _turn(d[..., None] * offsets, dtype)
@@ -206,6 +236,8 @@ class FactorisedSpotlight(SphericalSpotlight):
         leaf: side of the smallest squares, pixels.
         accuracy: largest error of one interpolation relative to the amplitude, at least 1e-12. Few scatterers are at the end of
             an interval in every level: the NMSE of the samples is some 25 dB below (-65 to -70 dB by default).
+        held: most phases that are held for a sensor, 8 or 16 bytes each; some 50 a pixel are needed. Where there are more they
+            are computed at every pass, which then takes several times as long.
 
     Raises:
         ValueError: the frequencies are not uniformly spaced, ``leaf`` or ``accuracy`` are out of range, or neighbouring pulses
@@ -220,14 +252,18 @@ class FactorisedSpotlight(SphericalSpotlight):
         dtype: torch.dtype = torch.complex64,
         leaf: int = LEAF,
         accuracy: float = ACCURACY,
+        held: int = HELD,
     ) -> None:
         if not 1 <= leaf <= MAX_LEAF or not 1e-12 <= accuracy < 1:
             raise ValueError(f"leaf must be in [1, {MAX_LEAF}], accuracy in [1e-12, 1), got {leaf} and {accuracy:g}")
         super().__init__(_fixed(collection), grid, dtype=dtype)
-        self.leaf, self.accuracy = leaf, accuracy
+        self.leaf, self.accuracy, self.held = leaf, accuracy, held
         sensors = range(self.batch)
         plans = [Tree(self._geometry(b), grid, leaf=leaf, accuracy=accuracy, dtype=dtype) for b in sensors]
         self.trees = nn.ModuleList(plans)
+        for sensor, tree in enumerate(plans):
+            if tree.phase_count() <= held:
+                self._work(sensor).hold(dtype)
 
     def _geometry(self, sensor: int) -> Geometry:
         wavenumber = 4 * math.pi / SPEED_OF_LIGHT_M_S
@@ -247,18 +283,20 @@ class FactorisedSpotlight(SphericalSpotlight):
         if factor == 1:
             return self
         accuracy = max(self.accuracy, COARSE_ACCURACY)
-        build = partial(FactorisedSpotlight, dtype=self.dtype, leaf=self.leaf, accuracy=accuracy)
+        build = partial(FactorisedSpotlight, dtype=self.dtype, leaf=self.leaf, accuracy=accuracy, held=self.held)
         try:
             return coarse_spotlight(self, factor, build) or self.galerkin(factor)
         except NothingGainedError:
             return self.galerkin(factor)
 
     def _sum(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
+        return _Apply.apply(value, self._work(sensor), backwards)  # pyright: ignore[reportReturnType]
+
+    def _work(self, sensor: int) -> _Factorised:
         tree = self.trees[sensor]
         assert isinstance(tree, Tree)
         carrier, kept = of_sensor(self.carrier, sensor), of_sensor(self.kept, sensor)
-        work = _Factorised(tree, self._geometry(sensor), carrier, kept, self.grid.shape)
-        return _Apply.apply(value, work, backwards)  # pyright: ignore[reportReturnType]
+        return _Factorised(tree, self._geometry(sensor), carrier, kept, self.grid.shape)
 
 
 def _fixed(collection: SpotlightCollection) -> SpotlightCollection:
