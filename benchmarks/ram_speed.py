@@ -39,7 +39,7 @@ from echoform.nets.ram import RAM
 from echoform.nets.strips import in_strips
 from echoform.physics.convolution import circular_blur, valid_blur
 from echoform.physics.deepinv_bridge import complex_channels, noise_from_deepinv, real_channels
-from echoform.physics.downsampling import bicubic_downsampling
+from echoform.physics.downsampling import Downsampling, bicubic_downsampling
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import identity
 from echoform.physics.masking import SampleMask
@@ -169,10 +169,26 @@ def task(sensor: Sensor, name: str, side: int, device: torch.device) -> Task:
     return Task(physics, y, Measurement(samples.contiguous(), sensor.ours.to(device), noise), sensor.complex_image)
 
 
+def told_the_factor(theirs: nn.Module, given: Task) -> None:
+    """Give deepinv's prox the decimation, which a wrapper of theirs loses, so that both networks solve the same problem."""
+    operator = given.ours.operator
+    factor = operator.factor if isinstance(operator, Downsampling) else 1
+
+    def realigned(x: Tensor, physics: nn.Module, y: Tensor, *_: object) -> Tensor:
+        snr = y.abs().mean() / (SIGMA + 1e-4)
+        return physics.prox_l2(x, y, gamma=theirs.fact_realign / (1e-4 + 1 / (snr * factor**2)))  # pyright: ignore
+
+    if factor > 1:
+        theirs.realign_input = realigned  # pyright: ignore[reportArgumentType]
+    else:
+        vars(theirs).pop("realign_input", None)
+
+
 def row(
     given: Task, name: str, networks: tuple[nn.Module, RAM, RAM], runs: int, *, processor: bool
 ) -> dict[str, float]:
     theirs, ours, plain = networks
+    told_the_factor(theirs, given)
     functions = {
         "deepinv": lambda: theirs(given.y.clone(), given.theirs),
         "echoform": lambda: ours(given.ours),
