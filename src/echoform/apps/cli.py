@@ -56,7 +56,19 @@ def _carry_out(command: object, arguments: list[str]) -> None:
     from echoform.apps.autofocus import autofocus
     from echoform.apps.convert import convert
     from echoform.apps.demo import demo
-    from echoform.apps.options import Autofocus, Compare, Convert, Demo, Info, Reconstruct, Simulate, Train, Weights
+    from echoform.apps.options import (
+        Autofocus,
+        Compare,
+        Convert,
+        Demo,
+        Info,
+        Reconstruct,
+        Sample,
+        Simulate,
+        Train,
+        Weights,
+    )
+    from echoform.apps.sample import sample
     from echoform.apps.simulate import simulate
     from echoform.apps.weights import manage_weights
 
@@ -77,6 +89,8 @@ def _carry_out(command: object, arguments: list[str]) -> None:
             simulate(command)
         case Weights():
             manage_weights(command)
+        case Sample():
+            sample(command, arguments)
         case Train():
             from echoform.apps.train import train_recipe  # loads accelerate, which other commands do without
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: shipped weights of the network
 WEIGHTS = "echoform-tiny"
+#: posterior samples and evaluations of the network for each
+SAMPLES, STEPS = 16, 16
 #: prior of ``closure`` when none is given: that of M87*, chosen knowing the ring that was published
 SKY_FLUX_JY, SKY_FWHM_UAS = 0.6, 40.0
 
@@ -31,12 +33,16 @@ class Settings:
         weights: name or file of the network's weights.
         sky_flux_jy: flux density expected of the sky, Jy.
         sky_fwhm_uas: width of the Gaussian that the sky is expected to resemble, microarcseconds.
+        samples: posterior samples.
+        steps: evaluations of the network for each.
     """
 
     weight: float | None = None
     weights: str | None = None
     sky_flux_jy: float | None = None
     sky_fwhm_uas: float | None = None
+    samples: int | None = None
+    steps: int | None = None
 
     def given(self) -> list[str]:
         """Return the names of what is set."""
@@ -139,6 +145,16 @@ def _network(settings: Settings) -> Reconstructor:
     return NetworkReconstructor(_weights(settings))
 
 
+def _posterior(settings: Settings) -> Reconstructor:
+    from echoform.recon.diffusion.posterior import PosteriorSampler, Trajectory
+
+    try:
+        trajectory = Trajectory(settings.steps or STEPS)
+        return PosteriorSampler(_weights(settings), samples=settings.samples or SAMPLES, trajectory=trajectory)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
 def _plug_and_play(settings: Settings) -> Reconstructor:
     from echoform.nets.denoiser import RAMDenoiser
     from echoform.recon.plug_and_play import PlugAndPlayHalfQuadratic
@@ -200,6 +216,7 @@ METHODS: dict[str, Method] = {
         "microarcseconds a ghost ring fits as well (benchmarks/eht.py). Try others: --sky-fwhm-uas, --sky-flux-jy.",
     ),
     "pnp": Method("Plug and play", _plug_and_play, ("weights",), compared=False),
+    "posterior": Method("Posterior mean", _posterior, ("weights", "samples", "steps"), compared=False),
     "ram": Method("RAM", _network, ("weights",)),
 }
 

@@ -233,6 +233,23 @@ class Simulate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sample(RunOptions, FileOptions):
+    """Draw images from the posterior by the network: mean, standard deviation, samples, probability of exceedance."""
+
+    n: int = 16
+    """Number of samples."""
+
+    steps: int = 16
+    """Evaluations of the network for each."""
+
+    level_db: float = -20.0
+    """Level whose probability of being exceeded is mapped, decibels from the peak of the mean."""
+
+    out: OptionalFolder = None
+    """Folder to write; runs/<file>-sample when absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """Train a network by a recipe; Ctrl-C saves, --resume goes on."""
 
@@ -263,6 +280,7 @@ Examples:
   echoform simulate --family stripmap --seed 1 --out data.h5
   echoform convert data.mat --out data.cphd --place 39.8 -84.1 250
   echoform weights import ram.pth.tar
+  echoform sample data.h5 --n 16 --steps 16
   echoform train tiny --data shared/data
 
 Files read: echoform HDF5, CPHD 1.x, spotlight phase history .npz (docs/npz.md), AFRL Gotcha .mat, RADARSAT-1 raw echoes .mat,
@@ -271,7 +289,7 @@ fastMRI .h5, ISMRMRD .h5. Written: CPHD, SICD.
 Each run writes one folder: report.html (opens without a network), images, metrics.json and config.json.
 `echoform --version` prints the version; `echoform COMMAND --help` the options of a command."""
 
-Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo | Simulate | Weights | Train
+Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo | Simulate | Weights | Train | Sample
 
 
 def parse(arguments: list[str]) -> Command:

@@ -21,6 +21,7 @@ from echoform.report.figures import (
 )
 from echoform.report.numbers import fixed, number
 from echoform.report.page import Cell, Page, Section, Table
+from echoform.report.posterior import exceedance_section, samples_section
 from echoform.report.provenance import environment, measurement_facts
 from echoform.report.residual import residual_maps
 from echoform.report.scores import Better, MethodResult, Score
@@ -41,6 +42,7 @@ class Run:
         dynamic_range_db: depth of the pictures below their peak.
         held_out: samples the methods have not seen, by which they are judged, or None.
         channel: which channel of the images is shown and measured.
+        level_db: level whose probability of being exceeded is shown where samples were drawn, decibels from the mean's peak.
         warnings: what a reader must know before trusting a number.
         environment: machine and versions.
     """
@@ -53,6 +55,7 @@ class Run:
     dynamic_range_db: float
     held_out: Measurement | None = None
     channel: int = 0
+    level_db: float = -20.0
     warnings: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=environment)
 
@@ -227,9 +230,21 @@ def _uncertainty(run: Run) -> list[Section]:
     panels = [Panel(r.label, r.estimate.std[0, run.channel]) for r in run.results if r.estimate.std is not None]
     if not panels:
         return []
+    drawn = [section for result in run.results for section in _drawn(run, result)]
     png = magnitude_png(panels, grid=run.measurement.metadata.grid, dynamic_range_db=run.dynamic_range_db)
     caption = "Standard deviation per pixel, in decibels below its own peak."
-    return [Section("Uncertainty", figures=(Figure(png, caption, f"Standard deviations: {_names(panels)}."),))]
+    return [Section("Uncertainty", figures=(Figure(png, caption, f"Standard deviations: {_names(panels)}."),)), *drawn]
+
+
+def _drawn(run: Run, result: MethodResult) -> list[Section]:
+    if result.estimate.samples is None:
+        return []
+    samples = result.estimate.samples[:, 0, run.channel]
+    grid, depth = run.measurement.metadata.grid, run.dynamic_range_db
+    return [
+        exceedance_section(samples, level_db=run.level_db, grid=grid),
+        samples_section(samples, depth_db=depth, grid=grid),
+    ]
 
 
 def _facts(facts: dict[str, str], heading: str) -> Table:

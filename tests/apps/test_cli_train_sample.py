@@ -1,0 +1,98 @@
+"""``echoform train`` and ``echoform sample``: what they write, what they refuse, and how a run that was stopped goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from echoform.apps.cli import main
+
+RECIPE = """
+seed = 3
+[network]
+channels = [4, 4, 4, 4]
+blocks = 1
+embedding = 4
+[[phases]]
+steps = {steps}
+side = 16
+batch = 2
+[validation]
+every = 2
+scenes = 2
+side = 16
+[[families]]
+name = "strata"
+"""
+
+
+def recipe(folder: Path, steps: int) -> str:
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(steps=steps))
+    return str(path)
+
+
+def test_a_recipe_is_carried_out_and_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    given, out = recipe(tmp_path, 3), tmp_path / "run"
+    assert main(["train", given, "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == {"checkpoint.pt", "log.jsonl", "curves.png", "recipe.json"}
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 2, 3]
+    assert set(lines[-1]["validation"]["strata"]) == {"one shot", "state", "blind"}
+    assert json.loads((out / "recipe.json").read_text())["schedule"]["kind"] == "cosine"
+    assert main(["train", given, "--out", str(out)]) == 2
+    assert "add --resume" in capsys.readouterr().err
+    assert main(["train", given, "--out", str(out), "--resume", "--finish-in", "2"]) == 0
+    assert json.loads((out / "log.jsonl").read_text().splitlines()[-1])["step"] == 5
+
+
+def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "bad.toml").write_text(RECIPE.format(steps='"many"'))
+    for arguments, told in (
+        (
+            ["train", "nowhere.toml"],
+            "there is no recipe nowhere.toml; give a TOML file, or one of official, small, tiny",
+        ),
+        (["train", str(tmp_path / "bad.toml")], "phases[0].steps: got 'many', expected a whole number"),
+        (["train", "tiny", "--data", str(tmp_path), "--out", str(tmp_path / "o")], "is not there; give the folder"),
+        (["train", recipe(tmp_path, 2), "--out", str(tmp_path / "o"), "--resume"], "there is no checkpoint"),
+        (["sample", "x.h5", "--n", "1"], "--n and --steps must be at least 2"),
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "echoform.apps.cli", "train", recipe(tmp_path, 100_000), "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        patience = time.monotonic() + 120
+        while not (out / "log.jsonl").exists() and time.monotonic() < patience:
+            time.sleep(0.2)
+        os.kill(run.pid, signal.SIGINT)
+        _, error = run.communicate(timeout=120)
+    assert run.returncode == 130, error
+    assert "go on with: echoform train" in error
+    assert (out / "checkpoint.pt").exists()
+
+
+def test_sampling_writes_a_report_with_what_the_samples_say(tmp_path: Path):
+    data, out = tmp_path / "data.h5", tmp_path / "out"
+    assert main(["simulate", "--family", "fourier", "--pixels", "32", "--snr-db", "20", "--out", str(data)]) == 0
+    assert main(["sample", str(data), "--n", "3", "--steps", "3", "--out", str(out), "--level-db", "-12"]) == 0
+    page = (out / "report.html").read_text()
+    for heading in ("Uncertainty", "Probability of exceedance", "Posterior samples"):
+        assert heading in page
+    assert "exceeds -12 dB" in page
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["posterior"]["facts"] == {"samples": 3.0, "levels": 3.0}
