@@ -47,6 +47,24 @@ def test_bounds_hold_before_convergence() -> None:
     assert max(above) < 1.015
 
 
+def test_a_known_bound_ends_the_search_at_once() -> None:
+    """A start that is the leading eigenvector meets the bound after two products, and no result exceeds it."""
+    values, products = torch.linspace(0.1, 1, SIZE, dtype=torch.float64), []
+
+    def normal(x: Tensor) -> Tensor:
+        products.append(1)
+        return values * x
+
+    start = torch.zeros(1, SIZE, dtype=torch.complex128)
+    start[0, -1] = 1
+    found = largest_eigenvalue(normal, start, ndim=1, tolerance=1e-2, bound=torch.ones(1, dtype=torch.float64))
+    assert len(products) == 2
+    assert float(found.above) == 1.0
+    far = largest_eigenvalue(normal, randn((1, SIZE), 1), ndim=1, tolerance=1e-2, bound=torch.tensor([1.0]).double())
+    assert float(far.above) <= 1.0
+    assert float(far.below) > 0.98
+
+
 def test_largest_eigenvalue_of_zero_is_zero() -> None:
     assert float(largest_eigenvalue(lambda x: 0 * x, randn((1, 8), 3), ndim=1).above) == 0.0
 

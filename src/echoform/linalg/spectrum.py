@@ -70,7 +70,13 @@ class LargestEigenvalue:
 
 
 def largest_eigenvalue(
-    normal: Callable[[Tensor], Tensor], start: Tensor, *, ndim: int, tolerance: float = 1e-4, max_iterations: int = 200
+    normal: Callable[[Tensor], Tensor],
+    start: Tensor,
+    *,
+    ndim: int,
+    tolerance: float = 1e-4,
+    max_iterations: int = 200,
+    bound: Tensor | None = None,
 ) -> LargestEigenvalue:
     """Return the largest eigenvalue of a positive operator, one per sample, by Lanczos' recurrence.
 
@@ -83,6 +89,8 @@ def largest_eigenvalue(
         ndim: how many trailing axes make one sample.
         tolerance: stop when ``above`` exceeds ``below`` by no more than this fraction of it, in all samples.
         max_iterations: upper bound on the products.
+        bound: what no eigenvalue exceeds, (batch,), where something is known: ``above`` is no more, and a start close to the
+            leading eigenvector is enough by itself.
 
     Source: Golub and Van Loan, Matrix Computations, sections 8.1.3 and 10.1.2 to 10.1.4; Parlett, The Symmetric Eigenvalue
     Problem (1998), theorem 11.7.1 (the bound by the gap).
@@ -97,8 +105,11 @@ def largest_eigenvalue(
         diagonal.append(inner(v, w, ndim).real)
         w = w - expand(diagonal[-1], ndim) * v
         length = squared_norm(w, ndim).sqrt()
-        if (k >= FIRST_CHECK and k % CHECK_EVERY == 0) or k == max_iterations:
+        if (k % CHECK_EVERY == 0 and (k >= FIRST_CHECK or bound is not None)) or k == max_iterations:
             found = _bracket(diagonal, off, length)
+            if bound is not None:
+                trusted = found.above if k >= FIRST_CHECK else bound
+                found = LargestEigenvalue(found.below, torch.minimum(trusted, bound))
             if bool((found.above - found.below <= tolerance * found.below).all()):
                 break
         off.append(length)

@@ -19,9 +19,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from echoform.linalg.fft import circulant
 from echoform.linalg.resample import downsample
+from echoform.linalg.spectrum import largest_eigenvalue
 from echoform.physics.fourier_mask import FourierMask
-from echoform.physics.operator import LinearOperator
+from echoform.physics.operator import NORM_TOLERANCE, LinearOperator
+
+#: sensors whose norms are found together: the slowest of them decides how many products all take
+TOGETHER = 4
 
 
 class MulticoilMRI(LinearOperator):
@@ -76,6 +81,28 @@ class MulticoilMRI(LinearOperator):
         """Return A^H A x through the circulant normal of each coil."""
         heard = self.fourier.normal(self.sensitivities * x)
         return (self.sensitivities.conj() * heard).sum(-3, keepdim=True)
+
+    @torch.no_grad()
+    def norm(self) -> Tensor:
+        """Return the norm, from an image that is smooth and at most sqrt(max |S|^2) max W, |S|^2 = sum_c |S_c|^2.
+
+        Sensitivities are smooth and the middle of k-space is sampled, so that a smooth image nearly reaches that bound.
+        """
+        eigenvalues, sensitivities = self.fourier.eigenvalues, self.sensitivities
+        rows = [torch.sin(torch.pi * (torch.arange(n, device=self.device) + 0.5) / n) for n in self.domain_shape[1:]]
+        window = (rows[0][:, None] * rows[1]).to(self.dtype)
+        found = []
+        for first in range(0, self.batch, TOGETHER):
+            weight, coils = (b if len(b) == 1 else b[first : first + TOGETHER] for b in (eigenvalues, sensitivities))
+            power = coils.abs().square().sum(1).amax((1, 2)) * weight.amax((1, 2, 3))
+
+            def normal(x: Tensor, weight: Tensor = weight, coils: Tensor = coils) -> Tensor:
+                return (coils.conj() * circulant(weight, coils * x)).sum(-3, keepdim=True)
+
+            start = window.expand(len(power), 1, -1, -1)
+            largest = largest_eigenvalue(normal, start, ndim=3, tolerance=NORM_TOLERANCE, bound=power)
+            found.append(largest.above)
+        return torch.cat(found).sqrt()
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the operator rediscretised on the coarse grid (close to A U_s for smooth sensitivities)."""
