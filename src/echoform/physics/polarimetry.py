@@ -3,7 +3,8 @@
     O = R S T,    S = [S_hh S_hv; S_vh S_vv] (first index received, second transmitted)
 
 Written row by row, vec(O) = (R (x) T^T) vec(S), channels in the order HH, HV, VH, VV. Each channel is measured by its own
-operator (:mod:`echoform.physics.channelwise`); the mixing comes after them.
+operator (:mod:`echoform.physics.channelwise`); the mixing comes after them, or, where all are alike, before: (M (x) I)(I (x) A) =
+(I (x) A)(M (x) I), whose normal keeps the fast form of A and whose coarse versions are those of A.
 
 Source: van Zyl (1990), IEEE Trans. Geosci. Remote Sens. 28(3), equation 3 (the distortion model).
 """
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from echoform.physics.axis_matrix import AxisMatrix
+from echoform.physics.channelwise import ChannelwiseOperator
 from echoform.physics.operator import ComposedOperator, LinearOperator
 
 
@@ -40,6 +42,14 @@ def apply_crosstalk(operator: LinearOperator, matrix: Tensor) -> ComposedOperato
     first = operator.range_shape[0]
     if matrix.ndim != 3 or first % matrix.shape[2]:
         raise ValueError(f"a matrix {tuple(matrix.shape)} cannot mix the channels of samples {operator.range_shape}")
-    each = torch.eye(first // matrix.shape[2], dtype=operator.dtype, device=operator.device)
-    mixing = torch.stack([torch.kron(m, each) for m in matrix.to(operator.device, operator.dtype)])
-    return AxisMatrix(mixing, operator.range_shape, 0) @ operator
+    mixed = matrix.to(operator.device, operator.dtype)
+    if isinstance(operator, ChannelwiseOperator) and operator.channels == matrix.shape[2]:
+        inner = AxisMatrix(_repeated(mixed, operator.base.domain_shape[0]), operator.domain_shape, 0)
+        return ChannelwiseOperator(operator.base, matrix.shape[1]) @ inner
+    return AxisMatrix(_repeated(mixed, first // matrix.shape[2]), operator.range_shape, 0) @ operator
+
+
+def _repeated(matrix: Tensor, times: int) -> Tensor:
+    """Return M (x) I of this size for each sensor."""
+    each = torch.eye(times, dtype=matrix.dtype, device=matrix.device)
+    return torch.stack([torch.kron(m, each) for m in matrix])
