@@ -134,8 +134,18 @@ class ResidualBlock(nn.Module):
             nn.init.zeros_(self.modulation.weight)
             nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, x: Tensor, level: Level, kind: int, noise: Tensor | None) -> Tensor:
-        """Return the block's output, the shape of ``x``; ``noise`` is the embedding of the noise levels, (B, E)."""
+    def forward(
+        self, x: Tensor, level: Level, kind: int, noise: Tensor | None = None, overwrite: bool = False
+    ) -> Tensor:
+        """Return the block's output, the shape of ``x``, in its memory where that may be overwritten and gradients are not kept.
+
+        Args:
+            x: features, (B, channels, H, W).
+            level: the physics at this scale.
+            kind: which kind of image.
+            noise: the embedding of the noise levels, (B, E).
+            overwrite: whether nobody else needs ``x`` any more.
+        """
         modulated = None
         if self.modulation is not None and noise is not None:
             gain, shift = self.modulation(noise)[:, :, None, None].chunk(2, 1)
@@ -154,7 +164,7 @@ class ResidualBlock(nn.Module):
             sum_ = self.conv2.rows(u, top, bottom).add_(x[:, :, top:bottom])
             return sum_.addcmul_(physics(top, bottom), self.gain)
 
-        return in_strips(combined, x)
+        return in_strips(combined, x, into=x if overwrite else None)
 
 
 class Stage(nn.Module):
@@ -166,6 +176,6 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor, level: Level, kind: int, noise: Tensor | None) -> Tensor:
         """Return the features after all blocks."""
-        for block in self.enc:
-            x = block(x, level, kind, noise)
+        for i, block in enumerate(self.enc):
+            x = block(x, level, kind, noise, i > 0)  # the first block's input is the caller's
         return x

@@ -24,12 +24,13 @@ def in_one_piece() -> bool:
     return torch.is_grad_enabled() or torch.compiler.is_compiling() or tracing
 
 
-def in_strips(rows: Callable[[int, int], Tensor], like: Tensor) -> Tensor:
+def in_strips(rows: Callable[[int, int], Tensor], like: Tensor, *, into: Tensor | None = None) -> Tensor:
     """Return ``rows(0, H)``, put together from strips unless it must be had in one piece.
 
     Args:
         rows: (top, bottom) to the rows from ``top`` to ``bottom`` of the result, (B, C, bottom - top, W).
         like: a tensor (B, *, H, W) with the batch, height and width of the result.
+        into: a map that strips may replace row by row, where ``rows`` reads no others of it than it returns.
     """
     batch, _, height, width = like.shape
     strip = CPU_STRIP if like.device.type == "cpu" else GPU_STRIP
@@ -38,7 +39,10 @@ def in_strips(rows: Callable[[int, int], Tensor], like: Tensor) -> Tensor:
         return rows(0, height)
     first = rows(0, step)
     shape = (batch, first.shape[1], height, width)
-    whole = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=torch.channels_last)
+    if into is None:
+        whole = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=torch.channels_last)
+    else:
+        whole = into
     whole[:, :, :step] = first
     for top in range(step, height, step):
         bottom = min(top + step, height)
