@@ -4,7 +4,8 @@
 
 Written row by row, vec(O) = (R (x) T^T) vec(S), channels in the order HH, HV, VH, VV. Each channel is measured by its own
 operator (:mod:`echoform.physics.channelwise`); the mixing comes after them, or, where all are alike, before: (M (x) I)(I (x) A) =
-(I (x) A)(M (x) I), whose normal keeps the fast form of A and whose coarse versions are those of A.
+(I (x) A)(M (x) I), whose normal keeps the fast form of A and whose coarse versions are those of A. (Behind a unitary mixing the
+normal is that of the channels as it is.)
 
 Source: van Zyl (1990), IEEE Trans. Geosci. Remote Sens. 28(3), equation 3 (the distortion model).
 """
@@ -43,10 +44,12 @@ def apply_crosstalk(operator: LinearOperator, matrix: Tensor) -> ComposedOperato
     if matrix.ndim != 3 or first % matrix.shape[2]:
         raise ValueError(f"a matrix {tuple(matrix.shape)} cannot mix the channels of samples {operator.range_shape}")
     mixed = matrix.to(operator.device, operator.dtype)
-    if isinstance(operator, ChannelwiseOperator) and operator.channels == matrix.shape[2]:
-        inner = AxisMatrix(_repeated(mixed, operator.base.domain_shape[0]), operator.domain_shape, 0)
-        return ChannelwiseOperator(operator.base, matrix.shape[1]) @ inner
-    return AxisMatrix(_repeated(mixed, first // matrix.shape[2]), operator.range_shape, 0) @ operator
+    after = AxisMatrix(_repeated(mixed, first // matrix.shape[2]), operator.range_shape, 0)
+    alike = isinstance(operator, ChannelwiseOperator) and operator.channels == matrix.shape[2]
+    if not alike or after.isometry() is not None:
+        return after @ operator
+    before = AxisMatrix(_repeated(mixed, operator.base.domain_shape[0]), operator.domain_shape, 0)
+    return ChannelwiseOperator(operator.base, matrix.shape[1]) @ before
 
 
 def _repeated(matrix: Tensor, times: int) -> Tensor:
