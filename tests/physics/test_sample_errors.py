@@ -178,6 +178,7 @@ def test_crosstalk_mixes_what_the_channels_measure(channels) -> None:
     matrix = randn((2, channels, channels), 5)
     for base in (spotlight(), gridded(16, 8)):
         operator = apply_crosstalk(ChannelwiseOperator(base, channels), matrix)
+        assert isinstance(operator.outer, ChannelwiseOperator)  # mixed before: the fast normal of the base stays
         x = image_for(operator)
         clean = torch.cat([base(x[:, i : i + 1]) for i in range(channels)], 1)
         assert distance(operator(x), torch.einsum("bmn,bnpf->bmpf", matrix, clean)) < 1e-12

@@ -45,11 +45,11 @@ def apply_crosstalk(operator: LinearOperator, matrix: Tensor) -> ComposedOperato
         raise ValueError(f"a matrix {tuple(matrix.shape)} cannot mix the channels of samples {operator.range_shape}")
     mixed = matrix.to(operator.device, operator.dtype)
     after = AxisMatrix(_repeated(mixed, first // matrix.shape[2]), operator.range_shape, 0)
-    alike = isinstance(operator, ChannelwiseOperator) and operator.channels == matrix.shape[2]
-    if not alike or after.isometry() is not None:
-        return after @ operator
-    before = AxisMatrix(_repeated(mixed, operator.base.domain_shape[0]), operator.domain_shape, 0)
-    return ChannelwiseOperator(operator.base, matrix.shape[1]) @ before
+    unitary = after.isometry() is not None
+    if isinstance(operator, ChannelwiseOperator) and operator.channels == matrix.shape[2] and not unitary:
+        before = AxisMatrix(_repeated(mixed, operator.base.domain_shape[0]), operator.domain_shape, 0)
+        return ChannelwiseOperator(operator.base, matrix.shape[1]) @ before
+    return after @ operator
 
 
 def _repeated(matrix: Tensor, times: int) -> Tensor:
