@@ -287,7 +287,7 @@ def show(results: dict[str, Any], names: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--before", default="")
     options = parser.parse_args()
