@@ -12,9 +12,11 @@ from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement, simulate
 from echoform.nets.ram import OFFICIAL, RAM, RAMConfig
 from echoform.nets.sensing import normalize
-from echoform.nets.state import CG_STEPS, DiffusionState, state_inputs
+from echoform.nets.state import CG_STEPS, DiffusionState, input_channels, state_inputs
+from echoform.nets.weights import load as load_weights
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import blind
+from echoform.physics.masking import SampleMask
 from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise, standard_normal
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 
@@ -188,3 +190,76 @@ def test_a_measurement_without_signal_has_no_scale():
     _, m, _ = problem()
     with pytest.raises(ValueError, match="scale"):
         net(replace(m, y=torch.zeros_like(m.y)))
+
+
+KINDS = replace(MINIATURE, image_channels=(2, 1, 3))
+
+
+def real_problem(channels: int, sigma: float = 0.2) -> tuple[Tensor, Measurement, torch.Generator]:
+    generator = torch.Generator().manual_seed(3)
+    x = 1 + standard_normal(torch.zeros(3, channels, 16, 16), generator)
+    operator = SampleMask((torch.rand(3, channels, 16, 16, generator=generator) < 0.6).float(), complex_image=False)
+    return x, simulate(x, operator, GaussianNoise(torch.full((3,), sigma)), generator=generator), generator
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_real_images_are_denoised_in_their_own_kind_and_equivariantly(channels: int):
+    net = network(KINDS)
+    x, m, generator = real_problem(channels)
+    c = 30.0
+    state = DiffusionState(x + 0.5 * standard_normal(x, generator), torch.full((3,), 0.5))
+    scaled = replace(m, y=c * m.y, noise=GaussianNoise(c * m.noise.sigma))
+    with torch.no_grad():
+        one_pass, stated = net(m), net(m, state, scale=torch.ones(3))
+        again = net(scaled, DiffusionState(c * state.x_t, c * state.sigma_t), scale=torch.full((3,), c))
+        alone = net(
+            Measurement(
+                m.y[1:2], SampleMask(m.operator.weights[1:2], complex_image=False), GaussianNoise(m.noise.sigma[1:2])
+            ),
+            DiffusionState(state.x_t[1:2], state.sigma_t[1:2]),
+            scale=torch.ones(1),
+        )
+    assert one_pass.shape == x.shape
+    assert one_pass.dtype == stated.dtype == torch.float32
+    assert torch.allclose(stated, again / c, atol=1e-4 * float(stated.abs().max()))
+    assert torch.allclose(alone[0], stated[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_inputs_of_real_images_are_the_closed_forms_of_real_noise(channels: int):
+    """Pixels that are kept have precision 1 / s_n^2 + 1 / s_t^2 + 1, the others 1 / s_t^2 + 1."""
+    x, m, generator = real_problem(channels)
+    x_t = x + 0.5 * standard_normal(x, generator)
+    sensing = normalize(m, multiple=8, scale=torch.ones(3))
+    given = state_inputs(sensing, DiffusionState(x_t, torch.tensor([0.5])))
+    marks = m.operator.weights
+    rate = marks / 0.04 + 4 + 1
+    assert torch.allclose(given.wiener, (marks * m.y / 0.04 + 4 * x_t) / rate, atol=1e-4)
+    assert torch.allclose(given.variance, (1 / rate).mean((1, 2, 3)), rtol=2e-2)
+    assert given.channels.shape[1] == input_channels(channels)
+
+
+def test_far_states_leave_the_one_pass_inputs_of_real_images_too():
+    x, m, generator = real_problem(3)
+    sensing = normalize(m, multiple=8)
+    far = DiffusionState(1e5 * standard_normal(x, generator), torch.tensor([1e5]))
+    one_pass, stated = state_inputs(sensing, None), state_inputs(sensing, far)
+    assert torch.allclose(one_pass.wiener, stated.wiener, atol=1e-3)
+
+
+def test_images_of_a_kind_that_has_no_head_are_refused():
+    _, gray, _ = real_problem(1)
+    with pytest.raises(ValueError, match=r"one complex channel, the sensor's has 1 real channel"):
+        network()(gray)
+    with pytest.raises(ValueError, match="classical method"):
+        network(KINDS)(real_problem(2)[1])
+
+
+def test_further_kinds_of_image_change_nothing_for_the_first():
+    """The shipped weights in a network that serves all kinds give what they gave."""
+    shipped = load_weights("echoform-tiny")
+    more = RAM(replace(shipped.config, image_channels=(2, 1, 3))).eval()
+    more.load_state_dict({**more.state_dict(), **shipped.state_dict()})
+    _, m, _ = problem()
+    with torch.no_grad():
+        assert torch.allclose(shipped(m), more(m), atol=1e-5)  # layouts in memory differ
