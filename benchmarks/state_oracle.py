@@ -39,7 +39,7 @@ from record import save
 
 SIDE = 16
 PRIOR = PointTargetMixture((SIDE, SIDE), clutter=0.3**0.5, target=(0.7 * SIDE**2 / 0.8) ** 0.5, presence=0.8)
-RECIPE = Recipe(network=TINY, phases=(Phase(4000, SIDE, 48),), learning_rate=1e-3, bfloat16=False, seed=3)
+RECIPE = Recipe(network=TINY, phases=(Phase(4000, SIDE, 48),), bfloat16=False, seed=3)
 SIGMA_RANGE = (0.05, 6.0)
 STATE_RANGE = (0.02, 30.0)
 GRID_SIGMA = (0.1, 0.3, 1.0, 3.0)
