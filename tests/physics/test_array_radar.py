@@ -392,3 +392,23 @@ def test_near_range_blocks_change_nothing(monkeypatch) -> None:
     monkeypatch.setattr("echoform.physics.near_range_array.BLOCK", 12)
     assert distance(operator(x), y) < 1e-12
     assert distance(operator.adjoint(y), back) < 1e-12
+
+
+def test_samples_that_are_not_kept_are_zero() -> None:
+    axes = {
+        "ranges_m": torch.arange(1, 9, dtype=torch.float64)[None],
+        "angles_rad": torch.linspace(-0.5, 0.5, 6)[None].double(),
+    }
+    waveform = FmcwWaveform(one(77e9), one(20e12), one(1e-6), 10, one(6e-5), 1, (0, 0))
+    elements = CAR.transmitter_m.shape[1] * CAR.receiver_m.shape[1]
+    kept = tuple((torch.arange(n)[None] % 3 != 1).double() for n in (1, elements, 10))
+    whole, some = (
+        mimo_radar(waveform, CAR, **axes, dtype=DOUBLE),
+        mimo_radar(waveform, CAR, **axes, dtype=DOUBLE, kept=kept),
+    )
+    x = torch.randn(1, *whole.domain_shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
+    marks = kept[0][:, None, :, None, None] * kept[1][:, None, :, None] * kept[2][:, None, None, :]
+    assert float((some(x) - marks[:, 0] * whole(x)).norm()) < 1e-12 * float(whole(x).norm())
+    assert torch.equal(
+        (some.support() != 0).expand(1, *whole.range_shape), (marks[:, 0] != 0).expand(1, *whole.range_shape)
+    )

@@ -228,9 +228,8 @@ def _gram(factor: Tensor) -> Tensor:
 
 
 def _spectral_norm(factor: Tensor) -> Tensor:
-    """|F|_2 from the smaller of its two Grams, in double precision, (batch,)."""
-    wide = factor.to(torch.complex128)
-    small = wide.mH @ wide if wide.shape[1] >= wide.shape[2] else wide @ wide.mH
+    """|F|_2 from the smaller of its two Grams, (batch,): rounding moves it by no more than the factor's own."""
+    small = factor.mH @ factor if factor.shape[1] >= factor.shape[2] else factor @ factor.mH
     return torch.linalg.eigvalsh(small)[:, -1].clamp_min(0).sqrt()
 
 

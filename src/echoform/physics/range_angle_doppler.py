@@ -44,6 +44,7 @@ def mimo_radar(
     angles_rad: Tensor,
     velocities_m_s: Tensor | None = None,
     dtype: torch.dtype = torch.complex64,
+    kept: tuple[Tensor, Tensor, Tensor] | None = None,
 ) -> KroneckerOperator:
     """Return the operator of a MIMO radar, range (pulses, virtual elements, frequencies); the waveform decides the signs.
 
@@ -54,6 +55,7 @@ def mimo_radar(
         angles_rad: theta of the rows, shape (B or 1, H), radians, positive to the right.
         velocities_m_s: v of the channels, shape (B or 1, C), metres per second, positive when receding; 0 alone when absent.
         dtype: complex64 or complex128.
+        kept: 0/1 of pulses (B or 1, M), virtual elements (B or 1, Q) and frequencies (B or 1, N); all when absent.
 
     Raises:
         ValueError: the waveform's slots are not one per transmitter, or an axis is not (batch, length).
@@ -69,8 +71,15 @@ def mimo_radar(
     angle = angle_factor(waveform, array, angles_rad)[:, None]
     if max(waveform.slots) > 0 and bool((velocities_m_s != 0).any()):
         angle = angle * slot_factor(waveform, array, velocities_m_s)[..., None]
-    doppler = velocity_factor(waveform, velocities_m_s)
-    return KroneckerOperator(doppler.to(dtype), angle.to(dtype), range_factor(waveform, ranges_m).to(dtype))
+    factors = [
+        factor.to(dtype)
+        for factor in (velocity_factor(waveform, velocities_m_s), angle, range_factor(waveform, ranges_m))
+    ]
+    if kept is not None:
+        pulse, element, sample = (marks.to(dtype) for marks in kept)
+        marked = (pulse[:, :, None], element[:, None, :, None], sample[:, :, None])
+        factors = [factor * marks for factor, marks in zip(factors, marked, strict=True)]
+    return KroneckerOperator(*factors)
 
 
 def range_doppler(

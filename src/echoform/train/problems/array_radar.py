@@ -13,7 +13,6 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor
 
-from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.operator import LinearOperator
 from echoform.physics.range_angle_doppler import mimo_radar
 from echoform.scene.array import MimoArray, filled_array
@@ -121,18 +120,13 @@ class ArrayRadar(ProblemFamily[ArrayLayout]):
     def operator(self, layout: ArrayLayout) -> LinearOperator:
         """Build the product of three factors, a sensor for each scene."""
         axes = layout.axes
-        whole = mimo_radar(
+        return mimo_radar(
             layout.waveform,
             layout.array,
             ranges_m=axes.ranges_m,
             angles_rad=axes.angles_rad,
             velocities_m_s=axes.velocities_m_s if self.velocities > 1 else None,
-        )
-        if all(bool((kept == 1).all()) for kept in layout.kept):
-            return whole
-        pulse, element, sample = (kept.to(whole.dtype) for kept in layout.kept)
-        return KroneckerOperator(
-            whole.channel * pulse[:, :, None], whole.row * element[:, None, :, None], whole.column * sample[:, :, None]
+            kept=layout.kept,
         )
 
     def _waveform(
