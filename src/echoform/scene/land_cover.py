@@ -53,6 +53,8 @@ _CLASS = {cover.label: i for i, cover in enumerate(COVERS)}
 PARCEL_SHARES = (0.25, 0.3, 0.25, 0.12, 0.08)
 #: greatest number of things that stand out, share of scenes without any, and their cross sections over 1 m^2, decibels
 THINGS, EMPTY, THING_DB = 8, 0.2, (0.0, 30.0)
+#: ground that each of them has to itself at least, square metres
+PLOT_M2 = 500.0
 #: sizes of parcels and of the clumps of textures, metres
 PARCEL_M, CLUMP_M = (40.0, 400.0), (2.0, 20.0)
 #: parcels of a scene, and the regions that come after them
@@ -204,7 +206,8 @@ def _regions(source: RandomSource, frame: Frame, illumination: Illumination) -> 
 def _things(source: RandomSource, frame: Frame) -> Centres:
     """Points of no object anywhere in the scene."""
     shape = (frame.batch, THINGS)
-    there = source.present(*shape) & ~source.chance((frame.batch, 1), EMPTY)
+    room = frame.extent_m().prod(1, keepdim=True) / (THINGS * PLOT_M2)
+    there = source.present(*shape) & ~source.chance((frame.batch, 1), EMPTY) & (source.uniform(shape) < room)
     strength = source.decibels(shape, *THING_DB) / frame.spacing_m.prod(1).sqrt()[:, None]
     owner = torch.full(shape, -1, device=source.place)
     return still_centres(frame.anywhere_m(source, THINGS), strength * source.phase(shape) * there, owner)
