@@ -23,7 +23,7 @@ from echoform.linalg.nufft import toeplitz_apply
 from echoform.linalg.spectrum import largest_eigenvalue
 
 #: sensors taken at once: the slowest of them decides how many products all take
-TOGETHER = 4
+TOGETHER = 8
 #: power of the eigenvalues of the torus that colours the first vector
 COLOUR = 4
 SEED = 20210517
