@@ -127,6 +127,17 @@ def test_a_network_prepared_for_inference_gives_the_same_image() -> None:
     assert distance(prepared, plain) < 1e-5
 
 
+def test_bfloat16_leaves_the_sensor_in_single_precision() -> None:
+    """Convolutions round to eight bits of mantissa, 4e-3; a proximal input or products so rounded would fail or be far off."""
+    net, m = prepared_for_inference(seeded(replace(SMALL, channels=(6, 8, 8, WIDE)))), problem(64)
+    with torch.no_grad():
+        expected = net(m)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = net(m)
+    assert found.dtype == expected.dtype
+    assert 1e-5 < distance(found, expected) < 3e-2
+
+
 def test_prepared_kernels_follow_the_weights_and_stay_out_of_training() -> None:
     layer = Convolution(WIDE, 4)
     x = torch.randn(1, WIDE, 8, 8, generator=generator())

@@ -65,7 +65,14 @@ def official_inputs(measurement: Measurement, fact_realign: Tensor) -> OfficialI
         raise ValueError(
             f"the official head takes GaussianNoise or PoissonGaussianNoise, got {kind}; whiten the samples first"
         )
-    operator, noise = _padded(measurement.operator), measurement.noise
+    with torch.autocast(measurement.y.device.type, enabled=False):  # physics keeps its precision
+        return _inputs(measurement, measurement.noise, fact_realign)
+
+
+def _inputs(
+    measurement: Measurement, noise: GaussianNoise | PoissonGaussianNoise, fact_realign: Tensor
+) -> OfficialInputs:
+    operator = _padded(measurement.operator)
     complex_image = operator.dtype.is_complex
     peak = _real_view(measurement.y).abs().flatten(1).amax(1)
     peak = torch.where(peak > 0, peak, torch.full_like(peak, 1e-12))
