@@ -263,3 +263,23 @@ def test_further_kinds_of_image_change_nothing_for_the_first():
     _, m, _ = problem()
     with torch.no_grad():
         assert torch.allclose(shipped(m), more(m), atol=1e-5)  # layouts in memory differ
+
+
+@pytest.mark.parametrize("gain", [1e-12, 1e12])
+def test_sensors_in_any_unit_have_finite_gradients(gain: float):
+    """Conjugate gradients run on the sensor of unit norm: y and A times 1e-12 or 1e12 change neither image nor gradients."""
+    generator = torch.Generator().manual_seed(0)
+    points = (torch.rand(1, 2, 120, generator=generator, dtype=torch.float64) - 0.5) * 6
+    base = NonuniformFourier(points, torch.ones(1, 120), domain_shape=(1, 16, 16), sample_shape=(12, 10)).normalized()
+    x = standard_normal(torch.zeros(1, 1, 16, 16, dtype=torch.complex64), generator)
+    m = simulate(x, base, GaussianNoise(torch.tensor([0.5])), generator=generator)
+    state = DiffusionState(x + 0.01 * standard_normal(x, generator), torch.tensor([0.01]))
+    net, found = network(), []
+    for factor in (1.0, gain):
+        scaled = Measurement(factor * m.y, factor * base, GaussianNoise(factor * m.noise.sigma))
+        image = net(scaled, state, scale=torch.ones(1))
+        net.zero_grad()
+        image.abs().square().sum().backward()
+        found.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
+    assert bool(torch.isfinite(found[1]).all())
+    assert float((found[0] - found[1]).norm() / found[0].norm()) < 1e-2

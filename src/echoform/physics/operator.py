@@ -348,7 +348,15 @@ class ScaledOperator(LinearOperator):
         tolerance: float = 1e-6,
         max_iterations: int = 50,
     ) -> Tensor:
-        """Return the base operator's prox with A^H y / |c|^2 and weight / |c|^2: the same minimiser; the anchor where c = 0."""
+        """Return the base operator's prox with A^H y / |c|^2 and weight / |c|^2: the same minimiser; the anchor where c = 0.
+
+        Where the base has no form of its own, conjugate gradients run on c A: of a sensor in SI units they would leave the range
+        of single precision, and their gradients with it.
+        """
+        if type(self.base).prox_from_backprojection is LinearOperator.prox_from_backprojection:
+            return super().prox_from_backprojection(
+                backprojection, anchor, weight, tolerance=tolerance, max_iterations=max_iterations
+            )
         power = self.scale.abs().square()
         safe = torch.where(power > 0, power, torch.ones_like(power))
         solution = self.base.prox_from_backprojection(

@@ -26,6 +26,7 @@ def draw_curves(lines: Sequence[dict[str, Any]], path: Path) -> None:
         lines: of :func:`read_log`.
         path: file to write.
     """
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     judged = [line for line in lines if line.get("validation")]
@@ -36,6 +37,7 @@ def draw_curves(lines: Sequence[dict[str, Any]], path: Path) -> None:
     axes[0].plot([x["step"] for x in trained], [DECIBELS * x["log_error"] for x in trained], "C0")
     axes[0].set_title("training")
     for panel, mode in zip(axes[1:], modes, strict=True):
+        panel.set_prop_cycle(color=colormaps["tab20"].colors)  # pyright: ignore[reportAttributeAccessIssue]
         for name in judged[-1]["validation"]:
             points = [(x["step"], x["validation"].get(name, {}).get(mode)) for x in judged]
             steps, values = zip(*((step, v) for step, v in points if v is not None), strict=True)
