@@ -265,9 +265,9 @@ def test_further_kinds_of_image_change_nothing_for_the_first():
         assert torch.allclose(shipped(m), more(m), atol=1e-5)  # layouts in memory differ
 
 
-@pytest.mark.parametrize("gain", [1e-12, 1e12])
+@pytest.mark.parametrize("gain", [1e-15, 1e15])
 def test_sensors_in_any_unit_have_finite_gradients(gain: float):
-    """Conjugate gradients run on the sensor of unit norm: y and A times 1e-12 or 1e12 change neither image nor gradients."""
+    """y and A times 1e-15 or 1e15 change no gradient."""
     generator = torch.Generator().manual_seed(0)
     points = (torch.rand(1, 2, 120, generator=generator, dtype=torch.float64) - 0.5) * 6
     base = NonuniformFourier(points, torch.ones(1, 120), domain_shape=(1, 16, 16), sample_shape=(12, 10)).normalized()
