@@ -56,11 +56,13 @@ def _carry_out(command: object, arguments: list[str]) -> None:
     from echoform.apps.autofocus import autofocus
     from echoform.apps.convert import convert
     from echoform.apps.demo import demo
+    from echoform.apps.export import export
     from echoform.apps.options import (
         Autofocus,
         Compare,
         Convert,
         Demo,
+        Export,
         Info,
         Reconstruct,
         Sample,
@@ -91,6 +93,8 @@ def _carry_out(command: object, arguments: list[str]) -> None:
             manage_weights(command)
         case Sample():
             sample(command, arguments)
+        case Export():
+            export(command)
         case Train():
             from echoform.apps.train import train_recipe  # loads accelerate, which other commands do without
 

@@ -142,7 +142,7 @@ def _complex_total_variation(settings: Settings) -> Reconstructor:
 def _network(settings: Settings) -> Reconstructor:
     from echoform.recon.network import NetworkReconstructor
 
-    return NetworkReconstructor(_weights(settings))
+    return NetworkReconstructor(network_of(settings))
 
 
 def _posterior(settings: Settings) -> Reconstructor:
@@ -150,7 +150,7 @@ def _posterior(settings: Settings) -> Reconstructor:
 
     try:
         trajectory = Trajectory(settings.steps or STEPS)
-        return PosteriorSampler(_weights(settings), samples=settings.samples or SAMPLES, trajectory=trajectory)
+        return PosteriorSampler(network_of(settings), samples=settings.samples or SAMPLES, trajectory=trajectory)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -159,7 +159,7 @@ def _plug_and_play(settings: Settings) -> Reconstructor:
     from echoform.nets.denoiser import RAMDenoiser
     from echoform.recon.plug_and_play import PlugAndPlayHalfQuadratic
 
-    return PlugAndPlayHalfQuadratic(RAMDenoiser(_weights(settings)))
+    return PlugAndPlayHalfQuadratic(RAMDenoiser(network_of(settings)))
 
 
 def _closure(settings: Settings) -> Reconstructor:
@@ -175,8 +175,12 @@ def _closure(settings: Settings) -> Reconstructor:
     return ClosureReconstructor(SkyPrior(flux_jy, fwhm_uas * MICROARCSECOND_RAD))
 
 
-def _weights(settings: Settings) -> RAM:
-    """Return the network with the weights named: a name, a .safetensors file beside its card, or an official checkpoint."""
+def network_of(settings: Settings) -> RAM:
+    """Return the network with the weights named: a name, a .safetensors file beside its card, or an official checkpoint.
+
+    Raises:
+        UsageError: there are no such weights, or they are damaged.
+    """
     from echoform.nets import weights
     from echoform.nets.checkpoint import read_official
     from echoform.nets.ram import channels_last

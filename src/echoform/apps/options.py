@@ -250,6 +250,17 @@ class Sample(RunOptions, FileOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Export(FileOptions):
+    """Bind the network to a file's sensor and write it for another engine (extra `export`)."""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE.onnx|FOLDER")]
+    """An ONNX file, or a folder for an OpenVINO model."""
+
+    weights: OptionalWeights = None
+    """Weights: a name (`echoform weights list`), a .safetensors file or an official checkpoint ram.pth.tar."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """Train a network by a recipe; Ctrl-C saves, --resume goes on."""
 
@@ -282,6 +293,7 @@ Examples:
   echoform weights import ram.pth.tar
   echoform sample data.h5 --n 16 --steps 16
   echoform train tiny --data shared/data
+  echoform export data.h5 --out network.onnx
 
 Files read: echoform HDF5, CPHD 1.x, spotlight phase history .npz (docs/npz.md), AFRL Gotcha .mat, RADARSAT-1 raw echoes .mat,
 OpenRadar FMCW frames .npy, Institut Fresnel .exp, MERIT breast .csv, GSSI .DZT, EHT .csv, BART .hdr/.cfl,
@@ -289,7 +301,7 @@ fastMRI .h5, ISMRMRD .h5. Written: CPHD, SICD.
 Each run writes one folder: report.html (opens without a network), images, metrics.json and config.json.
 `echoform --version` prints the version; `echoform COMMAND --help` the options of a command."""
 
-Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo | Simulate | Weights | Train | Sample
+Command = Reconstruct | Compare | Autofocus | Info | Convert | Demo | Simulate | Weights | Train | Sample | Export
 
 
 def parse(arguments: list[str]) -> Command:

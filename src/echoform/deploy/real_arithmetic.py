@@ -12,8 +12,9 @@ Real operations pass through as they are, so the result differs from the origina
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -51,9 +52,10 @@ def as_pair(value: Any) -> Pair:
     return Pair(torch.tensor(number.real), torch.tensor(number.imag))
 
 
-def _linear(target: Callable[..., Any], *args: Any, **options: Any) -> Any:
+def _linear(target: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
     """f(a) + i f(b); lists of tensors (``cat``, ``split``) part by part."""
-    args = pytree.tree_map(_complete(args), args, is_leaf=_is_pair)
+    if any(isinstance(a, list | tuple) and any(map(_is_pair, a)) for a in args):
+        args = pytree.tree_map(lambda leaf: as_pair(leaf) if isinstance(leaf, Tensor) else leaf, args, is_leaf=_is_pair)
     parts = [target(*_part(args, name), **_part(options, name)) for name in ("real", "imag")]
     if isinstance(parts[0], Tensor):
         return Pair(*parts)
@@ -64,36 +66,26 @@ def _is_pair(leaf: Any) -> bool:
     return isinstance(leaf, Pair)
 
 
-def _complete(args: Any) -> Callable[[Any], Any]:
-    """Makes real tensors that stand in one list with complex ones complex too."""
-    mixed = any(isinstance(a, list | tuple) and any(map(_is_pair, a)) for a in args)
-    return (lambda leaf: as_pair(leaf) if isinstance(leaf, Tensor) else leaf) if mixed else (lambda leaf: leaf)
-
-
-def _where(target: Callable[..., Tensor], condition: Tensor, yes: Any, no: Any) -> Pair:
-    yes, no = as_pair(yes), as_pair(no)
+def _where(target: Callable[..., Tensor], args: Sequence[Any], _: Mapping[str, Any]) -> Pair:
+    condition, yes, no = args[0], as_pair(args[1]), as_pair(args[2])
     return Pair(target(condition, yes.real, no.real), target(condition, yes.imag, no.imag))
 
 
-def _sum(target: Callable[..., Tensor], a: Any, b: Any, *, alpha: float = 1) -> Pair:
-    """a + alpha b or a - alpha b; a real term changes the real part only."""
-    if not _is_pair(a):
-        a = as_pair(a)
+def _sum(target: Callable[..., Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Pair:
+    """a + alpha b or a - alpha b; a real term b changes the real part only."""
+    a, b, alpha = as_pair(args[0]), args[1], options.get("alpha", 1)
     if not _is_pair(b):
         shape = torch.broadcast_shapes(a.real.shape, b.shape) if isinstance(b, Tensor) else a.real.shape
         return Pair(target(a.real, b, alpha=alpha), a.imag.expand(shape))
     return Pair(target(a.real, b.real, alpha=alpha), target(a.imag, b.imag, alpha=alpha))
 
 
-def _reversed_difference(_: Callable[..., Tensor], a: Any, b: Any) -> Pair:
-    return _sum(ATEN.sub.Tensor, b, as_pair(a))
+def _reversed_difference(_: Callable[..., Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Pair:
+    return _sum(ATEN.sub.Tensor, (args[1], as_pair(args[0])), options)
 
 
-def _bilinear(target: Callable[..., Tensor], a: Any, b: Any) -> Pair:
-    if not _is_pair(a):
-        a = a if isinstance(a, Tensor | float | int) else as_pair(a)
-    if not _is_pair(b):
-        b = b if isinstance(b, Tensor | float | int) else as_pair(b)
+def _bilinear(target: Callable[..., Tensor], args: Sequence[Any], _: Mapping[str, Any] = MappingProxyType({})) -> Pair:
+    a, b = (as_pair(value) if isinstance(value, complex) else value for value in args)
     if not _is_pair(a):
         return Pair(target(a, b.real), target(a, b.imag))
     if not _is_pair(b):
@@ -104,39 +96,26 @@ def _bilinear(target: Callable[..., Tensor], a: Any, b: Any) -> Pair:
     )
 
 
-def _quotient(target: Callable[..., Tensor], a: Any, b: Any) -> Pair:
+def _quotient(target: Callable[..., Tensor], args: Sequence[Any], _: Mapping[str, Any]) -> Pair:
+    a, b = args
     if not _is_pair(b):
         return Pair(target(a.real, b), target(a.imag, b))
     power = b.real.square() + b.imag.square()
-    product = _bilinear(ATEN.mul.Tensor, a, Pair(b.real, -b.imag))
+    product = _bilinear(ATEN.mul.Tensor, (a, Pair(b.real, -b.imag)))
     return Pair(product.real / power, product.imag / power)
 
 
-def _transform(target: Callable[..., Tensor], x: Any, *args: Any, **options: Any) -> Any:
+def _transform(target: Callable[..., Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
     """A Fourier transform: complex for as long as it takes."""
+    x, *settings = args
     z = torch.complex(x.real.contiguous(), x.imag.contiguous()) if _is_pair(x) else x
-    found = target(z, *args, **options)
+    found = target(z, *settings, **options)
     return Pair(torch.real(found), torch.imag(found)) if found.is_complex() else found
 
 
-def _view_as_complex(_: Callable[..., Tensor], x: Tensor) -> Pair:
-    return Pair(x.select(-1, 0), x.select(-1, 1))
-
-
-def _view_as_real(_: Callable[..., Tensor], z: Pair) -> Tensor:
-    return torch.stack([z.real, z.imag], -1)
-
-
-def _modulus(_: Callable[..., Tensor], z: Pair) -> Tensor:
-    return (z.real.square() + z.imag.square()).sqrt()
-
-
-def _conjugate(_: Callable[..., Tensor], z: Pair) -> Pair:
-    return Pair(z.real, -z.imag)
-
-
-def _converted(x: Any, dtype: torch.dtype | None) -> Any:
+def _converted(_: Callable[..., Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
     """x in another precision; complex from real gives a pair, and the layout in memory is left to the engine."""
+    x, dtype = args[0], options.get("dtype")
     if dtype is None:
         return x
     if not dtype.is_complex:
@@ -145,25 +124,8 @@ def _converted(x: Any, dtype: torch.dtype | None) -> Any:
     return Pair(z.real.to(dtype.to_real()), z.imag.to(dtype.to_real()))
 
 
-def _same(_: Callable[..., Tensor], z: Pair, *__: Any, **___: Any) -> Pair:
-    return z
-
-
-def _make(_: Callable[..., Tensor], real: Tensor, imag: Tensor) -> Pair:
-    return Pair(real, imag)
-
-
-def _square(_: Callable[..., Tensor], z: Pair) -> Pair:
-    return _bilinear(ATEN.mul.Tensor, z, z)
-
-
-def _first_part(_: Callable[..., Tensor], z: Pair) -> Tensor:
-    return z.real
-
-
-def _second_part(_: Callable[..., Tensor], z: Pair) -> Tensor:
-    return z.imag
-
+#: what a rule is: from the operation, its arguments and its settings to a pair or a real tensor
+Rule = Callable[[Callable[..., Any], Sequence[Any], Mapping[str, Any]], Any]
 
 #: names of the ATen library that rearrange, select or sum, and so act on each part alone
 _LINEAR = (
@@ -174,50 +136,52 @@ _LINEAR = (
 )
 
 #: what a name of the ATen library means for pairs
-RULES: Mapping[str, Callable[..., Any]] = {
+RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_LINEAR, _linear),
     **dict.fromkeys(("mul", "matmul", "mm", "bmm"), _bilinear),
     **dict.fromkeys(("add", "sub"), _sum),
-    **dict.fromkeys(("resolve_conj", "resolve_neg", "detach", "alias", "lift_fresh_copy"), _same),
-    **dict.fromkeys(("conj", "_conj", "conj_physical"), _conjugate),
+    **dict.fromkeys(("resolve_conj", "resolve_neg", "detach", "alias", "lift_fresh_copy"), lambda _, args, __: args[0]),
+    **dict.fromkeys(("conj", "_conj", "conj_physical"), lambda _, args, __: Pair(args[0].real, -args[0].imag)),
     "rsub": _reversed_difference,
     "where": _where,
     "div": _quotient,
-    "abs": _modulus,
-    "square": _square,
-    "complex": _make,
-    "view_as_complex": _view_as_complex,
-    "view_as_real": _view_as_real,
-    "real": _first_part,
-    "imag": _second_part,
+    "abs": lambda _, args, __: (args[0].real.square() + args[0].imag.square()).sqrt(),
+    "square": lambda _, args, __: _bilinear(ATEN.mul.Tensor, (args[0], args[0])),
+    "complex": lambda _, args, __: Pair(args[0], args[1]),
+    "view_as_complex": lambda _, args, __: Pair(args[0].select(-1, 0), args[0].select(-1, 1)),
+    "view_as_real": lambda _, args, __: torch.stack([args[0].real, args[0].imag], -1),
+    "real": lambda _, args, __: args[0].real,
+    "imag": lambda _, args, __: args[0].imag,
 }
+#: operations that make complex numbers of real ones
+MAKE_COMPLEX = ("complex", "view_as_complex")
 
 
 class RealArithmetic(fx.Interpreter):
     """Carries out a graph with pairs in the place of complex tensors."""
 
-    def fetch_attr(self, target: str) -> Any:  # noqa: D102
+    def fetch_attr(self, target: str) -> Any:
+        """Return a constant of the graph, a complex one as a pair."""
         value = super().fetch_attr(target)
         return as_pair(value) if isinstance(value, Tensor) and value.is_complex() else value
 
-    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: D102
-        leaves, _ = pytree.tree_flatten((args, kwargs), is_leaf=_is_pair)
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what one operation gives, by its rule where complex numbers take part."""
         name = target.overloadpacket.__name__ if isinstance(target, torch._ops.OpOverload) else target.__name__
         if name == "_assert_tensor_metadata":
             return None
         if name == "_to_copy":
-            return _converted(args[0], kwargs.get("dtype"))
+            return _converted(target, args, kwargs)
         if name.startswith(("fft_", "_fft_")):
-            return _transform(target, *args, **kwargs)
-        if name == "complex" or any(map(_is_pair, leaves)) or name == "view_as_complex":
-            if name == "getitem":
-                return super().call_function(target, args, kwargs)
-            if name not in RULES:
-                raise NotImplementedError(
-                    f"the graph applies {target} to complex numbers, for which real_arithmetic.py has no rule: add one"
-                )
-            return RULES[name](target, *args, **kwargs)
-        return super().call_function(target, args, kwargs)
+            return _transform(target, args, kwargs)
+        leaves, _ = pytree.tree_flatten((args, kwargs), is_leaf=_is_pair)
+        if name == "getitem" or not (name in MAKE_COMPLEX or any(map(_is_pair, leaves))):
+            return super().call_function(target, args, kwargs)
+        if name not in RULES:
+            raise NotImplementedError(
+                f"the graph applies {target} to complex numbers, for which real_arithmetic.py has no rule: add one"
+            )
+        return RULES[name](target, args, kwargs)
 
 
 class RealProgram(nn.Module):
@@ -233,6 +197,7 @@ class RealProgram(nn.Module):
     def __init__(self, program: ExportedProgram) -> None:
         super().__init__()
         self.program = program.module(check_guards=False)
+        self.training = False
 
     def train(self, mode: bool = True) -> RealProgram:
         """Return the program, which stays as it was exported."""
