@@ -18,7 +18,7 @@ from torch import Tensor
 from echoform.linalg.inner import expand, inner, squared_norm
 
 #: steps before the first look at whether the largest eigenvalue has settled, and between looks
-FIRST_CHECK, CHECK_EVERY = 8, 2
+FIRST_CHECK, CHECK_EVERY = 12, 2
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ SEED = 20210517
 
 
 def toeplitz_norm(spectrum: Tensor, *, tolerance: float) -> Tensor:
-    """Return the largest eigenvalue of crop IFFT K FFT pad, not from below, (R,).
+    """Return the largest eigenvalue of crop IFFT K FFT pad, seldom from below, (R,).
 
     Args:
         spectrum: K, (R, 2H, 2W), real.

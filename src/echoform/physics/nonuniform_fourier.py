@@ -102,7 +102,7 @@ class NonuniformFourier(LinearOperator):
 
     @torch.no_grad()
     def norm(self) -> Tensor:
-        """Return the norm from the Toeplitz form, within half a percent and not from below."""
+        """Return the norm from the Toeplitz form, within half a percent and seldom from below."""
         return toeplitz_norm(self.toeplitz[:, 0], tolerance=NORM_TOLERANCE).sqrt()
 
     @torch.no_grad()
@@ -180,7 +180,7 @@ class CoarseNonuniformFourier(LinearOperator):
 
     @torch.no_grad()
     def norm(self) -> Tensor:
-        """Return the norm from the Toeplitz form, within half a percent and not from below."""
+        """Return the norm from the Toeplitz form, within half a percent and seldom from below."""
         return toeplitz_norm(self.toeplitz[:, 0], tolerance=NORM_TOLERANCE).sqrt()
 
     @torch.no_grad()

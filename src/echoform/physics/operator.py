@@ -20,7 +20,7 @@ from echoform.linalg.spectrum import SpectralDensity, lanczos_density, largest_e
 
 PROBE_SEED = 20210517
 #: distance between the bounds of |A|^2, as a share of it, at which the norm is taken as found
-NORM_TOLERANCE = 1.5e-2
+NORM_TOLERANCE = 1e-2
 #: probes whose densities a product averages where its spectrum has no closed form
 PRODUCT_PROBES = 4
 #: from this number of pixels on a mean eigenvalue is estimated by one product
@@ -123,9 +123,8 @@ class LinearOperator(nn.Module, ABC):
         """Return the number of measured entries per sensor, shape (batch,), float64."""
         marks = self.support()
         if marks is None:
-            return torch.full(
-                (1,), float(torch.Size(self.range_shape).numel()), dtype=torch.float64, device=self.device
-            )
+            count = float(torch.Size(self.range_shape).numel())
+            return torch.full((1,), count, dtype=torch.float64, device=self.device)
         full = marks.expand(marks.shape[0], *self.range_shape)
         return full.flatten(1).sum(1, dtype=torch.float64)
 
@@ -196,8 +195,7 @@ class LinearOperator(nn.Module, ABC):
     def norm(self) -> Tensor:
         """Return the spectral norm |A|_2 per sensor, shape (batch,), within half a percent unless in closed form.
 
-        Lanczos holds |A|^2 between bounds and stops when they are NORM_TOLERANCE apart; the upper one is taken, so that 1 / |A|^2
-        is no longer a step than gradient methods can take.
+        The upper of Lanczos' bounds of |A|^2 when they are NORM_TOLERANCE apart: a bound once leading eigenvalues are told apart.
         """
         return largest_eigenvalue(self.normal, self.probe(), ndim=3, tolerance=NORM_TOLERANCE).above.sqrt()
 
