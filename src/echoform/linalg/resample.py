@@ -121,7 +121,7 @@ def upsample(x: Tensor, factor: int) -> Tensor:
 def _gram_eigenvalues(size: int, factor: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the eigenvalues of the circulant D U of one axis, (size / s,)."""
     down = _down_matrix(size, factor, torch.float64, device)
-    return torch.fft.fft((down @ down[0])).real.to(dtype)
+    return torch.fft.fft(down @ down[0]).real.to(dtype)
 
 
 def resampling_gram(x: Tensor, factor: int) -> Tensor:

@@ -120,9 +120,7 @@ class UnitSensor:
         scale = scale.to(sigma)
         y = y / expand(scale, samples)
         backprojection = self.operator.adjoint(y)
-        return Sensing(
-            self.operator, y, backprojection, sigma / scale, scale, self.spectrum, self.levels, self.shape
-        )
+        return Sensing(self.operator, y, backprojection, sigma / scale, scale, self.spectrum, self.levels, self.shape)
 
 
 def normalize(measurement: Measurement, *, multiple: int, scale: Tensor | None = None) -> Sensing:
