@@ -15,8 +15,8 @@ Figures: traced against closed-form path lengths and radar equation (direct path
 Writes docs/multipath.png and benchmarks/results/sionna_multipath.json.
 
 --set   N rooms of random sizes with one to four targets on pixels, as one native file: samples with all paths, without noise
-        (sigma is the tracer's error, 1e-3 of the rms); the truth is the direct paths alone, so that ghosts are errors. The operator is
-        the near-range one: the far field starts behind the nearest pixels. train/problems/recorded.py reads it.
+        (sigma is the tracer's error, 1e-3 of the rms); the truth is the direct paths alone, so that ghosts are errors. The
+        operator is the near-range one: the far field starts behind the nearest pixels. train/problems/recorded.py reads it.
 """
 
 from __future__ import annotations
