@@ -86,7 +86,10 @@ def test_weights_by_name_and_by_file(
         (["--method", "ram", "--weights", "absent.safetensors"], "no weights called 'absent'"),
         (["--method", "ram", "--weights", "m.h5"], "read safely"),
         (["--method", "ram", "--weights", "cut/mine.safetensors"], "not the file its card describes"),
-        (["--method", "l1", "--weights", "mine"], "takes no --weights; leave it out, or choose one of pnp, ram"),
+        (
+            ["--method", "l1", "--weights", "mine"],
+            "takes no --weights; leave it out, or choose one of pnp, posterior, ram",
+        ),
         (["--method", "l1", "--sky-flux-jy", "1"], "takes no --sky-flux-jy"),
         (["--method", "closure"], "which stations took each sample"),
     ],

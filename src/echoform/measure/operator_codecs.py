@@ -80,7 +80,7 @@ from echoform.physics.local_transfer import LocalTransfer
 from echoform.physics.masking import SampleMask
 from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
-from echoform.physics.nonuniform_fourier import NonuniformFourier
+from echoform.physics.nonuniform_fourier import CoarseNonuniformFourier, NonuniformFourier
 from echoform.physics.operator import (
     AdjointOperator,
     ComposedOperator,
@@ -240,13 +240,20 @@ def _read_scaled(node: GroupReader) -> ScaledOperator:
     return ScaledOperator(read_operator(node.child("base")), node.tensor("scale", ndim=1, dtypes=NUMBERS))
 
 
-def _write_coarse(operator: GalerkinOperator | CoarseStripmap, node: GroupWriter) -> None:
+def _write_coarse(operator: GalerkinOperator | CoarseStripmap | CoarseNonuniformFourier, node: GroupWriter) -> None:
     node.integers("factor", [operator.factor])
     write_operator(operator.base, node.child("base"))
 
 
 def _read_coarse(node: GroupReader) -> tuple[LinearOperator, int]:
     return read_operator(node.child("base")), node.size("factor")
+
+
+def _read_sum_base(node: GroupReader) -> tuple[NonuniformFourier, int]:
+    base, factor = _read_coarse(node)
+    if not isinstance(base, NonuniformFourier):
+        node.fail("base", f"= {type(base).__name__}", "a NonuniformFourier")
+    return base, factor
 
 
 def _read_crop_base(node: GroupReader) -> tuple[CropOperator, int]:
@@ -334,6 +341,9 @@ CODECS: dict[str, Codec[Any]] = {
     "ChannelwiseOperator": Codec(ChannelwiseOperator, _write_channelwise, _read_channelwise),
     "CircularConvolution": Codec(CircularConvolution, write_convolution, read_convolution),
     "ComposedOperator": Codec(ComposedOperator, _write_composed, lambda node: ComposedOperator(*_read_factors(node))),
+    "CoarseNonuniformFourier": Codec(
+        CoarseNonuniformFourier, _write_coarse, lambda node: CoarseNonuniformFourier(*_read_sum_base(node))
+    ),
     "CoarseRawStripmap": Codec(CoarseRawStripmap, _write_composed, lambda node: coarse_raw_of(*_read_factors(node))),
     "CoarseStripmap": Codec(CoarseStripmap, _write_coarse, lambda node: coarse_stripmap_of(*_read_coarse(node))),
     "CoarseTomography": Codec(CoarseTomography, _write_coarse, lambda node: coarse_tomography_of(*_read_coarse(node))),

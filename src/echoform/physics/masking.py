@@ -17,7 +17,7 @@ from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOpera
 from echoform.physics.diagonal import DiagonalOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.kronecker import KroneckerOperator
-from echoform.physics.nonuniform_fourier import NonuniformFourier
+from echoform.physics.nonuniform_fourier import CoarseNonuniformFourier, NonuniformFourier
 from echoform.physics.operator import ComposedOperator, GalerkinOperator, LinearOperator, ScaledOperator
 from echoform.physics.sample_gain import SampleGain, check_broadcast
 from echoform.physics.spotlight_exact import ExactSpotlight
@@ -98,6 +98,10 @@ def _weighted(operator: LinearOperator, gain: Tensor) -> LinearOperator:
                 sample_shape=operator.range_shape[1:],
                 dtype=operator.dtype,
             )
+        case CoarseNonuniformFourier() if _alike(gain, 1):
+            base = _weighted(operator.base, gain)
+            assert isinstance(base, NonuniformFourier)
+            return CoarseNonuniformFourier(base, operator.factor)
         case KroneckerOperator() if sum(n > 1 for n in gain.shape[1:]) <= 1:
             return _weighted_kronecker(operator, gain)
         case ExactSpotlight() | FactorisedSpotlight() if not gain.is_complex() and bool(
