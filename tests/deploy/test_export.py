@@ -167,6 +167,14 @@ def test_openvino_gives_the_same_image_in_float_and_nearly_in_eight_bits(
         eight_bit(model, bound, [])
 
 
+def test_tracing_leaves_nothing_behind() -> None:
+    """A size that nothing else here uses: what is kept between calls must hold numbers after a first export."""
+    bound = fixed_sensor(network(embedding=8), identity((1, 40, 56), complex_image=True))
+    first, second = real_program(bound), real_program(bound)
+    inputs = example_inputs(bound)
+    assert torch.equal(first(*inputs), second(*inputs))
+
+
 def test_an_engine_refuses_another_sensor(exported: tuple[FixedSensor, Measurement, Tensor]) -> None:
     bound, _, _ = exported
     engine = EngineReconstructor(bound, lambda inputs: inputs[0])

@@ -55,5 +55,7 @@ def example_inputs(sensor: FixedSensor) -> tuple[torch.Tensor, ...]:
 @torch.no_grad()
 def real_program(sensor: FixedSensor) -> RealProgram:
     """Return the exported part in real arithmetic, traced for one scene at a time."""
-    program = torch.export.export(sensor, example_inputs(sensor), strict=False)
+    inputs = example_inputs(sensor)
+    sensor(*inputs)  # what is computed once and kept must be made outside the tracer, whose tensors hold no numbers
+    program = torch.export.export(sensor, inputs, strict=False)
     return RealProgram(program.run_decompositions({}))
