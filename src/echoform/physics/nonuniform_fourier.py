@@ -11,6 +11,7 @@ adjoint is called for.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +29,45 @@ from echoform.physics.operator import NORM_TOLERANCE, LinearOperator, coarse_sha
 COARSEST = 8
 
 
-class NonuniformFourier(LinearOperator):
+class WeightedSum(LinearOperator):
+    """Weighted Fourier sums of images, whose A^H A is Toeplitz.
+
+    Attributes:
+        toeplitz: eigenvalues of A^H A on the torus of twice the sides, (R, 1, 2H, 2W).
+    """
+
+    toeplitz: Tensor
+
+    @abstractmethod
+    def _sums(self) -> _WeightedSums:
+        """The sums over samples that any sensor measures."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the samples, (..., B, C, *sample_shape)."""
+        self.sensor_indices(x.shape[-4])
+        return self._sums().samples(x).unflatten(-1, self.range_shape[1:])
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return the conjugate sum, (..., B, C, H, W)."""
+        self.sensor_indices(y.shape[-len(self.range_shape) - 1])
+        return self._sums().images(y.flatten(-len(self.range_shape) + 1), self.domain_shape[1:])
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return A^H A x through its Toeplitz form."""
+        return toeplitz_apply(self.toeplitz, x)
+
+    @torch.no_grad()
+    def norm(self) -> Tensor:
+        """Return the norm from the Toeplitz form, within half a percent and seldom from below."""
+        return toeplitz_norm(self.toeplitz[:, 0], tolerance=NORM_TOLERANCE).sqrt()
+
+    @torch.no_grad()
+    def spectrum(self) -> SpectralDensity:
+        """Return the Lanczos density with its mean put right: tr(A^H A) / n = sum |w|^2 is that of the torus."""
+        return super().spectrum().with_mean(self.toeplitz.mean((1, 2, 3)))
+
+
+class NonuniformFourier(WeightedSum):
     """A weighted non-uniform Fourier sum over the pixel grid.
 
     Args:
@@ -46,7 +85,6 @@ class NonuniformFourier(LinearOperator):
     points: Tensor
     weights: Tensor
     lags: Tensor
-    toeplitz: Tensor
     kept: Tensor
 
     def __init__(
@@ -83,32 +121,8 @@ class NonuniformFourier(LinearOperator):
         """Return the measured entries, (B or 1, 1, *sample_shape)."""
         return (self.weights != 0).to(self.toeplitz.dtype).unflatten(-1, self.range_shape[1:])[:, None]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the samples, (..., B, C, *sample_shape)."""
-        self.sensor_indices(x.shape[-4])
-        return self._sums().samples(x).unflatten(-1, self.range_shape[1:])
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Return the conjugate sum, (..., B, C, H, W)."""
-        self.sensor_indices(y.shape[-len(self.range_shape) - 1])
-        return self._sums().images(y.flatten(-len(self.range_shape) + 1), self.domain_shape[1:])
-
     def _sums(self) -> _WeightedSums:
         return _WeightedSums(self.points, self.weights, self.kept[0], self.dtype)
-
-    def normal(self, x: Tensor) -> Tensor:
-        """Return A^H A x through its Toeplitz form."""
-        return toeplitz_apply(self.toeplitz, x)
-
-    @torch.no_grad()
-    def norm(self) -> Tensor:
-        """Return the norm from the Toeplitz form, within half a percent and seldom from below."""
-        return toeplitz_norm(self.toeplitz[:, 0], tolerance=NORM_TOLERANCE).sqrt()
-
-    @torch.no_grad()
-    def spectrum(self) -> SpectralDensity:
-        """Return the Lanczos density with its mean put right: tr(A^H A) / n = sum |w|^2 is that of the torus."""
-        return super().spectrum().with_mean(self.toeplitz.mean((1, 2, 3)))
 
     def toeplitz_lags(self, factor: int) -> ToeplitzLags:
         """Return the lags of A^H A, as many as a grid ``factor`` times coarser needs."""
@@ -128,15 +142,13 @@ class NonuniformFourier(LinearOperator):
         return self if factor == 1 else CoarseNonuniformFourier(self, factor)
 
 
-class CoarseNonuniformFourier(LinearOperator):
+class CoarseNonuniformFourier(WeightedSum):
     """A sum seen from a grid ``factor`` times coarser: the same samples, weighted by H_s(k).
 
     Args:
         base: the sum on the fine grid.
         factor: s.
     """
-
-    toeplitz: Tensor
 
     def __init__(self, base: NonuniformFourier, factor: int) -> None:
         super().__init__(coarse_shape(base.domain_shape, factor), base.range_shape)
@@ -163,30 +175,6 @@ class CoarseNonuniformFourier(LinearOperator):
     def support(self) -> Tensor:
         """Return the fine operator's support."""
         return self.base.support()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the samples, (..., B, C, *sample_shape)."""
-        self.sensor_indices(x.shape[-4])
-        return self._sums().samples(x).unflatten(-1, self.range_shape[1:])
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Return the conjugate sum, (..., B, C, H, W)."""
-        self.sensor_indices(y.shape[-len(self.range_shape) - 1])
-        return self._sums().images(y.flatten(-len(self.range_shape) + 1), self.domain_shape[1:])
-
-    def normal(self, x: Tensor) -> Tensor:
-        """Return A_s^H A_s x through its Toeplitz form."""
-        return toeplitz_apply(self.toeplitz, x)
-
-    @torch.no_grad()
-    def norm(self) -> Tensor:
-        """Return the norm from the Toeplitz form, within half a percent and seldom from below."""
-        return toeplitz_norm(self.toeplitz[:, 0], tolerance=NORM_TOLERANCE).sqrt()
-
-    @torch.no_grad()
-    def spectrum(self) -> SpectralDensity:
-        """Return the Lanczos density with its mean put right."""
-        return super().spectrum().with_mean(self.toeplitz.mean((1, 2, 3)))
 
     def _sums(self) -> _WeightedSums:
         weights = self.weights()
