@@ -31,7 +31,8 @@ from rich.table import Table
 from torch import Tensor
 
 from echoform.physics.born import BornScattering
-from echoform.physics.operator import GalerkinOperator, LinearOperator
+from echoform.physics.compositions import GalerkinOperator
+from echoform.physics.operator import LinearOperator
 from operator_cases import CASES, SEED, Case
 from record import RESULTS, save
 from sar_operator import medians

@@ -37,6 +37,7 @@ from echoform.nets.checkpoint import from_official
 from echoform.nets.convolution import prepared_for_inference
 from echoform.nets.ram import RAM
 from echoform.nets.strips import in_strips
+from echoform.physics.compositions import ScaledOperator
 from echoform.physics.convolution import circular_blur, valid_blur
 from echoform.physics.deepinv_bridge import complex_channels, noise_from_deepinv, real_channels
 from echoform.physics.downsampling import Downsampling, bicubic_downsampling
@@ -44,7 +45,7 @@ from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import identity
 from echoform.physics.masking import SampleMask
 from echoform.physics.multicoil_mri import MulticoilMRI
-from echoform.physics.operator import LinearOperator, ScaledOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.tomography import parallel_beam_like_deepinv
 from record import save
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from echoform.physics.operator import GalerkinOperator, LinearOperator
+from echoform.physics.compositions import GalerkinOperator
+from echoform.physics.operator import LinearOperator
 
 Build = Callable[[tuple[int, int], Sequence[int], torch.dtype], LinearOperator]
 

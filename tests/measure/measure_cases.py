@@ -9,6 +9,7 @@ from echoform.measure.measurement import Measurement, Metadata
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering, GivenFields
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
+from echoform.physics.compositions import GalerkinOperator, ScaledOperator
 from echoform.physics.compressed_sensing import SineTransform, compressed_sensing
 from echoform.physics.convolution import CircularConvolution, valid_blur
 from echoform.physics.crop import CropOperator
@@ -25,7 +26,7 @@ from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.nonuniform_fourier import NonuniformFourier
-from echoform.physics.operator import GalerkinOperator, LinearOperator, ScaledOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.pansharpening import SpectralResponse, pansharpening
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain

@@ -20,7 +20,7 @@ from echoform.measure.radarsat import (
     read_raw,
 )
 from echoform.measure.reading import read
-from echoform.physics.operator import ComposedOperator
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from contracts import Example
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.compressed_sensing import KeptSines, SineTransform, compressed_sensing
 from echoform.physics.convolution import CircularConvolution, circular_blur, valid_blur
 from echoform.physics.downsampling import Downsampling, bilinear_kernel, downsampling
-from echoform.physics.operator import ComposedOperator, LinearOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.pansharpening import PanSharpening, SpectralResponse, pansharpening
 from echoform.physics.stacked import StackedOperator
 from echoform.physics.tomography import CoarseTomography, Tomography

@@ -12,11 +12,12 @@ from torch import Tensor
 from contracts import Example, randn
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.masking import apply_gain, restrict
 from echoform.physics.noise_coloured import ColouredGaussianNoise
-from echoform.physics.operator import ComposedOperator, LinearOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.polarimetry import apply_crosstalk
 from echoform.physics.sample_errors import apply_image_gain
 from echoform.physics.sample_gain import SampleGain

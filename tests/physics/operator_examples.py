@@ -17,19 +17,14 @@ from examples_wrappers import MASKS, PRODUCTS, SPOTLIGHTS, WRAPPERS
 from torch import Tensor
 
 from contracts import Example, randn
+from echoform.physics.compositions import AdjointOperator, ComposedOperator, GalerkinOperator, ScaledOperator
 from echoform.physics.crop import CropOperator, CroppedGalerkin
 from echoform.physics.diagonal import MaskedGalerkin
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.masking import SampleMask
 from echoform.physics.nonuniform_fourier import CoarseNonuniformFourier, NonuniformFourier
-from echoform.physics.operator import (
-    AdjointOperator,
-    ComposedOperator,
-    GalerkinOperator,
-    LinearOperator,
-    ScaledOperator,
-)
+from echoform.physics.operator import LinearOperator
 from echoform.physics.separable import SeparableOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight

@@ -11,9 +11,10 @@ from examples_array_radar import fmcw, mimo, near, tdm
 
 from contracts import dense, distance, image_for
 from echoform.assess.point_target import CutResponse, cut_response
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.kronecker import KroneckerOperator, forward_order, normal_plan
 from echoform.physics.near_range_array import near_range_array
-from echoform.physics.operator import GalerkinOperator, LinearOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.range_angle_doppler import migration_cells, mimo_radar, range_doppler
 from echoform.scene.array import MimoArray, filled_array, polar_positions_m, uniform_line
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S

@@ -17,9 +17,9 @@ from echoform.linalg.resample import upsample
 from echoform.physics import born_products
 from echoform.physics.born import BornScattering, GivenFields
 from echoform.physics.born_products import hadamard_normal
+from echoform.physics.compositions import ComposedOperator, GalerkinOperator
 from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.green import Radiator, green_2d, green_3d, hankel2_zero, wavenumber
-from echoform.physics.operator import ComposedOperator, GalerkinOperator
 from echoform.scene.cells import cells_of, share_of_disc, volume_of
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.grid import Grid

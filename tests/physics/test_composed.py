@@ -11,11 +11,12 @@ from contracts import dense, distance, image_for, randn
 from echoform.linalg.spectrum import lanczos_density
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.masking import SampleMask, apply_gain, restrict
 from echoform.physics.nonuniform_fourier import NonuniformFourier
-from echoform.physics.operator import ComposedOperator, LinearOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.sample_errors import apply_pulse_phase
 from echoform.physics.sample_gain import SampleGain
 

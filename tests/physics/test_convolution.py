@@ -9,9 +9,9 @@ from scipy.signal import convolve2d
 from torch import Tensor
 
 from contracts import distance
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.convolution import circular_blur, valid_blur
 from echoform.physics.deepinv_bridge import from_deepinv
-from echoform.physics.operator import GalerkinOperator
 
 SHAPE = (3, 20, 18)
 EXACT = 1e-12

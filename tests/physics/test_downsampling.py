@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from contracts import check_prox, dense, distance
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.convolution import CircularConvolution, circular_blur
 from echoform.physics.deepinv_bridge import from_deepinv
 from echoform.physics.downsampling import Downsampling, bicubic_kernel, bilinear_kernel, downsampling
-from echoform.physics.operator import GalerkinOperator
 
 DOUBLE = torch.float64
 EXACT = 1e-12

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from contracts import distance, randn
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.local_transfer import LocalTransfer, between_pixels
-from echoform.physics.operator import GalerkinOperator, LinearOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import COARSE_ACCURACY, FactorisedSpotlight
 from echoform.scene.collection import SpotlightCollection

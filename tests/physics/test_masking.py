@@ -3,11 +3,12 @@
 import pytest
 import torch
 
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.masking import SampleMask, restrict
 from echoform.physics.nonuniform_fourier import NonuniformFourier
-from echoform.physics.operator import ComposedOperator, LinearOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.stacked import stack
 from echoform.scene.collection import SpotlightCollection

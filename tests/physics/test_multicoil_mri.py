@@ -12,10 +12,10 @@ from examples_mri import multicoil
 from contracts import distance, image_for
 from echoform.linalg.fft import fft2c
 from echoform.measure.bart import read_kspace
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.espirit import Espirit
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.multicoil_mri import MulticoilMRI
-from echoform.physics.operator import GalerkinOperator
 from mri_cases import smooth_maps
 
 BRAIN = Path(__file__).parents[3] / "shared" / "data" / "mri_multicoil_brain" / "full.hdr"

@@ -7,8 +7,8 @@ import torch
 from operator_examples import nonuniform, plane_wave
 
 from contracts import SEEDS, SMALL, distance, image_for
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.nonuniform_fourier import NonuniformFourier
-from echoform.physics.operator import GalerkinOperator
 from echoform.scene.random_source import RandomSource
 from echoform.train.problems.far_field_spotlight import FarFieldSpotlight
 from echoform.train.problems.very_long_baselines import Interferometry

@@ -10,11 +10,11 @@ from scipy.fft import dstn
 from torch import Tensor
 
 from contracts import check_prox, dense, distance
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.compressed_sensing import KeptSines, SineTransform, compressed_sensing
 from echoform.physics.downsampling import bilinear_kernel
 from echoform.physics.inpainting import bayer, missing_lines, random_pixels
 from echoform.physics.masking import SampleMask
-from echoform.physics.operator import GalerkinOperator
 from echoform.physics.pansharpening import PanSharpening, SpectralResponse, pansharpening
 
 DOUBLE = torch.float64

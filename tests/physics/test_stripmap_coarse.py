@@ -12,7 +12,7 @@ from torch import Tensor
 
 from contracts import distance, randn
 from echoform.linalg.resample import kaiser_sinc, transfer
-from echoform.physics.operator import GalerkinOperator
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.range_chirp import CoarseRawStripmap, raw_stripmap
 from echoform.physics.stripmap import StripmapOperator
 from echoform.physics.stripmap_coarse import (

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from contracts import distance
+from echoform.physics.compositions import GalerkinOperator, ScaledOperator
 from echoform.physics.deepinv_bridge import from_deepinv
-from echoform.physics.operator import GalerkinOperator, ScaledOperator
 from echoform.physics.tomography import CoarseTomography, Tomography, parallel_beam_like_deepinv, projection_matrix
 from echoform.scene.beams import Beam, FanBeam, ParallelBeam, diagonal_px, uniform_angles_rad
 from echoform.scene.ellipses import coverage

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from echoform.physics.channelwise import ChannelwiseOperator
+from echoform.physics.compositions import ComposedOperator, ScaledOperator
 from echoform.physics.convolution import CircularConvolution
 from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise
-from echoform.physics.operator import ComposedOperator, ScaledOperator
 from echoform.physics.tomography import Tomography
 from echoform.scene.beams import FanBeam, ParallelBeam
 from echoform.scene.blur_kernels import Difficulty

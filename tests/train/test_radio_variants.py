@@ -7,7 +7,7 @@ import torch
 
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.channelwise import ChannelwiseOperator
-from echoform.physics.operator import ComposedOperator
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_exact import ExactSpotlight

@@ -66,6 +66,7 @@ from echoform.measure.hdf5_node import (
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
+from echoform.physics.compositions import AdjointOperator, ComposedOperator, GalerkinOperator, ScaledOperator
 from echoform.physics.compressed_sensing import KeptSines, SineTransform
 from echoform.physics.convolution import CircularConvolution
 from echoform.physics.crop import CropOperator, CroppedGalerkin
@@ -81,13 +82,7 @@ from echoform.physics.masking import SampleMask
 from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.nonuniform_fourier import CoarseNonuniformFourier, NonuniformFourier
-from echoform.physics.operator import (
-    AdjointOperator,
-    ComposedOperator,
-    GalerkinOperator,
-    LinearOperator,
-    ScaledOperator,
-)
+from echoform.physics.operator import LinearOperator
 from echoform.physics.pansharpening import PanSharpening, SpectralResponse
 from echoform.physics.range_chirp import CoarseRawStripmap, RangeChirp
 from echoform.physics.sample_gain import SampleGain

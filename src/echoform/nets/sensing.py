@@ -19,9 +19,10 @@ from echoform.measure.measurement import Measurement
 from echoform.nets.backbone import FACTORS
 from echoform.nets.blocks import Level
 from echoform.nets.channels import to_channels
+from echoform.physics.compositions import ScaledOperator
 from echoform.physics.crop import padded_to_multiple
 from echoform.physics.noise import GaussianNoise
-from echoform.physics.operator import LinearOperator, ScaledOperator
+from echoform.physics.operator import LinearOperator
 
 #: share of the measured power that is credited to the image at least, however low the signal-to-noise ratio
 LEAST_SIGNAL_SHARE = 0.05

@@ -41,8 +41,9 @@ from echoform.linalg.between_grids import between_grids, coarsest_grid
 from echoform.linalg.resample import downsample, upsample
 from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.born_products import coarse_normal, gathered, hadamard_normal, scattered
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.green import Radiator, wavenumber
-from echoform.physics.operator import GalerkinOperator, LinearOperator, coarse_shape
+from echoform.physics.operator import LinearOperator, coarse_shape
 from echoform.physics.separable import SeparableOperator
 from echoform.scene.cells import Cells
 from echoform.scene.rig import MultistaticRig

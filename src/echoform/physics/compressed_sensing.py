@@ -22,8 +22,9 @@ from torch import Tensor
 
 from echoform.linalg.inner import expand
 from echoform.linalg.spectrum import SpectralDensity
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.masking import SampleMask
-from echoform.physics.operator import ComposedOperator, LinearOperator
+from echoform.physics.operator import LinearOperator
 
 
 class SineTransform(LinearOperator):

@@ -29,8 +29,9 @@ from echoform.linalg.half_spectrum import (
 from echoform.linalg.inner import expand
 from echoform.linalg.resample import kaiser_sinc
 from echoform.linalg.spectrum import SpectralDensity
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.crop import CropOperator
-from echoform.physics.operator import ComposedOperator, LinearOperator, coarse_shape
+from echoform.physics.operator import LinearOperator, coarse_shape
 
 
 class GridFilter(LinearOperator):

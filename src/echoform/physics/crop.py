@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from echoform.linalg.resample import separable, upsampling_matrix
-from echoform.physics.operator import GalerkinOperator, LinearOperator
+from echoform.physics.compositions import GalerkinOperator
+from echoform.physics.operator import LinearOperator
 
 
 class CropOperator(LinearOperator):

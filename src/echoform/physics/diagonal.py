@@ -21,7 +21,8 @@ from echoform.linalg.inner import expand
 from echoform.linalg.masked_gram import MaskedGram, fits
 from echoform.linalg.resample import separable, upsampling_matrix
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.operator import GalerkinOperator, LinearOperator, coarse_shape
+from echoform.physics.compositions import GalerkinOperator
+from echoform.physics.operator import LinearOperator, coarse_shape
 from echoform.physics.separable import SeparableOperator
 
 #: |d|^2 is called constant when it varies by less than this many rounding errors

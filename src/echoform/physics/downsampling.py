@@ -24,6 +24,7 @@ from torch import Tensor
 from echoform.linalg.half_spectrum import decimated_image, folded, inserted_spectrum, spectrum_of
 from echoform.linalg.inner import expand
 from echoform.linalg.spectrum import SpectralDensity
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.convolution import (
     CircularConvolution,
     GridFilter,
@@ -31,7 +32,7 @@ from echoform.physics.convolution import (
     circular_response,
     upsampling_transfer,
 )
-from echoform.physics.operator import GalerkinOperator, LinearOperator, coarse_shape
+from echoform.physics.operator import LinearOperator, coarse_shape
 
 #: of the cubic through four points with continuous slope (Keys)
 CUBIC_PARAMETER = -0.5

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
+from echoform.physics.compositions import ComposedOperator, GalerkinOperator, ScaledOperator
 from echoform.physics.diagonal import DiagonalOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.nonuniform_fourier import CoarseNonuniformFourier, NonuniformFourier
-from echoform.physics.operator import ComposedOperator, GalerkinOperator, LinearOperator, ScaledOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.sample_gain import SampleGain, check_broadcast
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight

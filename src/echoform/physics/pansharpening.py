@@ -16,9 +16,10 @@ from torch import Tensor
 
 from echoform.linalg.inner import expand
 from echoform.linalg.spectrum import SpectralDensity, mixture
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.downsampling import Downsampling, downsampling
 from echoform.physics.identity import ScalarOperator
-from echoform.physics.operator import GalerkinOperator, LinearOperator, coarse_shape
+from echoform.physics.operator import LinearOperator, coarse_shape
 from echoform.physics.stacked import StackedOperator
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.channelwise import ChannelwiseOperator
-from echoform.physics.operator import ComposedOperator, LinearOperator
+from echoform.physics.compositions import ComposedOperator
+from echoform.physics.operator import LinearOperator
 
 
 def distortion_matrix(receive: Tensor, transmit: Tensor) -> Tensor:

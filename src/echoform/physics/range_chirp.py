@@ -21,7 +21,8 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from echoform.physics.operator import ComposedOperator, LinearOperator
+from echoform.physics.compositions import ComposedOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.stripmap import StripmapOperator
 from echoform.physics.stripmap_coarse import CoarseStripmap, toeplitz_along, toeplitz_eigenvalues
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S

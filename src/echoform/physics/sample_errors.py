@@ -15,8 +15,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.masking import apply_gain, restrict
-from echoform.physics.operator import ComposedOperator, LinearOperator
+from echoform.physics.operator import LinearOperator
 from echoform.physics.sample_gain import SampleGain, along_axis
 from echoform.scene.phase_errors import range_offset_phase
 

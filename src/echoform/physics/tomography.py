@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from echoform.linalg.resample import upsampling_matrix
 from echoform.linalg.sparse import SparseMatrix
-from echoform.physics.operator import GalerkinOperator, LinearOperator
+from echoform.physics.compositions import GalerkinOperator
+from echoform.physics.operator import LinearOperator
 from echoform.scene.beams import Beam, ParallelBeam, diagonal_px, uniform_angles_rad
 
 #: most samples along all rays: at 1.1 entries each (never more than 4) 2.4 GB in single precision

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from echoform.linalg.inner import expand
 from echoform.physics.axis_matrix import AxisMatrix
+from echoform.physics.compositions import ScaledOperator
 from echoform.physics.masking import apply_gain
 from echoform.physics.noise import GaussianNoise, Noise
 from echoform.physics.noise_coloured import ColouredGaussianNoise, DiagonalGaussianNoise
-from echoform.physics.operator import LinearOperator, ScaledOperator
+from echoform.physics.operator import LinearOperator
 
 
 def whiten(y: Tensor, operator: LinearOperator, noise: Noise) -> tuple[Tensor, LinearOperator]:

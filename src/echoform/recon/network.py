@@ -10,9 +10,9 @@ from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.nets.one_pass import OnePassNetwork
 from echoform.nets.ram import RAM
+from echoform.physics.compositions import ScaledOperator
 from echoform.physics.downsampling import Downsampling
 from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise
-from echoform.physics.operator import ScaledOperator
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
 
