@@ -96,3 +96,18 @@ def test_gradient_of_the_solution() -> None:
     assert torch.autograd.gradcheck(
         lambda b: cg(lambda x: values * x, b, ndim=1, tolerance=0.0, max_iterations=4).solution, (rhs,)
     )
+
+
+@pytest.mark.parametrize("spread", [1e-2, 1e-5, 1e-8])
+def test_steps_beyond_convergence_leave_the_gradient_what_it_is(spread: float) -> None:
+    """A system near the identity is solved in two steps; the six after it, of residuals that underflow, must not spoil b / N."""
+    values = 1 + spread * torch.linspace(0, 1, SIZE)
+    rhs = randn((2, SIZE), 6, torch.complex64).requires_grad_()
+    values.requires_grad_()
+    solution = cg(lambda x: values * x, rhs, ndim=1, tolerance=0.0, max_iterations=8).solution
+    solution.abs().square().sum().backward()
+    assert rhs.grad is not None
+    assert values.grad is not None
+    assert torch.allclose(rhs.grad, 2 * rhs.detach() / values.detach().square(), rtol=1e-4)
+    expected = -2 * rhs.detach().abs().square().sum(0) / values.detach() ** 3
+    assert torch.allclose(values.grad, expected, rtol=1e-3)

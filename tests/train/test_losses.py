@@ -20,7 +20,10 @@ from echoform.train.losses import (
     balanced,
     denoised,
 )
-from echoform.train.problems.task import Task, draw_state
+from echoform.train.problems.microwave import Born
+from echoform.train.problems.problem import draw_problem
+from echoform.train.problems.stream import problem_generator
+from echoform.train.problems.task import Modes, Task, draw_state, pose
 from echoform.train.training_state import TrainingState
 
 
@@ -98,3 +101,17 @@ def test_the_papers_loss_has_no_state_mode():
     assert isinstance(task.measurement, Measurement)
     with pytest.raises(ValueError, match="one_shot to 1"):
         WeightedAbsoluteError()(TrainingState.start(RECIPE, torch.device("cpu")).network, task)
+
+
+@pytest.mark.parametrize("level", [2e-3, 1e-2])
+def test_born_tasks_with_a_state_have_finite_gradients(level: float):
+    """Where s_t is far below s_n the data term is solved in a few of its steps: what follows them must not enter the gradient."""
+    lesson = TrainingState.start(RECIPE, torch.device("cpu")).lesson
+    modes = Modes(one_shot=0.0, state=1.0, blind=0.0, state_range=(level, 1.01 * level))
+    for index in range(5):
+        problem = draw_problem(problem_generator(11, index), Born(shape=(16, 16)), 2)
+        lesson.zero_grad()
+        lesson(pose(problem, modes, problem_generator(12, index)))[0].backward()
+        gradients = [p.grad for p in lesson.network.parameters() if p.grad is not None]
+        assert len(gradients) > 10
+        assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)

@@ -43,7 +43,8 @@ def cg(
         ndim: how many trailing axes make one sample.
         start: first iterate, zero when absent.
         tolerance: stop once |r| <= tolerance |b| for every sample; 0 takes all steps without looking, so that the work does not
-            depend on the numbers (no wait for a GPU, and a trace holds for all inputs).
+            depend on the numbers (no wait for a GPU, and a trace holds for all inputs). A sample stops moving, in either case,
+            once |r| is below the rounding of |b|.
         max_iterations: upper bound on the applications of N.
 
     Returns:
@@ -58,9 +59,11 @@ def cg(
     scale = squared_norm(rhs, ndim)
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     history = [(rho / scale).sqrt()]
+    # below the rounding of b the recurrence's r goes on falling while N x - b does not: quotients of such numbers have no gradient
+    floor = max(tolerance, torch.finfo(rhs.dtype).eps) ** 2
     iterations = 0
     while iterations < max_iterations:
-        active = rho > tolerance**2 * scale
+        active = rho > floor * scale
         if tolerance > 0 and not bool(active.any()):
             break
         q = normal(p)
@@ -70,7 +73,7 @@ def cg(
         x = x + expand(alpha, ndim) * p
         r = r - expand(alpha, ndim) * q
         rho_next = squared_norm(r, ndim)
-        beta = torch.where(usable, rho_next / torch.where(rho > 0, rho, torch.ones_like(rho)), 0.0)
+        beta = torch.where(usable, rho_next / torch.where(usable, rho, torch.ones_like(rho)), 0.0)
         p = r + expand(beta, ndim) * p
         rho = torch.where(usable, rho_next, rho)
         iterations += 1
