@@ -59,7 +59,7 @@ def cg(
     scale = squared_norm(rhs, ndim)
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     history = [(rho / scale).sqrt()]
-    # below the rounding of b the recurrence's r goes on falling while N x - b does not: quotients of such numbers have no gradient
+    # below the rounding of b the recurrence's r goes on falling, N x - b does not: quotients of such numbers have no gradient
     floor = max(tolerance, torch.finfo(rhs.dtype).eps) ** 2
     iterations = 0
     while iterations < max_iterations:
