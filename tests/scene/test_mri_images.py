@@ -91,3 +91,11 @@ def test_the_real_sets_are_read() -> None:
         image = semi_synthetic(source, pictures, 2, (64, 64)).image
         assert bool(torch.isfinite(image.abs()).all())
         assert float(image.abs().amax()) <= 1.001
+
+
+def test_a_crop_of_nothing_moves_to_where_something_is() -> None:
+    picture = torch.zeros(1, 200, 200)
+    picture[:, 80:120, 80:120] = 1.0
+    source = RandomSource(torch.Generator().manual_seed(0))
+    drawn = Photographs((picture,)).draw(source, 200, (16, 16), largest=1.0).image
+    assert bool((drawn.square().mean((1, 2, 3)) >= 0.05**2 * picture.square().mean()).all())

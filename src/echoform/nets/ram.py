@@ -7,13 +7,16 @@ pass and is equivariant to scale; the state head (echoform.nets.state) reconstru
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from echoform.linalg.inner import expand
+from echoform.measure.counted import counts_as_gaussian
 from echoform.measure.measurement import Measurement
+from echoform.measure.whitened import single_level
 from echoform.nets.backbone import Backbone
 from echoform.nets.channels import COLOUR, COMPLEX, GRAY, from_channels, image_kind
 from echoform.nets.official import official_inputs
@@ -32,15 +35,24 @@ class RAMConfig:
         embedding: length of the noise embedding; 0 chooses the official head, which has none.
     """
 
+    kind: ClassVar[str] = "ram"
+
     channels: tuple[int, int, int, int]
     blocks: int = 4
     image_channels: tuple[int, ...] = (COMPLEX,)
     embedding: int = 64
 
+    def build(self) -> RAM:
+        """Return a network of this size with drawn weights."""
+        return RAM(self)
+
 
 OFFICIAL = RAMConfig(channels=(64, 128, 256, 512), image_channels=(GRAY, COMPLEX, COLOUR), embedding=0)
 SMALL = RAMConfig(channels=(32, 64, 128, 256))
 TINY = RAMConfig(channels=(16, 32, 64, 128))
+
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class RAM(nn.Module):
@@ -93,10 +105,10 @@ class RAM(nn.Module):
         """Return the normalised problem, to be reused over the steps of a sampler.
 
         Raises:
-            ValueError: the noise is not Gaussian with a positive level; for Poisson counts state mode would be an
-                approximation that is not offered yet.
+            ValueError: the noise has no positive level, or is neither Gaussian nor that of counts. Counts are taken as
+                Gaussian samples of a level each (:mod:`echoform.measure.counted`): an approximation, never exact.
         """
-        return normalize(measurement, multiple=8, scale=scale)
+        return normalize(single_level(counts_as_gaussian(measurement)), multiple=8, scale=scale)
 
     def denoise(self, sensing: Sensing, state: DiffusionState | None) -> Tensor:
         """Return E[x | x_t, y, A] for a prepared problem, in the image's own units, (B, C, H, W)."""
@@ -142,7 +154,7 @@ def _start_from_wiener(body: Backbone) -> None:
         nn.init.zeros_(layer.weight)
 
 
-def channels_last(network: RAM) -> RAM:
+def channels_last(network: Module) -> Module:
     """Return the network with its convolution weights laid out channels-last, the faster layout on CPUs and GPUs."""
     return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 

@@ -74,11 +74,17 @@ def apply_gain(operator: LinearOperator, gain: Tensor) -> LinearOperator:
 
     Args:
         operator: A.
-        gain: g, complex, broadcasting over (B or 1, *range_shape); gradients reach a gain that requires them.
+        gain: g, broadcasting over (B or 1, *range_shape), complex where images are and real where they are; gradients reach a
+            complex gain that requires them.
 
     Raises:
-        ValueError: the gain is real or does not fit the operator's range.
+        ValueError: the gain is real and images are complex or the reverse, or it does not fit the operator's range.
     """
+    if not operator.dtype.is_complex:
+        if gain.is_complex():
+            raise ValueError("the gain is complex and the operator's images are real: give a real gain")
+        check_broadcast("gain", gain, operator.range_shape)
+        return _weighted(operator, gain.to(operator.device, operator.dtype))
     factor = SampleGain(gain.to(operator.device, operator.dtype) if gain.is_complex() else gain, operator.range_shape)
     if factor.gain.requires_grad or factor.isometry() is not None:
         return factor @ operator

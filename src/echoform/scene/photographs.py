@@ -6,6 +6,7 @@ A folder is read once, into bytes; crops are taken at a random scale, turned ove
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from torch.nn.functional import interpolate
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene
 
+#: a crop whose RMS is below this share of the picture's shows nothing (the air around a body): it moves to the centre,
+#: half of the way at a time and this many times at most
+EMPTY, MOVES = 0.05, 6
 #: endings of the files that are read
 PHOTOGRAPHS = (".jpg", ".jpeg", ".png")
 
@@ -29,6 +33,11 @@ class Photographs:
     """
 
     pictures: tuple[Tensor, ...]
+
+    @cached_property
+    def powers(self) -> tuple[float, ...]:
+        """Mean square of each picture."""
+        return tuple(float(_values(picture).square().mean()) for picture in self.pictures)
 
     def draw(self, source: RandomSource, batch: int, shape: tuple[int, int], *, largest: float = 3.0) -> Scene:
         """Return random crops as scenes, (B, C, H, W) float32, in [0, 1] for photographs.
@@ -44,12 +53,27 @@ class Photographs:
         corner = source.uniform((batch, 2)).tolist()
         flips = source.chance((batch, 2), 0.5).tolist()
         crops = [
-            _crop(self.pictures[i], shape, factor, at).flip(
+            _filled_crop(self.pictures[i], EMPTY**2 * self.powers[i], shape, factor, at).flip(
                 [axis for axis, flip in ((1, turned[0]), (2, turned[1])) if flip]
             )
             for i, factor, at, turned in zip(index, scale, corner, flips, strict=True)
         ]
         return Scene(torch.stack(crops).to(source.place))
+
+
+def _filled_crop(picture: Tensor, least: float, shape: tuple[int, int], scale: float, corner: list[float]) -> Tensor:
+    """The crop at ``corner``, or nearer to the centre where its mean square is below ``least``."""
+    crop = _crop(picture, shape, scale, corner)
+    for _ in range(MOVES):
+        if float(crop.square().mean()) >= least:
+            break
+        corner = [0.5 * (at + 0.5) for at in corner]
+        crop = _crop(picture, shape, scale, corner)
+    return crop
+
+
+def _values(picture: Tensor) -> Tensor:
+    return picture.float() / 255 if picture.dtype == torch.uint8 else picture
 
 
 def _crop(picture: Tensor, shape: tuple[int, int], scale: float, corner: list[float]) -> Tensor:
@@ -58,8 +82,7 @@ def _crop(picture: Tensor, shape: tuple[int, int], scale: float, corner: list[fl
     scale = min(scale, height / shape[0], width / shape[1])
     window = [max(1, min(have, round(scale * want))) for have, want in zip((height, width), shape, strict=True)]
     top, left = (int(at * (have - used + 1)) for at, have, used in zip(corner, (height, width), window, strict=True))
-    cut = picture[None, :, top : top + window[0], left : left + window[1]]
-    values = cut.float() / 255 if cut.dtype == torch.uint8 else cut
+    values = _values(picture[None, :, top : top + window[0], left : left + window[1]])
     if tuple(window) == shape:
         return values[0]
     return interpolate(values, shape, mode="bilinear", antialias=True, align_corners=False)[0].clamp_min(0)
