@@ -10,9 +10,9 @@ import pytest
 import torch
 from training_cases import RECIPE, carried_out, everything
 
-from echoform.nets.ram import RAM
 from echoform.train.families import shares
 from echoform.train.loop import Watch
+from echoform.train.losses import Network
 from echoform.train.recipe import Validation
 from echoform.train.schedule import Cosine, Drop, Trapezoid
 from echoform.train.training_state import CheckpointError, TrainingState
@@ -41,7 +41,7 @@ def test_it_stops_when_asked_and_goes_on_as_if_it_had_not(tmp_path: Path):
 def test_lines_after_the_checkpoint_are_dropped_from_the_log(tmp_path: Path):
     recipe = replace(RECIPE, validation=Validation(every=2, scenes=2, side=16))
 
-    def judge(_: RAM) -> dict[str, dict[str, float]]:
+    def judge(_: Network) -> dict[str, dict[str, float]]:
         return {"strata": {"one shot": 0.5}}
 
     carried_out(recipe, tmp_path, [4], Watch(validate=judge))

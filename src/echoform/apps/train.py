@@ -19,11 +19,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from echoform.apps.errors import Interrupted, UsageError
 from echoform.apps.options import Train
 from echoform.measure.atomic import atomic_path
-from echoform.nets.ram import RAM
 from echoform.nets.weights import WeightsError
 from echoform.report.training_curves import draw_curves, read_log
 from echoform.train.families import FamilySource, shares
 from echoform.train.loop import CHECKPOINT, LOG, Verdict, Watch, accelerator, train
+from echoform.train.losses import Network
 from echoform.train.problems.stream import Share
 from echoform.train.recipe import Recipe
 from echoform.train.recipe_file import RecipeError, read_recipe, shipped
@@ -85,7 +85,7 @@ def _recipe_path(given: str) -> Path:
 def _keep(recipe: Recipe, out: Path) -> None:
     """Write the resolved recipe beside the run."""
     out.mkdir(parents=True, exist_ok=True)
-    kinds = {"schedule": recipe.schedule.kind, "loss": recipe.loss.kind}
+    kinds = {"network": recipe.network.kind, "schedule": recipe.schedule.kind, "loss": recipe.loss.kind}
     content = asdict(recipe)
     content |= {key: {"kind": kind, **content[key]} for key, kind in kinds.items()}
     with atomic_path(out / CONFIGURATION) as part:
@@ -150,13 +150,13 @@ class _Observer:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def validation(self, drawn: Sequence[Share]) -> Callable[[RAM], Verdict] | None:
+    def validation(self, drawn: Sequence[Share]) -> Callable[[Network], Verdict] | None:
         """Return the judge of the averaged weights, or None where the recipe wants none."""
         if self.recipe.validation.every == 0:
             return None
         chosen = ValidationSet.draw(drawn, self.recipe.modes, self.recipe.validation, self.device)
 
-        def judge(network: RAM) -> Verdict:
+        def judge(network: Network) -> Verdict:
             return chosen.judge(network, self.state.lesson.loss)
 
         return judge

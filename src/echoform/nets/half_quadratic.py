@@ -71,8 +71,9 @@ def half_quadratic_splitting(
     """
     z = start
     for denoiser, level, weight in zip(denoisers, levels, weights, strict=True):
-        x = operator.prox_from_backprojection(
-            backprojection, z, weight, tolerance=tolerance, max_iterations=max_iterations
-        )
+        with torch.autocast(z.device.type, enabled=False):  # physics keeps its precision
+            x = operator.prox_from_backprojection(
+                backprojection, z, weight, tolerance=tolerance, max_iterations=max_iterations
+            )
         z = denoiser(x, level)
     return z

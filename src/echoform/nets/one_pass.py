@@ -28,8 +28,12 @@ class OnePassNetwork(nn.Module, ABC):
         Raises:
             ValueError: the noise is not Gaussian of a positive level.
         """
-        sensing = normalize(measurement, multiple=SIDE_MULTIPLE, scale=scale)
+        sensing = self.prepare(measurement, scale=scale)
         return sensing.restored(self.reconstruct(sensing))
+
+    def prepare(self, measurement: Measurement, *, scale: Tensor | None = None) -> Sensing:
+        """Return the normalised problem."""
+        return normalize(measurement, multiple=SIDE_MULTIPLE, scale=scale)
 
     @abstractmethod
     def reconstruct(self, sensing: Sensing) -> Tensor:

@@ -12,7 +12,9 @@ the noise level s as a further input is ours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,11 +37,17 @@ class PDNetConfig:
         features: width of the networks.
     """
 
+    kind: ClassVar[str] = "primal-dual"
+
     image_channels: int = 2
     data_channels: int = 2
     iterations: int = 10
     memory: int = 5
     features: int = 32
+
+    def build(self) -> PDNet:
+        """Return a network of this size with drawn weights."""
+        return PDNet(self)
 
 
 class Update(nn.Module):
@@ -102,11 +110,17 @@ class PDNet(OnePassNetwork):
         noise = expand(level, 3).expand(-1, 1, *x.shape[-2:])
         data_noise = expand(level.repeat_interleave(y.shape[0] // len(level)), 3).expand(-1, 1, *y.shape[-2:])
         for dual, primal in zip(self.dual, self.primal, strict=True):
-            measured = operator(from_channels(x[:, c : 2 * c], complex_image))
+            measured = _exactly(operator, from_channels(x[:, c : 2 * c], complex_image))
             h = dual(h, _planes(measured, d), y, data_noise)
-            back = operator.adjoint(_samples(h[:, :d], sensing.y))
+            back = _exactly(operator.adjoint, _samples(h[:, :d], sensing.y))
             x = primal(x, to_channels(back, complex_image), noise)
         return from_channels(x[:, :c], complex_image)
+
+
+def _exactly(physics: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return A x or A^H x in the precision of ``x``, whatever the convolutions around it run in."""
+    with torch.autocast(x.device.type, enabled=False):
+        return physics(x)
 
 
 def _planes(y: Tensor, channels: int) -> Tensor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +33,14 @@ class UNetConfig:
         channels: features at the four scales.
     """
 
+    kind: ClassVar[str] = "u-net"
+
     image_channels: int = 2
     channels: tuple[int, int, int, int] = (64, 128, 256, 512)
+
+    def build(self) -> UNet:
+        """Return a network of this size with drawn weights."""
+        return UNet(self)
 
 
 class UNet(OnePassNetwork):

@@ -9,6 +9,7 @@ Source: Zhang et al. (2021), DPIR; Terris et al. (2025), Reconstruct Anything Mo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +38,15 @@ class UnrolledConfig:
         tied: whether all steps share one denoiser.
     """
 
+    kind: ClassVar[str] = "unrolled"
+
     denoiser: DRUNetConfig = field(default_factory=DRUNetConfig)
     steps: int = STEPS
     tied: bool = True
+
+    def build(self) -> UnrolledDPIR:
+        """Return a network of this size with drawn weights."""
+        return UnrolledDPIR(self)
 
 
 class UnrolledDPIR(OnePassNetwork):

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
-from echoform.nets.ram import RAM
+from echoform.train.losses import Network
 from echoform.train.problems.task import Task
 from echoform.train.recipe import Phase, Recipe
 from echoform.train.training_state import Lesson, TrainingState
@@ -43,7 +43,7 @@ class Watch:
         stop: asked after every step whether to save and leave.
     """
 
-    validate: Callable[[RAM], Verdict] | None = None
+    validate: Callable[[Network], Verdict] | None = None
     report: Callable[[int, dict[str, object]], None] | None = None
     stop: Callable[[], bool] | None = None
 
@@ -169,7 +169,7 @@ def train_step(
     state.follow(recipe.average)
 
 
-def _network(lesson: nn.Module, processes: Accelerator) -> RAM:
+def _network(lesson: nn.Module, processes: Accelerator) -> Network:
     inner = processes.unwrap_model(lesson)
     assert isinstance(inner, Lesson)
     return inner.network

@@ -21,13 +21,16 @@ import torch
 from torch import Tensor, nn
 
 from echoform.linalg.inner import expand, squared_norm
+from echoform.nets.one_pass import OnePassNetwork
 from echoform.nets.ram import RAM
 from echoform.nets.sensing import Sensing
-from echoform.nets.state import INPUT_IMAGES, NOISE_FEATURES, DiffusionState, StateInputs
+from echoform.nets.state import INPUT_IMAGES, NOISE_FEATURES, DiffusionState, StateInputs, state_inputs
 from echoform.physics.noise import Noise
 from echoform.recon.network import unit_norm
 from echoform.train.problems.task import Task
 
+#: what can be trained
+Network = RAM | OnePassNetwork
 #: bounds of log u
 LOG_ERROR_RANGE = (-8.0, 1.5)
 
@@ -49,7 +52,7 @@ class Loss(nn.Module, ABC):
     """A loss; it may hold parameters of its own, which are trained beside the network's."""
 
     @abstractmethod
-    def forward(self, network: RAM, task: Task) -> Judged:
+    def forward(self, network: Network, task: Task) -> Judged:
         """Return the loss and errors of a batch."""
 
 
@@ -80,7 +83,7 @@ class ExpectedError(nn.Module):
 
 @dataclass(frozen=True)
 class Denoised:
-    """A pass of the state head over a task, in units of the image scale.
+    """A pass of a network over a task, in units of the image scale.
 
     Attributes:
         error: D - x, (B, C, H, W).
@@ -117,14 +120,28 @@ class Denoised:
         return torch.where(expected > 0, energy / expected.clamp_min(1e-30), torch.zeros_like(energy))
 
 
-def denoised(network: RAM, task: Task) -> Denoised:
-    """Return the pass of the state head over a task; image sides must be multiples of eight."""
+def denoised(network: Network, task: Task) -> Denoised:
+    """Return the pass of a network over a task; image sides must be multiples of eight.
+
+    Networks of one pass are judged as the state head is without a state: by the same v and the same u, of the same inputs.
+
+    Raises:
+        ValueError: a network of one pass is given a state.
+    """
     with torch.autocast(task.truth.device.type, enabled=False):
         sensing = network.prepare(task.measurement, scale=task.scale)
     state = task.state
     if state is not None:
         state = DiffusionState(state.x_t / expand(sensing.scale, 3), state.sigma_t / sensing.scale)
-    image, given = network.denoise_normalized(sensing, state)
+    match network:
+        case RAM():
+            image, given = network.denoise_normalized(sensing, state)
+        case OnePassNetwork() if state is None:
+            image = network.reconstruct(sensing)
+            with torch.no_grad(), torch.autocast(task.truth.device.type, enabled=False):
+                given = state_inputs(sensing, None)
+        case _:
+            raise ValueError(f"{type(network).__name__} has no state mode: set the share of one_shot to 1")
     return Denoised(image - task.truth / expand(sensing.scale, 3), given, sensing, state)
 
 
@@ -149,7 +166,7 @@ class BalancedSquaredError(Loss):
         self.physics = physics
         self.expected = ExpectedError()
 
-    def forward(self, network: RAM, task: Task) -> Judged:
+    def forward(self, network: Network, task: Task) -> Judged:
         """Return the loss, and errors over v."""
         made = denoised(network, task)
         errors = total = made.relative
@@ -171,7 +188,7 @@ class WeightedAbsoluteError(Loss):
     #: lowest s_n in the weight
     floor = 5e-3
 
-    def forward(self, network: RAM, task: Task) -> Judged:
+    def forward(self, network: Network, task: Task) -> Judged:
         """Return the loss, and squared errors over |x|^2."""
         if task.state is not None:
             raise ValueError(

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from echoform.nets.pdnet import PDNetConfig
 from echoform.nets.ram import RAMConfig
+from echoform.nets.unet import UNetConfig
+from echoform.nets.unrolled import UnrolledConfig
 from echoform.train.losses import AbsoluteErrorRecipe, SquaredErrorRecipe
 from echoform.train.problems.task import Modes
 from echoform.train.schedule import Cosine, Drop, Schedule, Trapezoid
@@ -74,7 +77,7 @@ class Recipe:
     """Everything that defines a training run.
 
     Attributes:
-        network: size and head.
+        network: size and head of RAM, or the size of a network it is compared with, which reconstructs in one pass alone.
         phases: image sizes and batch sizes over the run.
         families: the mixture of problems.
         schedule: learning rate of Adam.
@@ -90,9 +93,12 @@ class Recipe:
         validation: the set by which the run is judged.
         workers: processes that make problems beside the training; 0: the training makes them itself.
         save_minutes: time between checkpoints.
+
+    Raises:
+        ValueError: a network without state mode is to be trained in it.
     """
 
-    network: RAMConfig
+    network: RAMConfig | UNetConfig | PDNetConfig | UnrolledConfig
     phases: tuple[Phase, ...]
     families: tuple[FamilyChoice, ...] = ()
     schedule: Cosine | Trapezoid | Drop = field(default_factory=Cosine)
@@ -107,6 +113,12 @@ class Recipe:
     validation: Validation = field(default_factory=Validation)
     workers: int = 0
     save_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, RAMConfig) and self.modes.one_shot < 1:
+            raise ValueError(
+                f"a {self.network.kind} network has no state mode: set modes to one_shot = 1, state = 0, blind = 0"
+            )
 
     @property
     def steps(self) -> int:

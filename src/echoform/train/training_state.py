@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from echoform.measure.atomic import atomic_path
-from echoform.nets.ram import RAM, channels_last
+from echoform.nets.ram import channels_last
 from echoform.nets.weights import load as load_weights
-from echoform.train.losses import Judged, Loss
+from echoform.train.losses import Judged, Loss, Network
 from echoform.train.problems.task import Task
 from echoform.train.recipe import Recipe
 
@@ -26,7 +26,7 @@ class Lesson(nn.Module):
         bfloat16: run convolutions in bfloat16.
     """
 
-    def __init__(self, network: RAM, loss: Loss, *, bfloat16: bool) -> None:
+    def __init__(self, network: Network, loss: Loss, *, bfloat16: bool) -> None:
         super().__init__()
         self.network, self.loss, self.narrow = network, loss, bfloat16
 
@@ -46,12 +46,12 @@ class TrainingState:
     """The weights with their loss, the average of the weights, the optimiser and the step to do next."""
 
     lesson: Lesson
-    average: RAM
+    average: Network
     optimizer: torch.optim.Adam
     step: int = 0
 
     @property
-    def network(self) -> RAM:
+    def network(self) -> Network:
         """The weights being trained."""
         return self.lesson.network
 
@@ -64,11 +64,11 @@ class TrainingState:
         """
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
-            network, loss = RAM(recipe.network), recipe.loss.build()
+            network, loss = recipe.network.build(), recipe.loss.build()
         if recipe.start:
             _take_over(network, _first_weights(recipe.start), recipe.start)
         network = channels_last(network.to(device))
-        average = channels_last(RAM(recipe.network).to(device)).eval()
+        average = channels_last(recipe.network.build().to(device)).eval()
         average.load_state_dict(network.state_dict())
         lesson = Lesson(network, loss.to(device), bfloat16=recipe.bfloat16)
         optimizer = torch.optim.Adam(lesson.parameters(), lr=recipe.schedule.peak, betas=recipe.betas)
@@ -123,7 +123,7 @@ def _first_weights(start: str) -> Mapping[str, Tensor]:
         raise CheckpointError(f"start: {start} is no checkpoint of echoform train ({type(error).__name__})") from error
 
 
-def _take_over(network: RAM, weights: Mapping[str, Tensor], name: str) -> None:
+def _take_over(network: Network, weights: Mapping[str, Tensor], name: str) -> None:
     """Load weights into a network that may serve more kinds of image than they do."""
     own = network.state_dict()
     extra = [key for key in own if key not in weights]

@@ -24,7 +24,7 @@ def typed(hint: Any, value: object, key: str) -> Any:
     """Return a plain value as the type ``hint``.
 
     Numbers, text, booleans; tuples from lists; dataclasses from tables; of a union of dataclasses the one whose ``kind`` the
-    table names; an optional value as what it is when given.
+    table names, the first of them where it names none; an optional value as what it is when given.
 
     Args:
         hint: the declared type.
@@ -84,10 +84,12 @@ def _union(options: tuple[Any, ...], value: object, key: str) -> Any:
     if len(given) == 1:
         return typed(given[0], value, key)
     kinds = {option.kind: option for option in given if hasattr(option, "kind")}
-    if not isinstance(value, Mapping) or value.get("kind") not in kinds:
-        got = value.get("kind") if isinstance(value, Mapping) else value
-        raise Mismatch(f"{key}.kind", got=repr(got), expected=f"one of {', '.join(kinds)}")
-    return table(kinds[value["kind"]], {name: v for name, v in value.items() if name != "kind"}, key)
+    if not isinstance(value, Mapping):
+        raise Mismatch(key, got=repr(value), expected="a table")
+    named = value.get("kind", next(iter(kinds)))
+    if named not in kinds:
+        raise Mismatch(f"{key}.kind", got=repr(named), expected=f"one of {', '.join(kinds)}")
+    return table(kinds[named], {name: v for name, v in value.items() if name != "kind"}, key)
 
 
 def _tuple(arguments: tuple[Any, ...], value: object, key: str) -> Any:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from echoform.nets.ram import RAM
-from echoform.train.losses import Loss
+from echoform.train.losses import Loss, Network
 from echoform.train.problems.problem import draw_problem
 from echoform.train.problems.stream import Share, problem_generator
 from echoform.train.problems.task import Modes, Task, pose
@@ -44,7 +43,7 @@ class ValidationSet:
         return ValidationSet(tuple(tasks))
 
     @torch.no_grad()
-    def judge(self, network: RAM, loss: Loss) -> dict[str, dict[str, float]]:
+    def judge(self, network: Network, loss: Loss) -> dict[str, dict[str, float]]:
         """Return the mean log error of each family and mode; full precision."""
         found: dict[str, dict[str, float]] = {}
         for mode, task in self.tasks:
