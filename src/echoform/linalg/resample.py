@@ -46,17 +46,18 @@ def transfer(factor: int, frequency: Tensor) -> Tensor:
 
     Args:
         factor: the resampling factor s.
-        frequency: spatial frequency k in radians per fine pixel, any shape, float64.
+        frequency: spatial frequency k in radians per fine pixel, any shape.
     """
     taps = kaiser_sinc(factor)
     half = len(taps) // 2
-    # cos((j + 1/2) k) from the two before it: cos(k / 2) is the same at j = -1 and j = 0
-    previous, twice = torch.cos(frequency / 2), 2 * torch.cos(frequency)
-    wave = previous
+    # cos((j + 1/2) k) from the two before it, with signs + + - - so that each is a sum; j = -1 and j = 0 are the same
+    before, twice, sign = -torch.cos(frequency / 2), 2 * torch.cos(frequency), 1
+    wave = -before
     response = 2 * float(taps[half]) * wave
     for j in range(1, half):
-        previous, wave = wave, twice * wave - previous
-        response += 2 * float(taps[half + j]) * wave
+        before, wave = wave, torch.addcmul(before, twice, wave, value=sign)
+        response = torch.add(response, wave, alpha=(-1) ** (j // 2) * 2 * float(taps[half + j]))
+        sign = -sign
     return response
 
 

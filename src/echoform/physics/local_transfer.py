@@ -63,7 +63,7 @@ class EntryPhase:
 
 @dataclass(frozen=True)
 class TransferWeights:
-    """The terms of H_s: w (B, Q, E, F), b (B, Q, H / s, W / s), float64, Q terms for each of B sensors."""
+    """The terms of H_s: w (B, Q, E, F), b (B, Q, H / s, W / s), real, Q terms for each of B sensors."""
 
     samples: Tensor
     image: Tensor
@@ -82,14 +82,15 @@ class TransferWeights:
 
 @torch.no_grad()
 def transfer_weights(
-    factor: int, shape: tuple[int, int], sensors: Sequence[Callable[[Tensor], EntryPhase]]
+    factor: int, shape: tuple[int, int], sensors: Sequence[Callable[[Tensor, Tensor | None], EntryPhase]]
 ) -> TransferWeights | None:
     """Return the weights of a coarse version, or None where too many terms are needed for it to pay or to be true.
 
     Args:
         factor: s.
         shape: (H, W) of the fine grid.
-        sensors: for each sensor the phases at some fine pixels, given by their indices in row-major order.
+        sensors: for each sensor the phases at some fine pixels, given by their indices in row-major order, of some elements, all
+            where absent.
     """
     _, rows, columns = coarse_shape((1, *shape), factor)
     if min(rows, columns) < 2 * MARGIN + 1:
@@ -98,7 +99,7 @@ def transfer_weights(
     interpolation = [_lagrange(n, count) for n, count in zip(nodes, (rows, columns), strict=True)]
     found = []
     for sensor in sensors:
-        at_nodes = sensor(_corners(*nodes, factor, shape[1]))
+        at_nodes = sensor(_corners(*nodes, factor, shape[1]), None)
         probed = _spread(at_nodes.path_m.shape[0], PROBED)
         basis = _leading(_responses(factor, at_nodes, probed).flatten(0, 1))
         weights, lost = _kept(factor, at_nodes, basis)
@@ -106,6 +107,7 @@ def transfer_weights(
         image = torch.einsum("yg,xh,ghq->qyx", *maps, basis.unflatten(0, [len(n) for n in nodes]))
         if (
             basis.shape[1] >= factor**2
+            or not lost <= LARGEST_ERROR
             or not math.hypot(lost, _error(factor, shape, sensor, weights, image)) <= LARGEST_ERROR
         ):
             return None
@@ -159,26 +161,30 @@ def _spread(count: int, most: int) -> Tensor:
 
 
 def _error(
-    factor: int, shape: tuple[int, int], sensor: Callable[[Tensor], EntryPhase], weights: Tensor, image: Tensor
+    factor: int,
+    shape: tuple[int, int],
+    sensor: Callable[[Tensor, Tensor | None], EntryPhase],
+    weights: Tensor,
+    image: Tensor,
 ) -> float:
     """Return the relative error of some entries: w . b beside sum_j exp(i arg a(r_j) - i arg a(r_m)) U_s[j, m]."""
     window = torch.arange(4 * factor) - (2 * factor - 1)
     places = [MARGIN + _spread(n // factor - 2 * MARGIN, TESTED[0]) for n in shape]
     y, x = (factor * p[:, None] + window for p in places)
-    phase = sensor((y[:, None, :, None] * shape[1] + x[:, None]).flatten())
     heard = [torch.nonzero(weights.abs().sum((2, axis))).flatten().cpu() for axis in (1, 0)]
     elements, frequencies = (index[_spread(len(index), most)] for index, most in zip(heard, TESTED[1:], strict=True))
-    path, wavenumber = phase.path_m[elements][:, None], phase.wavenumber[frequencies, None]
+    phase = sensor((y[:, None, :, None] * shape[1] + x[:, None]).flatten(), elements)
     blocks = (len(y), len(x), len(window), len(window))
-    angle = (wavenumber * path + phase.reference).unflatten(-1, blocks)
-    entries = torch.polar(torch.ones_like(angle), angle - _middle(angle, factor))
+    path, reference = (v.unflatten(-1, blocks) for v in (phase.path_m, phase.reference))
+    angle = _turns(phase.wavenumber[frequencies], *(v - _middle(v, factor) for v in (path, reference)))
+    entries = torch.polar(torch.ones_like(angle), angle)
     if phase.amplitude is not None:
-        level = phase.amplitude[elements][:, None].double().unflatten(-1, blocks)
-        entries = entries * (level / _middle(level, factor))
+        level = phase.amplitude[:, None].unflatten(-1, blocks)
+        entries = entries * (level / _middle(level, factor)).float()
     taps = torch.from_numpy(kaiser_sinc(factor)).to(angle.device, entries.dtype)
-    expected = torch.einsum("...jk,j,k->...", entries, taps, taps)
+    expected = (entries @ taps) @ taps
     at = image[:, places[0]][:, :, places[1]]
-    given = torch.einsum("efq,qyx->efyx", weights[elements][:, frequencies], at)
+    given = torch.einsum("efq,qyx->efyx", weights[elements][:, frequencies], at.to(weights.dtype))
     return float((given - expected).norm() / expected.norm())
 
 
@@ -189,18 +195,25 @@ def _middle(values: Tensor, factor: int) -> Tensor:
     return torch.einsum("...jk,j,k->...", values, weights, weights)[..., None, None]
 
 
+def _turns(wavenumber: Tensor, path_m: Tensor, reference: Tensor) -> Tensor:
+    """Return kappa l + c, (E, F, ...), of paths (E, ...), float32: float64 at the middle frequency, to which the others add."""
+    middle = wavenumber[len(wavenumber) // 2]
+    offset = (wavenumber - middle).float().view(-1, *[1] * reference.ndim)
+    at_middle = (middle * path_m + reference).float()
+    return torch.addcmul(at_middle[:, None], offset, path_m[:, None].float())
+
+
 def _responses(factor: int, phase: EntryPhase, elements: Tensor) -> Tensor:
-    """Return H_s of some elements at all frequencies about the pixels of :func:`_corners`, (elements, F, pixels)."""
-    path = phase.path_m[elements].unflatten(-1, (2, 2, -1))[:, None]
-    corners = phase.wavenumber[:, None, None, None] * path + phase.reference.unflatten(-1, (2, 2, -1))
-    along_y = (corners[..., 1, :, :] - corners[..., 0, :, :]).mean(-2)
-    along_x = (corners[..., 1, :] - corners[..., 0, :]).mean(-2)
-    return transfer(factor, along_y) * transfer(factor, along_x)
+    """Return H_s of some elements at all frequencies about the pixels of :func:`_corners`, (elements, F, pixels), float32."""
+    path, reference = (v.unflatten(-1, (2, 2, -1)) for v in (phase.path_m[elements], phase.reference))
+    steps = [[v.diff(dim=axis).mean((-3, -2)) for v in (path, reference)] for axis in (-3, -2)]
+    along_y, along_x = (transfer(factor, _turns(phase.wavenumber, *step)) for step in steps)
+    return along_y.mul_(along_x)
 
 
 def _leading(responses: Tensor) -> Tensor:
     """Return the leading right singular vectors of (samples, nodes), (nodes, Q)."""
-    power, vectors = torch.linalg.eigh(responses.mT @ responses)
+    power, vectors = torch.linalg.eigh((responses.mT @ responses).double())
     left_out = power.clamp_min(0).cumsum(0)
     count = int((left_out > TOLERANCE**2 * left_out[-1]).sum())
     return vectors[:, -max(1, count) :].flip(-1)
@@ -212,9 +225,10 @@ def _kept(factor: int, phase: EntryPhase, basis: Tensor) -> tuple[Tensor, float]
     for elements in torch.arange(phase.path_m.shape[0]).split(PROBED):
         responses = _responses(factor, phase, elements)
         heard = (responses.abs() >= BAND_EDGE).any(-1, keepdim=True)
-        weights.append((responses @ basis) * heard)
-        dropped += float((responses * ~heard).square().sum())
-        whole += float(responses.square().sum())
+        weights.append((responses @ basis.float()) * heard)
+        power = responses.square().sum(-1, keepdim=True, dtype=torch.float64)
+        dropped += float((power * ~heard).sum())
+        whole += float(power.sum())
     return torch.cat(weights), math.sqrt(dropped / whole) if whole else math.inf
 
 

@@ -6,26 +6,26 @@
 half the mean of t + r: the image carries the phase reference exp(+-i 4 pi R / lambda), so that far away and for a narrow array
 the operator tends to that of :mod:`echoform.physics.range_angle_doppler`. Targets stand still during one frame.
 
-Frequencies are equally spaced, so n = n1 + L n2 splits the phase of a pixel into two short tables, and the sum over pixels
-becomes one matrix product per element, (L x pixels)(pixels x N / L): exact, with pixels * 2 sqrt(N) exponentials in the place of
-pixels * N, in blocks of bounded memory. The normal operator is adjoint(forward): no product or Toeplitz form holds near the
-array. The coarse version is that of :mod:`echoform.physics.local_transfer`, its pixels at the places that the fine ones give by
-cubic interpolation: within 1 % of A U_s for white noise at factors 2 and 4, 3 % at 8.
+Frequencies are equally spaced: the sum over pixels goes by two short tables of phasors for each element, in blocks of bounded
+memory (:mod:`echoform.linalg.phasor_tables`): exact, with pixels * 2 sqrt(N) exponentials in the place of pixels * N. The normal
+operator is adjoint(forward): no product or Toeplitz form holds near the array. The coarse version is that of
+:mod:`echoform.physics.local_transfer`, its pixels at the places that the fine ones give by cubic interpolation: within 1 % of
+A U_s for white noise at factors 2 and 4, 3 % at 8.
 
 Source: Lopez-Sanchez and Fortuny-Guasch (2000), IEEE Trans. Antennas Propag. 48(5) (the signal model).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from echoform.linalg.phasor_tables import can_be_held, held_tables, phasor, phasor_tables, split
 from echoform.linalg.spectrum import SpectralDensity, largest_eigenvalue
 from echoform.physics.local_transfer import EntryPhase, between_pixels, coarse_version, transfer_weights
 from echoform.physics.operator import NORM_TOLERANCE, LinearOperator
@@ -35,8 +35,6 @@ from echoform.scene.waveform import RangingWaveform
 
 #: largest table of phases held at once, complex numbers
 BLOCK = 2**18
-#: largest tables of a sensor held while its norm is found, complex numbers
-HELD = 2**24
 
 
 def near_range_array(
@@ -75,42 +73,23 @@ class _Sensor:
     step_hz: Tensor
     position_m: Tensor
     count: int
-    tables: tuple[Tensor, Tensor] | None = None  # of all elements and pixels, where they are held
-
-    def holding(self, dtype: torch.dtype) -> _Sensor:
-        """Return the sensor with its tables made, for many products in a row."""
-        near, far = zip(*(self._tables(*block, dtype) for block in self._blocks()), strict=True)
-        elements = self._elements()
-        return replace(self, tables=(_joined(near, elements), _joined(far, elements)))
+    dtype: torch.dtype
 
     def _elements(self) -> int:
         return len(self.transmitter_m) * len(self.receiver_m)
 
-    def _split(self) -> tuple[int, int]:
-        """Return (L, number of groups) with L groups >= N, both near sqrt N."""
-        length = math.isqrt(self.count - 1) + 1
-        return length, -(-self.count // length)
-
-    def _tables(self, elements: slice, pixels: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return exp(i phase) at n1, (Q, P, L), and the rest of it at L n2, (Q, P, groups), of some elements and pixels."""
-        if self.tables is not None:
-            near, far = self.tables
-            return near[elements, pixels], far[elements, pixels]
+    def _phases(self, elements: slice, pixels: slice) -> tuple[Tensor, Tensor]:
+        """Return the phasors at the middle frequency, and minus the turns from one to the next, (elements, pixels) each."""
         place = self.position_m[pixels]
         which = torch.arange(elements.start, elements.stop, device=place.device)
         sent, heard = which // len(self.receiver_m), which % len(self.receiver_m)
-        path = _distance(self.transmitter_m[sent], place) + _distance(self.receiver_m[heard], place)
-        beyond = path - 2 * _distance(self.centre_m, place)
-        turns = (self.carrier_hz * beyond - (self.count // 2) * self.step_hz * path) / SPEED_OF_LIGHT_M_S
-        step = self.step_hz * path / SPEED_OF_LIGHT_M_S
-        length, groups = self._split()
-        n1 = torch.arange(length, dtype=torch.float64, device=place.device)
-        n2 = length * torch.arange(groups, dtype=torch.float64, device=place.device)
-        return _phasor(turns[..., None] + step[..., None] * n1, dtype), _phasor(step[..., None] * n2, dtype)
+        path = _distance(self.transmitter_m, place)[sent] + _distance(self.receiver_m, place)[heard]
+        turns = self.carrier_hz / SPEED_OF_LIGHT_M_S * (path - 2 * _distance(self.centre_m, place))
+        return phasor(turns, self.dtype), -self.step_hz / SPEED_OF_LIGHT_M_S * path
 
     def _blocks(self) -> list[tuple[slice, slice]]:
         """Return elements and pixels whose tables are made at once: one element of a large image, many of a small one."""
-        pixels, elements, entries = len(self.position_m), self._elements(), BLOCK // self._split()[0]
+        pixels, elements, entries = len(self.position_m), self._elements(), BLOCK // sum(split(self.count))
         size = max(1, min(pixels, entries))
         together = max(1, entries // size)
         return [
@@ -121,43 +100,36 @@ class _Sensor:
 
     def samples(self, image: Tensor) -> Tensor:
         """Return y (..., Q, N) of pixels (..., P)."""
-        length, groups = self._split()
-        result = image.new_zeros(*image.shape[:-1], self._elements(), groups, length)
+        result = image.new_zeros(*image.shape[:-1], self._elements(), self.count)
         for elements, pixels in self._blocks():
-            near, far = self._tables(elements, pixels, image.dtype)
-            result[..., elements, :, :] += far.mT @ (image[..., None, pixels, None] * near)
-        return result.flatten(-2)[..., : self.count]
-
-    def normal(self, image: Tensor) -> Tensor:
-        """Return A^H A of pixels (..., P)."""
-        return self.backprojection(self.samples(image))
+            tables = phasor_tables(*self._phases(elements, pixels), self.count)
+            result[..., elements, :] += tables.sums(image[..., pixels])
+        return result
 
     def backprojection(self, samples: Tensor) -> Tensor:
         """Return the conjugate sum (..., P) of samples (..., Q, N)."""
-        length, groups = self._split()
-        padded = torch.nn.functional.pad(samples, (0, length * groups - self.count)).unflatten(-1, (groups, length))
         result = samples.new_zeros(*samples.shape[:-2], len(self.position_m))
         for elements, pixels in self._blocks():
-            near, far = self._tables(elements, pixels, samples.dtype)
-            result[..., pixels] += ((far.conj() @ padded[..., elements, :, :]) * near.conj()).sum((-3, -1))
+            tables = phasor_tables(*self._phases(elements, pixels), self.count)
+            result[..., pixels] += tables.conjugate_sums(samples[..., elements, :])
         return result
+
+    def largest_eigenvalue(self, start: Tensor) -> Tensor:
+        """Return that of A^H A, (1,), from a first vector (1, P), with the tables of all elements held."""
+        everywhere = slice(0, len(self.position_m))
+        elements = torch.arange(self._elements()).split(max(1, BLOCK // len(self.position_m)))
+        parts = (self._phases(slice(int(q[0]), int(q[-1]) + 1), everywhere) for q in elements)
+        tables = held_tables(parts, self.count)
+
+        def normal(image: Tensor) -> Tensor:
+            return tables.conjugate_sums(tables.sums(image))
+
+        return largest_eigenvalue(normal, start, ndim=1, tolerance=NORM_TOLERANCE).above
 
 
 def _distance(antenna_m: Tensor, place_m: Tensor) -> Tensor:
     """Return |r - a|, (..., P), of antennas (..., 3) and pixels (P, 3)."""
     return (place_m - antenna_m[..., None, :]).norm(dim=-1)
-
-
-def _joined(blocks: tuple[Tensor, ...], elements: int) -> Tensor:
-    """Return tables of blocks in the order of :meth:`_Sensor._blocks` as one, (Q, P, ...)."""
-    rows = -(-elements // len(blocks[0]))
-    columns = [torch.cat(blocks[i : i + rows]) for i in range(0, len(blocks), rows)]
-    return torch.cat(columns, 1)
-
-
-def _phasor(turns: Tensor, dtype: torch.dtype) -> Tensor:
-    phase = (2 * torch.pi * (turns - turns.round())).to(dtype.to_real())
-    return torch.polar(torch.ones_like(phase), phase)
 
 
 class _Sum(torch.autograd.Function):
@@ -247,16 +219,11 @@ class NearRangeArray(LinearOperator):
     @torch.no_grad()
     def norm(self) -> Tensor:
         """Return the norm of each sensor, its tables held meanwhile where they are small enough."""
-        count, pixels = self.range_shape[2], self.domain_shape[1] * self.domain_shape[2]
-        if 3 * math.isqrt(count) * self.range_shape[1] * pixels > HELD:
+        (_, elements, count), pixels = self.range_shape, self.domain_shape[1] * self.domain_shape[2]
+        if not can_be_held(elements, count, pixels):
             return super().norm()
-        found, probe = [], self.probe()
-        for index in range(self.batch):
-            sensor = self._sensor(index).holding(self.dtype)
-            start = probe[index].flatten()[None]
-            largest = largest_eigenvalue(sensor.normal, start, ndim=1, tolerance=NORM_TOLERANCE)
-            found.append(largest.above)
-        return torch.cat(found).sqrt()
+        starts = self.probe().flatten(1)
+        return torch.cat([self._sensor(b).largest_eigenvalue(starts[b : b + 1]) for b in range(self.batch)]).sqrt()
 
     def spectrum(self) -> SpectralDensity:
         """Return the Lanczos density with its mean put right: every |A_mj| is 1, so tr(A^H A) / n = Q N."""
@@ -277,7 +244,7 @@ class NearRangeArray(LinearOperator):
         base = NearRangeArray(array, self.carrier_hz, steps, positions, frequencies=count, dtype=self.dtype)
         return coarse_version(base, weights, (self.range_shape[1], count))
 
-    def _entry_phase(self, sensor: int) -> Callable[[Tensor], EntryPhase]:
+    def _entry_phase(self, sensor: int) -> Callable[[Tensor, Tensor | None], EntryPhase]:
         def of(buffer: Tensor) -> Tensor:
             return buffer[sensor % buffer.shape[0]]
 
@@ -285,11 +252,13 @@ class NearRangeArray(LinearOperator):
         index = torch.arange(count, dtype=torch.float64, device=self.device) - count // 2
         hz = of(self.carrier_hz) + index * of(self.signed_step_hz)
 
-        def at(pixels: Tensor) -> EntryPhase:
+        def at(pixels: Tensor, elements: Tensor | None) -> EntryPhase:
             place = of(self.position_m).flatten(0, 1)[pixels]
             sent, heard = (torch.cdist(of(a), place) for a in (self.transmitter_m, self.receiver_m))
             reference = -2 * wavenumber * of(self.carrier_hz) * (place - of(self.centre_m)).norm(dim=-1)
-            return EntryPhase(wavenumber * hz, (sent[:, None] + heard).flatten(0, 1), reference)
+            which = torch.arange(self.range_shape[1]) if elements is None else elements
+            path = sent[which // len(heard)] + heard[which % len(heard)]
+            return EntryPhase(wavenumber * hz, path, reference)
 
         return at
 
@@ -308,4 +277,5 @@ class NearRangeArray(LinearOperator):
             step_hz=of(self.signed_step_hz),
             position_m=of(self.position_m).flatten(0, 1),
             count=self.range_shape[2],
+            dtype=self.dtype,
         )

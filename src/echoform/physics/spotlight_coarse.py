@@ -56,14 +56,16 @@ def coarse_spotlight(
 
 def _entry_phase(
     collection: SpotlightCollection, carrier: Tensor, grid: Grid, sensor: int
-) -> Callable[[Tensor], EntryPhase]:
+) -> Callable[[Tensor, Tensor | None], EntryPhase]:
     def of(values: Tensor) -> Tensor:
         return of_sensor(values, sensor).detach()
 
-    def at(pixels: Tensor) -> EntryPhase:
+    def at(pixels: Tensor, elements: Tensor | None) -> EntryPhase:
         position = grid.positions_m().flatten(0, 1)[pixels].to(carrier.device)
-        receiver = None if collection.receiver_m is None else of(collection.receiver_m)
-        path = half_path(of(collection.antenna_m), receiver, position)
+        antennas = [None if place is None else of(place) for place in (collection.antenna_m, collection.receiver_m)]
+        sent, heard = (place if place is None or elements is None else place[elements] for place in antennas)
+        assert sent is not None
+        path = half_path(sent, heard, position)
         wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S * of(collection.frequency_hz)
         return EntryPhase(wavenumber, path, position[:, :2] @ of(carrier))
 

@@ -9,11 +9,12 @@ over pixels is, pulse by pulse, a one-dimensional non-uniform Fourier sum
 
     y[p, n] = sum_j (x_j e_pj) exp(-i n' t_pj),      t_pj = 4 pi df d_pj / c,      e_pj = exp(-i k_c . r_j - i 4 pi f_0 d_pj / c)
 
-and the adjoint evaluates the conjugate sum at the same angles, so it is the exact adjoint
-(:mod:`echoform.linalg.taylor_profile`). A pulse costs O(HW + F log F). The distances of one pulse, or of a few on small images,
-are held at a time, with gradients too: the backward pass to the image is the other operator, that to the antenna computes each
-pulse again. A^H A is not Toeplitz but adjoint(forward), so norm() and spectrum() cost tens of forward and
-adjoint passes. The coarse version is that of :mod:`echoform.physics.spotlight_coarse`.
+and the adjoint evaluates the conjugate sum at the same angles, so it is the exact adjoint. A pulse costs O(HW + F log F) by a
+Taylor series, or F HW multiplications for each image where many are seen at once (:mod:`echoform.linalg.phasor_tables`). The
+distances of one pulse, or of a few on small images, are held at a time, with gradients too: the backward pass to the image is the
+other operator, that to the antenna computes each pulse again. A^H A is not Toeplitz but adjoint(forward), so norm() and
+spectrum() cost tens of forward and adjoint passes; norm() holds the phasors of small images meanwhile. The coarse version is that
+of :mod:`echoform.physics.spotlight_coarse`.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from echoform.linalg.taylor_profile import rows_at, rows_from
+from echoform.linalg.phasor_tables import can_be_held, conjugate_row_sums, held_tables, row_sums
+from echoform.linalg.spectrum import largest_eigenvalue
+from echoform.linalg.taylor_profile import rows_at
 from echoform.physics.differential_range import ground_half_path
-from echoform.physics.operator import LinearOperator
+from echoform.physics.operator import NORM_TOLERANCE, LinearOperator
 from echoform.physics.spotlight_coarse import coarse_spotlight
 from echoform.physics.spotlight_spherical import SphericalSpotlight, of_sensor
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
@@ -78,7 +81,7 @@ class _Sensor:
         spectra = image.new_zeros(*image.shape[:-1], *self.kept.shape)
         for pulses in self.blocks():
             e, turns = self.geometry(pulses)
-            spectra[..., pulses, :] = self.kept[pulses] * rows_from(image[..., None, :] * e, turns, self.kept.shape[1])
+            spectra[..., pulses, :] = self.kept[pulses] * row_sums(image, e, turns, self.kept.shape[1])
         return spectra
 
     def backprojection(self, spectra: Tensor) -> Tensor:
@@ -86,8 +89,19 @@ class _Sensor:
         image = spectra.new_zeros(*spectra.shape[:-2], len(self.rows_m) * len(self.columns_m))
         for pulses in self.blocks():
             e, turns = self.geometry(pulses)
-            image += (rows_at(self.kept[pulses] * spectra[..., pulses, :], turns) * e.conj()).sum(-2)
+            image += conjugate_row_sums(self.kept[pulses] * spectra[..., pulses, :], e, turns)
         return image
+
+    def largest_eigenvalue(self, start: Tensor) -> Tensor:
+        """Return that of A^H A, (1,), from a first vector (1, M), with the phasors of all pulses held."""
+        pulses = torch.cat(list(self.blocks()))
+        tables = held_tables((self.geometry(block) for block in self.blocks()), self.kept.shape[1])
+        power = self.kept[pulses].square()
+
+        def normal(image: Tensor) -> Tensor:
+            return tables.conjugate_sums(power * tables.sums(image))
+
+        return largest_eigenvalue(normal, start, ndim=1, tolerance=NORM_TOLERANCE).above
 
     def gradient(self, image: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the gradient of Re <spectra, A image> to transmitter and receiver, (P, 3) each, and to the carrier (2,).
@@ -178,20 +192,31 @@ class ExactSpotlight(SphericalSpotlight):
             return self
         return coarse_spotlight(self, factor, partial(ExactSpotlight, dtype=self.dtype)) or self.galerkin(factor)
 
+    @torch.no_grad()
+    def norm(self) -> Tensor:
+        """Return the norm of each sensor, the phasors of its pulses held meanwhile where they are few enough."""
+        (_, pulses, frequencies), pixels = self.range_shape, self.rows_m.numel() * self.columns_m.numel()
+        if not can_be_held(pulses, frequencies, pixels) or not bool(self.kept.flatten(1).any(1).all()):
+            return super().norm()
+        starts = self.probe().flatten(1)
+        return torch.cat([self._sensor(b).largest_eigenvalue(starts[b : b + 1]) for b in range(self.batch)]).sqrt()
+
     def _sum(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
-        wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S
         antenna, carrier = of_sensor(self.antenna_m, sensor), of_sensor(self.carrier, sensor)
         receiver = None if self.receiver_m is None else of_sensor(self.receiver_m, sensor)
-        one = _Sensor(
-            antenna_m=antenna.detach(),
-            receiver_m=None if receiver is None else receiver.detach(),
-            carrier=carrier.detach(),
-            middle=wavenumber * of_sensor(self.middle_hz, sensor),
-            step=wavenumber * of_sensor(self.step_hz, sensor),
-            kept=of_sensor(self.kept, sensor),
+        flat = value if backwards else value.flatten(-2)
+        found = _Sum.apply(flat, antenna, receiver, carrier, self._sensor(sensor), backwards)
+        return found.unflatten(-1, self.grid.shape) if backwards else found  # pyright: ignore
+
+    def _sensor(self, index: int) -> _Sensor:
+        wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S
+        return _Sensor(
+            antenna_m=of_sensor(self.antenna_m, index).detach(),
+            receiver_m=None if self.receiver_m is None else of_sensor(self.receiver_m, index).detach(),
+            carrier=of_sensor(self.carrier, index).detach(),
+            middle=wavenumber * of_sensor(self.middle_hz, index),
+            step=wavenumber * of_sensor(self.step_hz, index),
+            kept=of_sensor(self.kept, index),
             rows_m=self.rows_m[0],
             columns_m=self.columns_m[0],
         )
-        flat = value if backwards else value.flatten(-2)
-        found = _Sum.apply(flat, antenna, receiver, carrier, one, backwards)
-        return found.unflatten(-1, self.grid.shape) if backwards else found  # pyright: ignore
