@@ -221,7 +221,7 @@ def taught(seed: int, steps: int, path: Path) -> dict[str, Pupil]:
         truth = problem.truth / expand(sensing.scale, 3)
         for pupil in pupils.values():
             pupil.step(step, truth, sensing)
-        if (step + 1) % 50 == 0 or step + 1 == steps:
+        if (step + 1) % 25 == 0 or step + 1 == steps:
             with atomic_path(path) as part:
                 parts = {name: [p.state_dict() for p in pupil.parts()] for name, pupil in pupils.items()}
                 torch.save({"step": step + 1, **parts}, part)
