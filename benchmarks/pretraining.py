@@ -1,13 +1,13 @@
 """Does pretraining on photographs save radio images and steps? "About 10x fewer iterations, 100x less data": what is true here.
 
-    python benchmarks/pretraining.py FOLDER [--pretrain 800] [--steps 400] [--seeds 0]     trains (resuming from FOLDER), then judges
+    python benchmarks/pretraining.py FOLDER [--pretrain 800] [--steps 400] [--seeds 0]   trains (resuming from FOLDER), then judges
 
 One small network with the state head (complex images of 32 x 32, all three modes). Pretraining: photographs (BSDS500, gray, with
 a smooth random phase), to be denoised, inpainted and deblurred; neither a radio scene nor a radio sensor. Radio: a pool of 100,
 1000 or 10000 scenes, the smaller the first of the larger, a quarter of them Sentinel-1 chips and the others simulated (family
-"strata"), through random Fourier masks. The pool is fixed; masks, noise, phase and states are fresh at every step, so that a small
-pool limits scenes alone. From scratch and from the pretrained weights at equal steps, batch and rate (Adam, constant rate after the
-warm-up, averaged weights judged): a run may be stopped, judged and gone on with at any step.
+"strata"), through random Fourier masks. The pool is fixed; masks, noise, phase and states are fresh at every step, so that a
+small pool limits scenes alone. From scratch and from the pretrained weights at equal steps, batch and rate (Adam, constant rate
+after the warm-up, averaged weights judged): a run may be stopped, judged and gone on with at any step.
 
 Judged on scenes never trained on, the same for all: simulated ones of another seed, and TerraSAR-X chips (another satellite and
 band). Figures are means of log |D - x|^2 / v in dB over both sets and all modes; differences have 95 % intervals of a paired
