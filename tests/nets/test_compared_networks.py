@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from contracts import distance
 from echoform.linalg.fft import circulant
 from echoform.measure.measurement import Measurement, simulate
-from echoform.nets.denoiser import GaussianDenoiser
+from echoform.nets.denoiser import GaussianDenoiser, RAMDenoiser
 from echoform.nets.drunet import DRUNet, DRUNetConfig
 from echoform.nets.half_quadratic import (
     half_quadratic_levels,
@@ -21,7 +21,7 @@ from echoform.nets.half_quadratic import (
 )
 from echoform.nets.one_pass import OnePassNetwork, linear_image
 from echoform.nets.pdnet import PDNet, PDNetConfig, Update
-from echoform.nets.ram import parameters_count
+from echoform.nets.ram import RAM, RAMConfig, parameters_count
 from echoform.nets.sensing import normalize
 from echoform.nets.unet import UNet, UNetConfig
 from echoform.nets.unrolled import UnrolledConfig, UnrolledDPIR
@@ -324,3 +324,17 @@ def test_half_quadratic_splitting_converges_to_its_closed_form():
     ratio = 0.3**2 / power
     closed = circulant(1 / (m.operator.eigenvalues * (1 + ratio) + 0.2 * ratio), back)
     assert distance(image, closed) < 1e-8
+
+
+# ---- RAM as a denoiser
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_untrained_ram_denoises_real_images_as_wiener(channels: int):
+    net = RAM(RAMConfig((4, 4, 4, 4), blocks=1, image_channels=(2, 1, 3), embedding=4)).eval()
+    assert net.consistency is not None
+    torch.nn.init.constant_(net.consistency.log_error.bias, -10)
+    x, sigma = random(2, channels, 16, 16) - 0.5, torch.tensor([0.2, 1.0])
+    with torch.no_grad():
+        image = RAMDenoiser(net)(x, sigma)
+    assert torch.allclose(image, x / (1 + sigma.square()[:, None, None, None]), atol=1e-4)

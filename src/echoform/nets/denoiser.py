@@ -17,7 +17,7 @@ from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.nets.ram import RAM
 from echoform.nets.state import DiffusionState
-from echoform.physics.identity import blind
+from echoform.physics.identity import ScalarOperator
 from echoform.physics.noise import GaussianNoise
 
 
@@ -41,10 +41,11 @@ class RAMDenoiser(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Return D(x, s) of complex images."""
+        """Return D(x, s) of complex or real images."""
         ones = torch.ones(x.shape[0], dtype=x.real.dtype, device=x.device)
         _, channels, height, width = x.shape
-        sensor = blind((channels, height, width)).to(x.device)
+        nothing_seen = torch.zeros(1, dtype=x.real.dtype, device=x.device)
+        sensor = ScalarOperator((channels, height, width), nothing_seen, complex_image=x.is_complex())
         nothing = Measurement(torch.zeros_like(x), sensor, GaussianNoise(ones))
         return self.network(nothing, DiffusionState(x, sigma), scale=ones)
 

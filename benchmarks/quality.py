@@ -1,0 +1,301 @@
+"""Every method on every family of problems, on the same scenes: classical, plug-and-play, the networks RAM is compared with, RAM.
+
+    python benchmarks/rivals.py FOLDER                                  trains the rivals (and a RAM) with one budget
+    python benchmarks/quality.py --rivals FOLDER [--checkpoint PATH] [--families NAME ...] [--scenes 16]
+
+PATH is a checkpoint of `echoform train` (recipe.json is read beside it), its folder, or a folder of exported weights. Scenes of
+48 x 48 come from a seed never trained on, with the ranges of the recipe tiny; the strata of first_light.py are rows of their own,
+and TerraSAR-X chips, a sensor never trained on. Families whose images the network has no head for are left out.
+
+*: parameter of least true error for every single scene, which no user has. PnP: DPIR with the network's own denoiser (A = 0).
+"RAM, scratch" and the networks above it had one budget (benchmarks/rivals.py); "RAM" has the one on its card. The posterior
+mean is judged on scenes of its own beside the one pass; 10 log10 (1 + 1/S), what the mean of S exact samples loses, is taken off.
+Gains are mean differences in NMSE, dB, with 95 % intervals from a paired bootstrap. Seconds are processor time for one image,
+for * of one parameter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from echoform.assess.metrics import log_ssim, nmse_db, peak_magnitude, psnr_db
+from echoform.measure.measurement import Measurement
+from echoform.nets.channels import image_kind
+from echoform.nets.denoiser import RAMDenoiser
+from echoform.nets.ram import RAM, parameters_count
+from echoform.recon.classical.matched_filter import MatchedFilter
+from echoform.recon.classical.sparse import SparseL1
+from echoform.recon.classical.tikhonov import Tikhonov
+from echoform.recon.classical.total_variation import TotalVariation
+from echoform.recon.diffusion.posterior import PosteriorSampler, Trajectory
+from echoform.recon.network import NetworkReconstructor
+from echoform.recon.plug_and_play import PlugAndPlayHalfQuadratic
+from echoform.recon.reconstructor import Reconstructor
+from echoform.train.families import family
+from echoform.train.problems.problem import ProblemFamily, draw_problem
+from echoform.train.problems.scenes import Chips
+from echoform.train.problems.strata import SIMULATED, Strata
+from echoform.train.problems.stream import problem_generator
+from echoform.train.recipe_file import read_recipe, shipped
+from first_light import CHIPS, bootstrap
+from judged_weights import judged
+from record import save
+from rivals import NETWORKS, Budget, trained
+
+SIDE, SEED = 48, 990_001
+#: relative weights at first, over |A|^2, or max |A^H y|; then twice two more around the best
+TIKHONOV, SPARSE, TOTAL = (torch.logspace(low, high, 5) for low, high in ((-4, 1), (-4, -0.5), (-4.5, -0.5)))
+ITERATIONS = 80
+RAM_NAME, SCRATCH, MEAN = "RAM", "RAM, scratch", "posterior mean"
+#: one pass from measurement to image, nothing tuned with the truth
+SINGLE_PASS = ("adjoint", "U-Net", "PDNet", "unrolled HQS")
+#: share of energy in the brightest 5 % of pixels below which a scene is speckle, and above which it is structured
+STRUCTURE = (0.3, 0.7)
+WITHIN_DB = 0.3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Images of one method, (B, C, H, W), and processor time for one."""
+
+    image: Tensor
+    seconds: float
+
+
+Method = Callable[[Measurement, Tensor], Outcome]
+
+
+def cases() -> dict[str, ProblemFamily]:
+    """Return the families by the name of their row, pictures left out: simulated scenes alone, but for the chips."""
+    found: dict[str, ProblemFamily] = {}
+    for choice in read_recipe(shipped()["tiny"]).families:
+        made = replace(family(choice)[0], shape=(SIDE, SIDE))
+        if not isinstance(made, Strata):
+            found[choice.name] = made
+            continue
+        for place, kind in enumerate(SIMULATED):
+            alone = tuple(float(i == place) for i in range(len(SIMULATED)))
+            found[f"strata: {kind.name.lower()}"] = replace(made, shares=alone)
+        if (CHIPS / "TSX_1550_HH.npz").exists():
+            chips = Chips.load([CHIPS / "TSX_1550_HH.npz"])
+            found["strata: TSX chips"] = replace(made, chips=chips, measured=1.0)
+    return found
+
+
+def one_pass(reconstructor: Reconstructor) -> Method:
+    """Return a method that takes the measurement alone."""
+
+    def run(m: Measurement, x: Tensor) -> Outcome:
+        generator = torch.Generator().manual_seed(SEED)
+        began = time.process_time()
+        image = reconstructor(m, generator=generator).mean
+        return Outcome(image, (time.process_time() - began) / len(x))
+
+    return run
+
+
+def oracle(make: Callable[[Tensor], Reconstructor], grid: Tensor, unit: Callable[[Measurement], Tensor]) -> Method:
+    """Return a method with the weight of least true error for every scene, from a grid and two refinements of it."""
+
+    def run(m: Measurement, x: Tensor) -> Outcome:
+        least, best, chosen = torch.full((len(x),), math.inf), torch.zeros_like(x), grid[0].expand(len(x))
+        scale, solves, began = unit(m), 0, time.process_time()
+
+        def attempt(weight: Tensor) -> None:
+            nonlocal least, best, chosen, solves
+            image = make(weight * scale).forward(m).mean
+            error = nmse_db(image, x).nan_to_num(math.inf)
+            better = error < least
+            best = torch.where(better[:, None, None, None], image, best)
+            least, chosen, solves = torch.minimum(error, least), torch.where(better, weight, chosen), solves + 1
+
+        for weight in grid:
+            attempt(weight.expand(len(x)))
+        step = float(grid[1] / grid[0])
+        for _ in range(2):
+            step, centre = math.sqrt(step), chosen
+            attempt(centre * step)
+            attempt(centre / step)
+        return Outcome(best, (time.process_time() - began) / solves / len(x))
+
+    return run
+
+
+def peak_of_adjoint(m: Measurement) -> Tensor:
+    """Return max |A^H y|, (B,)."""
+    return peak_magnitude(m.operator.adjoint(m.y)).float()
+
+
+def square_norm(m: Measurement) -> Tensor:
+    """Return |A|^2, (B,)."""
+    return m.operator.norm().square().float().expand(len(m.y))
+
+
+def methods(network: RAM, rivals: dict[str, Any]) -> dict[str, Method]:
+    """Return the methods in the order of the table."""
+    made = {
+        "adjoint": one_pass(MatchedFilter()),
+        "Tikhonov*": oracle(Tikhonov, TIKHONOV, square_norm),
+        "l1*": oracle(lambda w: SparseL1(w, iterations=ITERATIONS), SPARSE, peak_of_adjoint),
+        "TV*": oracle(lambda w: TotalVariation(w, iterations=ITERATIONS), TOTAL, peak_of_adjoint),
+        "PnP": one_pass(PlugAndPlayHalfQuadratic(RAMDenoiser(network))),
+    }
+    made |= {name: one_pass(NetworkReconstructor(rival)) for name, rival in rivals.items()}
+    return made | {RAM_NAME: one_pass(NetworkReconstructor(network))}
+
+
+def structure_of(x: Tensor) -> Tensor:
+    """Return the share of a scene's energy that its brightest 5 % of pixels hold, (B,)."""
+    power = x.abs().square().flatten(1).sort(1, descending=True).values
+    return power[:, : power.shape[1] // 20].sum(1) / power.sum(1)
+
+
+def scores(outcome: Outcome, x: Tensor) -> dict[str, Any]:
+    """Return the figures of a method's images: NMSE of each scene, and means."""
+    peak = peak_magnitude(x)
+    return {
+        "nmse_db": [round(e, 3) for e in nmse_db(outcome.image, x).tolist()],
+        "psnr_db": float(psnr_db(outcome.image, x, peak=peak).mean()),
+        "log_ssim": float(log_ssim(outcome.image, x, peak=peak).mean()),
+        "seconds": outcome.seconds,
+    }
+
+
+def judge(made: ProblemFamily, every: dict[str, Method], network: RAM, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of every method on one family, and of the posterior mean on a draw of its own."""
+    problem = draw_problem(problem_generator(SEED, 0), made, options.scenes)
+    x = problem.truth
+    served = {name: run for name, run in every.items() if x.is_complex() or name not in NETWORKS}
+    row = {name: scores(run(problem.measurement, x), x) for name, run in served.items()}
+    few = draw_problem(problem_generator(SEED, 1), made, options.posterior_scenes)
+    sampler = PosteriorSampler(network, samples=options.samples, trajectory=Trajectory(options.steps))
+    drawn = {RAM_NAME: every[RAM_NAME], MEAN: one_pass(sampler)}
+    posterior = {name: scores(run(few.measurement, few.truth), few.truth) for name, run in drawn.items()}
+    return {"structure": [round(s, 3) for s in structure_of(x).tolist()], "methods": row, "posterior": posterior}
+
+
+def gain(row: dict[str, Any], over: str, of: str) -> tuple[float, float, float]:
+    """Return what one method's NMSE is below another's in the mean, with its interval, dB."""
+    difference = torch.tensor(row[over]["nmse_db"]) - torch.tensor(row[of]["nmse_db"])
+    return bootstrap(difference, torch.Generator().manual_seed(SEED))
+
+
+def verdict(result: dict[str, Any], samples: int) -> dict[str, Any]:
+    """Return gains over every method, whether RAM leads those of one pass, and how far the posterior mean is off, dB."""
+    row = result["methods"]
+    made: dict[str, Any] = {"gains_db": {name: gain(row, name, RAM_NAME) for name in row if name != RAM_NAME}}
+    rivals = [name for name in SINGLE_PASS if name in row]
+    made["first"] = all(made["gains_db"][name][0] > 0 for name in rivals)
+    if SCRATCH in row:
+        made["scratch_gains_db"] = {name: gain(row, name, SCRATCH) for name in rivals}
+        made["scratch_first"] = all(g[0] > 0 for g in made["scratch_gains_db"].values())
+    behind = gain(result["posterior"], MEAN, RAM_NAME)
+    off = tuple(edge - 10 * math.log10(1 + 1 / samples) for edge in behind)
+    return made | {"posterior_behind_db": off, "posterior_within": off[0] <= WITHIN_DB}
+
+
+def by_structure(results: dict[str, Any]) -> dict[str, Any]:
+    """Return gains of RAM over every method on scenes of all families together, by how structured they are."""
+    low, high = STRUCTURE
+    strata = {f"speckle (< {low})": (0.0, low), "mixed": (low, high), f"structured (> {high})": (high, 1.1)}
+    pooled: dict[str, Any] = {}
+    complete = [r for r in results.values() if set(NETWORKS) <= set(r["methods"]) or SCRATCH not in r["methods"]]
+    for label, (least, most) in strata.items():
+        row: dict[str, dict[str, list[float]]] = {}
+        for result in complete:
+            picked = [i for i, s in enumerate(result["structure"]) if least <= s < most]
+            for name, figures in result["methods"].items():
+                row.setdefault(name, {"nmse_db": []})["nmse_db"] += [figures["nmse_db"][i] for i in picked]
+        count = len(row[RAM_NAME]["nmse_db"]) if row else 0
+        if count:
+            pooled[label] = {"scenes": count, "gains_db": {n: gain(row, n, RAM_NAME) for n in row if n != RAM_NAME}}
+    return pooled
+
+
+def show(results: dict[str, Any], pooled: dict[str, Any]) -> None:
+    """Print errors by family, gains with intervals, and gains by structure."""
+    names = list(dict.fromkeys(name for r in results.values() for name in r["methods"]))
+    console = Console(width=190)
+    figures = Table("family", *names, "first?", "first, one budget?", f"{MEAN} behind RAM", title="NMSE, dB")
+    gains = Table("family", *(n for n in names if n != RAM_NAME), title="gain of RAM, dB [95 %]")
+    seconds = Table("family", *names, MEAN, title="processor seconds an image; log SSIM")
+    for label, r in results.items():
+        v, row = r["verdict"], r["methods"]
+        errors = [f"{sum(e) / len(e):.2f}" if (e := row.get(n, {}).get("nmse_db")) else "" for n in names]
+        scratch = {True: "yes", False: "no", None: ""}[v.get("scratch_first")]
+        figures.add_row(label, *errors, "yes" if v["first"] else "no", scratch, interval(v["posterior_behind_db"]))
+        gains.add_row(label, *(interval(v["gains_db"].get(n)) for n in names if n != RAM_NAME))
+        both = {**row, MEAN: r["posterior"][MEAN]}
+        cells = [f"{both[n]['seconds']:.3f}; {both[n]['log_ssim']:.2f}" if n in both else "" for n in (*names, MEAN)]
+        seconds.add_row(label, *cells)
+    for label, part in pooled.items():
+        cells = (interval(part["gains_db"].get(n)) for n in names if n != RAM_NAME)
+        gains.add_row(f"{label}: {part['scenes']} scenes", *cells)
+    for table in (figures, gains, seconds):
+        console.print(table)
+
+
+def interval(of: tuple[float, float, float] | None) -> str:
+    """Return a mean with its interval as text."""
+    return "" if of is None else "{:+.2f} [{:+.2f}, {:+.2f}]".format(*of)
+
+
+def served(made: ProblemFamily, network: RAM) -> bool:
+    """Whether the network has a head for the images of a family."""
+    problem = draw_problem(problem_generator(SEED, 2), made, 1)
+    try:
+        image_kind(problem.operator, network.config.image_channels)
+    except ValueError:
+        return False
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rivals", type=Path, help="folder of benchmarks/rivals.py; without it they are left out")
+    parser.add_argument("--checkpoint", type=Path, help="judge these weights instead of the shipped ones")
+    parser.add_argument("--families", nargs="+", help="rows whose names hold one of these texts; all by default")
+    parser.add_argument("--scenes", type=int, default=16)
+    parser.add_argument("--posterior-scenes", type=int, default=4)
+    parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=16, help="evaluations of the network for a sample")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    network, source = judged(options.checkpoint)
+    found = {} if options.rivals is None else {name: trained(options.rivals, name) for name in reversed(NETWORKS)}
+    budgets: dict[str, Budget] = {name: budget for name, (_, budget) in found.items()}
+    every = methods(network, {name: rival for name, (rival, _) in found.items()})
+    name = "quality" + ("_checkpoint" if options.checkpoint else "") + ("_part" if options.families else "")
+    header = {"weights": {"source": source, "parameters": parameters_count(network)}}
+    header |= {"budgets": {n: vars(b) for n, b in budgets.items()}, "side": SIDE, "scenes": options.scenes}
+    header |= {"samples": options.samples, "evaluations": options.steps, "posterior_scenes": options.posterior_scenes}
+    results: dict[str, Any] = {}
+    pooled: dict[str, Any] = {}
+    for label, made in cases().items():
+        asked = options.families is None or any(text in label for text in options.families)
+        if not asked or not served(made, network):
+            continue
+        began = time.process_time()
+        results[label] = judge(made, every, network, options)
+        results[label] |= {"verdict": verdict(results[label], options.samples)}
+        pooled = by_structure(results)
+        save(name, seed=SEED, results={**header, "families": results, "by_structure": pooled})
+        print(
+            f"{label}: {time.process_time() - began:.0f} s, {interval(results[label]['verdict']['posterior_behind_db'])}"
+        )
+    show(results, pooled)
+
+
+if __name__ == "__main__":
+    main()
