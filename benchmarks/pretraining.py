@@ -1,6 +1,6 @@
 """Does pretraining on photographs save radio images and steps? "About 10x fewer iterations, 100x less data": what is true here.
 
-    python benchmarks/pretraining.py FOLDER [--pretrain 800] [--steps 400] [--seeds 0]   trains (resuming from FOLDER), then judges
+    python benchmarks/pretraining.py FOLDER [--pretrain 800] [--steps 400] [--seeds 0]   trains (resuming FOLDER), then judges
 
 One small network with the state head (complex images of 32 x 32, all three modes). Pretraining: photographs (BSDS500, gray, with
 a smooth random phase), to be denoised, inpainted and deblurred; neither a radio scene nor a radio sensor. Radio: a pool of 100,
