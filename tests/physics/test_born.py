@@ -17,7 +17,7 @@ from echoform.linalg.resample import upsample
 from echoform.physics import born_products
 from echoform.physics.born import BornScattering, GivenFields
 from echoform.physics.born_products import hadamard_normal
-from echoform.physics.compositions import ComposedOperator, GalerkinOperator
+from echoform.physics.compositions import ComposedOperator, GalerkinOperator, ScaledOperator
 from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.green import Radiator, green_2d, green_3d, hankel2_zero, wavenumber
 from echoform.scene.cells import cells_of, share_of_disc, volume_of
@@ -131,6 +131,39 @@ def test_the_matrix_is_the_two_passes_and_the_cheaper_form_is_chosen() -> None:
     assert distance(held.normal(x), passes.normal(x)) < 1e-12
     matrix = dense(held, batch=1)
     assert distance(held.matrix, matrix.mH @ matrix) < 1e-12
+
+
+@pytest.mark.parametrize("oversampled", ["receivers", "frequencies"])
+def test_rows_held_for_many_products_say_what_all_samples_say(oversampled: str) -> None:
+    shape = (1, 300, 4) if oversampled == "receivers" else (1, 5, 7)
+    heard = (examples_born.uniform(shape, 1) < 0.6).double()
+    heard = torch.stack([heard, heard.flip(2)])
+    placed = examples_born.rig((1, 2), heard)
+    if oversampled == "frequencies":
+        frequency_hz = torch.linspace(2e9, 3e9, 60, dtype=torch.float64).expand(2, -1)
+        placed = MultistaticRig(placed.transmitter_m, placed.receiver_m, frequency_hz, heard)
+    cells = cells_of(Grid((24, 20), (0.008, 0.008)))
+    operator = BornScattering(placed, cells, radiator=Radiator.LINE, dtype=torch.complex128)
+    assert operator.matrix is None
+    prepared = operator.prepared()
+    assert isinstance(prepared, BornScattering)
+    assert prepared.rows is not None
+    assert operator.rows is None
+    measured = int(heard[0].sum()) * operator.range_shape[1]
+    assert prepared.rows.shape[1] < 0.5 * measured
+    x = randn((3, 2, 1, 24, 20), 5)
+    expected = operator.normal(x)
+    assert float((prepared.normal(x) - expected).norm() / expected.norm()) < 1e-10
+    torch.testing.assert_close(prepared(x), operator(x), rtol=0, atol=0)
+    assert prepared.prepared() is prepared
+
+
+def test_rows_are_not_held_where_they_are_as_many_as_the_samples() -> None:
+    heard = (examples_born.uniform((1, 5, 7), 1) < 0.6).double()[None]
+    cells = cells_of(Grid((24, 20), (0.011, 0.009)))
+    operator = BornScattering(examples_born.rig((1,), heard), cells, radiator=Radiator.LINE)
+    assert operator.prepared() is operator
+    assert isinstance((2.0 * operator).prepared(), ScaledOperator)
 
 
 def test_coarse_normal_with_the_matrix_is_galerkin_and_small() -> None:

@@ -76,6 +76,10 @@ class Measurement:
         """Return the measurement with samples, operator and noise on ``device`` (the operator itself is moved)."""
         return replace(self, y=self.y.to(device), operator=self.operator.to(device), noise=self.noise.to(device))
 
+    def prepared(self) -> Measurement:
+        """Return the measurement with its operator prepared for hundreds of normals."""
+        return replace(self, operator=self.operator.prepared())
+
     def without(self, operator: LinearOperator) -> Measurement:
         """Return the measurement seen by an operator with a smaller support: y is zeroed outside it."""
         marks = operator.support()

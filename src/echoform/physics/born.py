@@ -18,6 +18,9 @@ A^H A is the two passes, frequency by frequency. Both are matrix products over b
 (:mod:`echoform.physics.born_products`): beyond what is held and the images and data themselves, memory stays below 32 MiB (and
 one frequency's fields more while the matrix is made).
 
+An operator that was ``prepared`` for many products holds fewer rows that say the same, where the mask leaves no matrix and
+frequencies or receivers are denser than the waves need (:mod:`echoform.physics.born_rows`).
+
 Coarse version, in the plane only: slices are kept. Where the matrix is held: exactly Galerkin, U^T (A^H A) U as a matrix,
 1 / s^4 of the cost; forward and adjoint act on the fine grid. Otherwise the sum is written down again on a grid t times coarser,
 with the fine cell's measure (the columns of U sum to one), behind the interpolation V from the coarse grid that G_r G_t cannot
@@ -41,6 +44,7 @@ from echoform.linalg.between_grids import between_grids, coarsest_grid
 from echoform.linalg.resample import downsample, upsample
 from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.born_products import coarse_normal, gathered, hadamard_normal, scattered
+from echoform.physics.born_rows import fewer_rows
 from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.green import Radiator, wavenumber
 from echoform.physics.operator import LinearOperator, coarse_shape
@@ -97,6 +101,7 @@ class BornScattering(LinearOperator):
     receive: Tensor
     transmit: Tensor
     matrix: Tensor | None
+    rows: Tensor | None
 
     def __init__(
         self,
@@ -137,6 +142,7 @@ class BornScattering(LinearOperator):
         self.register_buffer("receive", receive)
         self.register_buffer("transmit", self._field(self.transmitter_m, k) if transmit is None else transmit)
         self.register_buffer("matrix", self._matrix())
+        self.register_buffer("rows", None)
 
     def _given(self, name: str, fields: Tensor | None, expected: tuple[int, int, int]) -> Tensor | None:
         """Return fields given as numbers in the operator's dtype; raises ValueError when they do not fit."""
@@ -162,11 +168,9 @@ class BornScattering(LinearOperator):
         receivers, transmitters = self.heard.amax(3, keepdim=True), self.heard.amax(2, keepdim=True)
         if not torch.equal(self.heard, receivers * transmitters):
             return None
-        pixels, rows = self.transmit.shape[-1], self.batch
-        frequencies, r, t = self.range_shape[1:]
-        held = rows * pixels**2 * self.dtype.itemsize
-        passes = 2 * frequencies * (r * t + FIELD_ENTRY_COST * (r + t))
-        if held > self.normal_memory_bytes or MATRIX_ENTRY_COST * pixels >= passes:
+        pixels = self.transmit.shape[-1]
+        held = self.batch * pixels**2 * self.dtype.itemsize
+        if held > self.normal_memory_bytes or MATRIX_ENTRY_COST * pixels >= self._passes():
             return None
         power = self.weights.abs().square()
         return hadamard_normal(self.receive, self.transmit, power, receivers, transmitters.mT)
@@ -201,11 +205,32 @@ class BornScattering(LinearOperator):
         return downsample(image, self.factor)
 
     def normal(self, x: Tensor) -> Tensor:
-        """Return A^H A x, by its matrix where that is held."""
-        if self.matrix is None:
+        """Return A^H A x, by its matrix or its rows where those are held."""
+        held = self.rows if self.matrix is None else self.matrix
+        if held is None:
             return self.adjoint(self.forward(x))
-        pixels, lead = self._folded(x.flatten(-3), 1, self.matrix.shape[0])
-        return self._unfolded(pixels @ self.matrix.mT, lead).unflatten(-1, self.domain_shape)
+        pixels, lead = self._folded(x.flatten(-3), 1, held.shape[0])
+        product = pixels @ held.mT
+        if self.matrix is None:
+            product = (product.conj() @ held).conj()
+        return self._unfolded(product, lead).unflatten(-1, self.domain_shape)
+
+    def prepared(self) -> LinearOperator:
+        """Return the operator with the rows of A^H A held, where they are few and fit the memory, else itself."""
+        if self.matrix is not None or self.rows is not None or self.factor != 1:
+            return self
+        sensors, pixels = self.batch, self.transmit.shape[-1]
+        most = min(
+            self.normal_memory_bytes // (sensors * pixels * self.dtype.itemsize),
+            int(self._passes() / (4 * MATRIX_ENTRY_COST)),
+        )
+        gain = self._gain().expand(sensors, *self.range_shape[1:])
+        rows = fewer_rows(self.receive, self.transmit, gain, most=most)
+        if rows is None:
+            return self
+        found = self._copy()
+        found.rows = rows
+        return found
 
     def spectrum(self) -> SpectralDensity:
         """Return the Lanczos density with its mean put right where tr(A^H A) is known (on the cells themselves)."""
@@ -240,12 +265,21 @@ class BornScattering(LinearOperator):
 
     def _galerkin(self, matrix: Tensor, factor: int) -> BornScattering:
         """Return A U_s, which shares this operator's fields and has the matrix U^T N U."""
-        coarse = copy(self)
-        coarse._buffers = self._buffers.copy()  # a shallow copy shares the table of buffers itself
+        coarse = self._copy()
         coarse.factor = factor
         coarse.domain_shape = coarse_shape(self.domain_shape, factor)
         coarse.matrix = coarse_normal(matrix, self.cells.shape, factor)
         return coarse
+
+    def _copy(self) -> BornScattering:
+        found = copy(self)
+        found._buffers = self._buffers.copy()  # a shallow copy shares the table of buffers itself
+        return found
+
+    def _passes(self) -> float:
+        """Return the multiply-adds per pixel of forward and adjoint."""
+        frequencies, receivers, transmitters = self.range_shape[1:]
+        return 2 * frequencies * (receivers * transmitters + FIELD_ENTRY_COST * (receivers + transmitters))
 
     def _rewritten(self, cells: Cells) -> BornScattering:
         return BornScattering(

@@ -34,12 +34,12 @@ def scattered(x: Tensor, many: Tensor, few: Tensor) -> Tensor:
 def gathered(y: Tensor, many: Tensor, few: Tensor) -> Tensor:
     """Return sum_qm conj(few[q, j] many[m, j]) y[q, m], (B, L, n), of samples (B, L, Q, M), adjoint of :func:`scattered`."""
     rows, images, sources = y.shape[:3]
-    columns, parts = y.flatten(1, 2), []
+    columns, parts = y.conj().flatten(1, 2), []  # conjugated are samples and image, not the many fields
     share = rows * (2 * images * sources + many.shape[1] + sources) * y.dtype.itemsize
     for part in _blocks(many.shape[-1], share):
-        fields = (columns @ many[..., part].conj()).unflatten(1, (images, sources))
-        parts.append((fields * few[:, None, :, part].conj()).sum(2))
-    return torch.cat(parts, -1)
+        fields = (columns @ many[..., part]).unflatten(1, (images, sources))
+        parts.append((fields * few[:, None, :, part]).sum(2))
+    return torch.cat(parts, -1).conj()
 
 
 def hadamard_normal(

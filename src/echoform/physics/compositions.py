@@ -79,6 +79,10 @@ class ScaledOperator(LinearOperator):
         """Return |c|^2 A^H A x."""
         return expand(self.scale.abs().square(), 3) * self.base.normal(x)
 
+    def prepared(self) -> LinearOperator:
+        """Return c A with the base operator prepared."""
+        return ScaledOperator(self.base.prepared(), self.scale)
+
     def galerkin(self, factor: int) -> LinearOperator:
         """Return c A U_s with the base operator's own form."""
         return ScaledOperator(self.base.galerkin(factor), self.scale)

@@ -133,6 +133,10 @@ class LinearOperator(nn.Module, ABC):
         """Return A^H A x; overridden where there is a faster form."""
         return self.adjoint(self.forward(x))
 
+    def prepared(self) -> LinearOperator:
+        """Return the same sensor with what makes hundreds of normals cheaper worked out beforehand; itself where nothing does."""
+        return self
+
     def galerkin(self, factor: int) -> LinearOperator:
         """Return A_s = A U_s exactly; overridden where that has a cheaper form."""
         from echoform.physics.compositions import GalerkinOperator

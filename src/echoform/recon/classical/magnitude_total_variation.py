@@ -158,6 +158,7 @@ class MagnitudeTotalVariation(Reconstructor):
         Raises:
             ValueError: the operator is zero, or the weight is not positive.
         """
+        measurement = measurement.prepared()
         operator = measurement.operator
         backprojection = operator.adjoint(measurement.y)
         real = backprojection.real.dtype

@@ -160,6 +160,7 @@ class SparseL1(Reconstructor):
         ``discrepancy`` (|A x - y|^2 / E |n|^2), ``solves``, and ``unreached``, the number of images for which no weight
         was found to meet the principle (see :class:`echoform.recon.discrepancy.Choice`).
         """
+        measurement = measurement.prepared()
         operator = measurement.operator
         backprojection = operator.adjoint(measurement.y)
         lipschitz = operator.norm().square().to(backprojection.real.dtype)

@@ -53,6 +53,7 @@ class Tikhonov(Reconstructor):
         ``discrepancy`` (|A x - y|^2 / E |n|^2), ``solves``, and ``unreached``, the number of images for which no weight
         was found to meet the principle (see :class:`echoform.recon.discrepancy.Choice`).
         """
+        measurement = measurement.prepared()
         backprojection = measurement.operator.adjoint(measurement.y)
         if self.weight is None:
             choice = self._choose(measurement, backprojection)

@@ -116,6 +116,7 @@ class TotalVariation(Reconstructor):
         Raises:
             ValueError: the operator is zero, or the weight is not positive.
         """
+        measurement = measurement.prepared()
         operator = measurement.operator
         backprojection = operator.adjoint(measurement.y)
         lipschitz = operator.norm().square().to(backprojection.real.dtype)
