@@ -32,11 +32,34 @@ def test_the_error_is_of_second_order_in_the_depth() -> None:
     """3 m deep: -83 dB, and -52 dB without the second term of the expansion."""
     taken, section = survey(0.0), Section(Grid((6, 9), (0.04, 0.05)), 3.0)
     x = randn((1, 1, 6, 9), 3)
-    fast = HomogeneousGround(taken, section, widest_rad=math.radians(65), dtype=DOUBLE)
+    fast = HomogeneousGround(taken, section, widest_rad=math.radians(65), held=0, dtype=DOUBLE)
     exact = GroundPenetratingRadar(taken, section, dtype=DOUBLE)(x)
     assert 20 * math.log10(distance(fast(x), exact)) < -80
     fast.falls = torch.zeros_like(fast.falls)
     assert 20 * math.log10(distance(fast(x), exact)) > -55
+
+
+def test_products_of_matrices_are_the_non_uniform_sums() -> None:
+    """Samples, images and A^H A; two sensors with a scene each, and a stack of scenes; coarse versions alike."""
+    first, second = survey(0.0), survey(0.0)
+    taken = GroundSurvey(
+        torch.cat([first.antenna_x_m, second.antenna_x_m + 0.013]),
+        first.height_m.repeat(2),
+        torch.tensor([6.0, 9.0], dtype=torch.float64),
+        first.start_hz,
+        first.step_hz,
+        first.spectrum,
+    )
+    section = Section(Grid((16, 24), (0.02, 0.03)), 0.6)
+    sums, tables = (HomogeneousGround(taken, section, held=held, dtype=DOUBLE) for held in (0, 2**22))
+    assert sums.tables is None and tables.tables is not None
+    x = randn((3, 2, 1, 16, 24), 3)
+    y = sums(x)
+    assert distance(tables(x), y) < 1e-10
+    assert distance(tables.adjoint(y), sums.adjoint(y)) < 1e-10
+    assert distance(tables.normal(x), sums.normal(x)) < 1e-10
+    coarse = randn((2, 1, 8, 12), 4)
+    assert distance(tables.coarsen(2)(coarse), sums.coarsen(2)(coarse)) < 1e-10
 
 
 @pytest.mark.parametrize(("x_m", "depth_m"), [(0.4, 0.5), (-0.3, 0.8)])

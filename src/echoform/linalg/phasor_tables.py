@@ -129,8 +129,9 @@ class PhasorTables:
             parts = self.far @ (values[..., None, None, :] * self.near).mT
             return parts.flatten(-2)[..., : self.modes]
         flat = values.reshape(-1, values.shape[-1])
-        parts = [(flat @ rows.mT).unflatten(-1, (count, -1)) for count, rows in self._multiplied()]
-        return torch.cat(parts, 1)[..., : self.modes].unflatten(0, values.shape[:-1])
+        parts = [(flat @ rows.mT).unflatten(-1, (count, -1)) for count, rows in self._chunks()]
+        sums = torch.cat(parts, 1)[..., : self.modes]
+        return sums.reshape(*values.shape[:-1], *sums.shape[1:])
 
     def conjugate_sums(self, rows: Tensor) -> Tensor:
         """Return x, (..., M), of rows (..., R, N), adjoint of :meth:`sums`."""
@@ -141,16 +142,16 @@ class PhasorTables:
             return parts.sum((-3, -2)).conj_physical()
         flat, first = padded.reshape(-1, *padded.shape[-2:]), 0
         result = rows.new_zeros(len(flat), self.near.shape[-1])
-        for count, phasors in self._multiplied():
+        for count, phasors in self._chunks():
             result += flat[:, first : first + count].flatten(1) @ phasors
             first += count
-        return result.conj_physical().unflatten(0, rows.shape[:-2])
+        return result.conj_physical().reshape(*rows.shape[:-2], -1)
 
     def _many(self, values: torch.Size) -> bool:
         """Whether so many values share the tables that multiplying them out pays."""
         return values.numel() >= self.far.shape[1]
 
-    def _multiplied(self) -> Iterator[tuple[int, Tensor]]:
+    def _chunks(self) -> Iterator[tuple[int, Tensor]]:
         """Yield how many rows, and their phasors (rows L G, M), modes beyond the last included."""
         each = self.near.shape[1] * self.far.shape[1] * self.near.shape[2]
         size = max(1, CHUNK // each)

@@ -51,8 +51,8 @@ def transfer(factor: int, frequency: Tensor) -> Tensor:
     taps = kaiser_sinc(factor)
     half = len(taps) // 2
     # cos((j + 1/2) k) from the two before it, with signs + + - - so that each is a sum; j = -1 and j = 0 are the same
-    before, twice, sign = -torch.cos(frequency / 2), 2 * torch.cos(frequency), 1
-    wave = -before
+    wave = torch.cos(frequency / 2)
+    before, twice, sign = -wave, 4 * wave.square() - 2, 1
     response = 2 * float(taps[half]) * wave
     for j in range(1, half):
         before, wave = wave, torch.addcmul(before, twice, wave, value=sign)

@@ -8,7 +8,8 @@ by stationary phase, to the second order, is a plane wave that travels down with
     p = sqrt(4 k^2 - q^2),   W = exp(-i pi / 4) sqrt(pi p / 2) / (16 pi^2 k),   b = p / (4 k^2) - 3 / (8 p).
 
 The inner sum is a two-dimensional NUFFT at the points (p, q), Stolt's change of variables; the outer one a one-dimensional NUFFT
-to where the traces were really taken, so that a finite or uneven aperture is exact. q runs over multiples of dq = 2 pi / L, L so
+to where the traces were really taken, so that a finite or uneven aperture is exact. On small sections both are products of
+matrices (:mod:`echoform.physics.ground_wave_tables`). q runs over multiples of dq = 2 pi / L, L so
 long that no repetition of the line reaches a trace. Angles from the vertical beyond ``widest_rad`` fade out, to nothing where
 sin is half way from there to 1: echoes that the exact sum holds at larger angles are missing. Otherwise the relative error is of
 the order of (p z)^-2. The adjoint is exact; so is the normal operator, whose outer part is Toeplitz in q. A wave sees U_s by its
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from echoform.linalg.nufft import image_to_samples, modes_to_points, points_to_modes, samples_to_image, wrap
 from echoform.linalg.resample import transfer
+from echoform.physics.ground_wave_tables import HELD, WaveTables, wave_tables
 from echoform.physics.local_transfer import BAND_EDGE
 from echoform.physics.operator import LinearOperator, coarse_shape
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
@@ -49,6 +51,7 @@ class HomogeneousGround(LinearOperator):
         section: pixels below the surface.
         widest_rad: angle from the vertical up to which echoes are modelled in full, between 0 and pi / 2.
         factor: s, of pixels that stand for s x s finer ones: waves are weighted by the response of U_s.
+        held: most entries of the largest table, F Q H complex numbers, with which sums are products of matrices.
         dtype: complex64 or complex128.
 
     Raises:
@@ -67,6 +70,7 @@ class HomogeneousGround(LinearOperator):
     falls: Tensor
     kept: Tensor
     toeplitz: Tensor
+    tables: WaveTables | None
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class HomogeneousGround(LinearOperator):
         *,
         widest_rad: float = WIDEST_RAD,
         factor: int = 1,
+        held: int = HELD,
         dtype: torch.dtype = torch.complex64,
     ) -> None:
         traces, frequencies = survey.antenna_x_m.shape[1], survey.spectrum.shape[1]
@@ -86,7 +91,8 @@ class HomogeneousGround(LinearOperator):
             )
         if not 0 < widest_rad < math.pi / 2:
             raise ValueError(f"widest_rad must lie between 0 and pi / 2, got {widest_rad:g}")
-        self._dtype, self.section, self.widest_rad, self.factor = dtype, section, widest_rad, factor
+        self._dtype, self.section, self.widest_rad = dtype, section, widest_rad
+        self.factor, self.held, self.tables = factor, held, None
         device = survey.antenna_x_m.device
         for name in ("antenna_x_m", "permittivity", "start_hz", "step_hz"):
             self.register_buffer(name, getattr(survey, name).double())
@@ -103,17 +109,24 @@ class HomogeneousGround(LinearOperator):
             )
         half = math.ceil(count) + 1
         modes = torch.arange(-half, half, dtype=torch.float64, device=device)
-        self.register_buffer("angles", wrap(spacing[:, None] * self.antenna_x_m).to(dtype.to_real()))
         points, gains, ratio = self._wavenumbers(k, spacing[:, None, None] * modes, spacing)
-        self.register_buffer("kept", torch.nonzero((gains != 0).flatten(1).any(0))[None, :, 0])
-        at = self.kept[0]
-        self.register_buffer("points", points.flatten(2)[..., at].to(dtype.to_real()))
-        self.register_buffer("gains", gains.flatten(1)[:, at].to(dtype))
-        self.register_buffer("falls", (gains * ratio).flatten(1)[:, at].to(dtype))
-        self.modes = 2 * half
-        exact = wrap(spacing[:, None] * self.antenna_x_m)
-        ones = torch.ones(traces, dtype=torch.complex128, device=device)
-        kernels = torch.stack([points_to_modes(ones, angle, 2 * self.modes) for angle in exact])
+        self.modes, angles = 2 * half, wrap(spacing[:, None] * self.antenna_x_m)
+        if gains[0].numel() * section.grid.shape[0] <= held:
+            waves = (gains, gains * ratio)
+            self.tables = wave_tables(points, waves, section.depths_m(), section.grid.shape[1], angles, dtype)
+        else:
+            self._hold_sums(points, (gains, gains * ratio), angles)
+
+    def _hold_sums(self, points: Tensor, gains: tuple[Tensor, Tensor], angles: Tensor) -> None:
+        """Keep what the non-uniform sums over pixels and over waves take."""
+        dtype, heard = self.dtype, torch.nonzero((gains[0] != 0).flatten(1).any(0))[:, 0]
+        self.register_buffer("angles", angles.to(dtype.to_real()))
+        self.register_buffer("kept", heard[None])
+        self.register_buffer("points", points.flatten(2)[..., heard].to(dtype.to_real()))
+        self.register_buffer("gains", gains[0].flatten(1)[:, heard].to(dtype))
+        self.register_buffer("falls", gains[1].flatten(1)[:, heard].to(dtype))
+        ones = torch.ones(angles.shape[1], dtype=torch.complex128, device=angles.device)
+        kernels = torch.stack([points_to_modes(ones, angle, 2 * self.modes) for angle in angles])
         self.register_buffer("toeplitz", torch.fft.fft(torch.fft.ifftshift(kernels, dim=-1)).to(dtype))
 
     def _period_m(self) -> Tensor:
@@ -156,6 +169,8 @@ class HomogeneousGround(LinearOperator):
         """Return the samples, (..., B, 1, traces, frequencies)."""
 
         def heard(image: Tensor, sensor: int) -> Tensor:
+            if self.tables is not None:
+                return self.tables.samples(image, sensor)
             return self._heard(self._waves(image, sensor), sensor)
 
         return self.each_sensor(x[..., 0, :, :], heard, ndim=2, result_ndim=2).unsqueeze(-3)
@@ -164,6 +179,8 @@ class HomogeneousGround(LinearOperator):
         """Return the backprojection (Stolt migration with conjugate weights), (..., B, 1, H, W)."""
 
         def image(samples: Tensor, sensor: int) -> Tensor:
+            if self.tables is not None:
+                return self.tables.images(samples, sensor)
             waves = points_to_modes(samples.mT, self._of(self.angles, sensor), self.modes)
             return self._image(waves, sensor)
 
@@ -173,6 +190,8 @@ class HomogeneousGround(LinearOperator):
         """Return A^H A x: the sum over traces is a Toeplitz product in q."""
 
         def back(image: Tensor, sensor: int) -> Tensor:
+            if self.tables is not None:
+                return self.tables.images(self.tables.samples(image, sensor), sensor)
             waves = torch.fft.fft(self._waves(image, sensor), 2 * self.modes)
             waves = torch.fft.ifft(self._of(self.toeplitz, sensor) * waves)[..., : self.modes]
             return self._image(waves, sensor)
@@ -195,7 +214,9 @@ class HomogeneousGround(LinearOperator):
             self.transmitted,
         )
         section = self.section.coarser(factor)
-        return HomogeneousGround(survey, section, widest_rad=self.widest_rad, factor=factor, dtype=self.dtype)
+        return HomogeneousGround(
+            survey, section, widest_rad=self.widest_rad, factor=factor, held=self.held, dtype=self.dtype
+        )
 
     def _resolves(self, factor: int) -> bool:
         """Whether phase and spreading change little enough over a coarse pixel for the sums to be written down there."""

@@ -177,7 +177,7 @@ def _error(
     blocks = (len(y), len(x), len(window), len(window))
     path, reference = (v.unflatten(-1, blocks) for v in (phase.path_m, phase.reference))
     angle = _turns(phase.wavenumber[frequencies], *(v - _middle(v, factor) for v in (path, reference)))
-    entries = torch.polar(torch.ones_like(angle), angle)
+    entries = torch.complex(angle.cos(), angle.sin())
     if phase.amplitude is not None:
         level = phase.amplitude[:, None].unflatten(-1, blocks)
         entries = entries * (level / _middle(level, factor)).float()
