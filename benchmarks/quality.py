@@ -17,10 +17,12 @@ for * of one parameter.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +53,14 @@ from echoform.train.recipe_file import read_recipe, shipped
 from first_light import CHIPS, bootstrap
 from judged_weights import judged
 from record import save
-from rivals import NETWORKS, Budget, trained
+from rivals import NETWORKS, trained
 
 SIDE, SEED = 48, 990_001
-#: relative weights at first, over |A|^2, or max |A^H y|; then twice two more around the best
-TIKHONOV, SPARSE, TOTAL = (torch.logspace(low, high, 5) for low, high in ((-4, 1), (-4, -0.5), (-4.5, -0.5)))
-ITERATIONS = 80
+#: weights that are tried over |A|^2, or max |A^H y|: a grid, then two more on either side of the best, twice for the first two
+TIKHONOV, SPARSE, TOTAL = (torch.logspace(low, high, 5) for low, high in ((-4, 1), (-4, -0.5), (-4, -0.8)))
+ITERATIONS, TOLERANCE = 80, 1e-3
+#: DPIR's 8 steps, made for photographs, are too few for sparse scenes
+PNP_STEPS = 24
 RAM_NAME, SCRATCH, MEAN = "RAM", "RAM, scratch", "posterior mean"
 #: one pass from measurement to image, nothing tuned with the truth
 SINGLE_PASS = ("adjoint", "U-Net", "PDNet", "unrolled HQS")
@@ -105,8 +109,10 @@ def one_pass(reconstructor: Reconstructor) -> Method:
     return run
 
 
-def oracle(make: Callable[[Tensor], Reconstructor], grid: Tensor, unit: Callable[[Measurement], Tensor]) -> Method:
-    """Return a method with the weight of least true error for every scene, from a grid and two refinements of it."""
+def oracle(
+    make: Callable[[Tensor], Reconstructor], grid: Tensor, unit: Callable[[Measurement], Tensor], *, refinements: int
+) -> Method:
+    """Return a method with the weight of least true error for every scene, from a grid and refinements of it."""
 
     def run(m: Measurement, x: Tensor) -> Outcome:
         least, best, chosen = torch.full((len(x),), math.inf), torch.zeros_like(x), grid[0].expand(len(x))
@@ -114,7 +120,7 @@ def oracle(make: Callable[[Tensor], Reconstructor], grid: Tensor, unit: Callable
 
         def attempt(weight: Tensor) -> None:
             nonlocal least, best, chosen, solves
-            image = make(weight * scale).forward(m).mean
+            image = make(weight * scale)(m).mean
             error = nmse_db(image, x).nan_to_num(math.inf)
             better = error < least
             best = torch.where(better[:, None, None, None], image, best)
@@ -123,7 +129,7 @@ def oracle(make: Callable[[Tensor], Reconstructor], grid: Tensor, unit: Callable
         for weight in grid:
             attempt(weight.expand(len(x)))
         step = float(grid[1] / grid[0])
-        for _ in range(2):
+        for _ in range(refinements):
             step, centre = math.sqrt(step), chosen
             attempt(centre * step)
             attempt(centre / step)
@@ -142,14 +148,24 @@ def square_norm(m: Measurement) -> Tensor:
     return m.operator.norm().square().float().expand(len(m.y))
 
 
+def sparse(weight: Tensor) -> Reconstructor:
+    """Return l1 of one weight a scene."""
+    return SparseL1(weight, iterations=ITERATIONS, tolerance=TOLERANCE)
+
+
+def total_variation(weight: Tensor) -> Reconstructor:
+    """Return TV of one weight a scene."""
+    return TotalVariation(weight, iterations=ITERATIONS, tolerance=TOLERANCE)
+
+
 def methods(network: RAM, rivals: dict[str, Any]) -> dict[str, Method]:
     """Return the methods in the order of the table."""
     made = {
         "adjoint": one_pass(MatchedFilter()),
-        "Tikhonov*": oracle(Tikhonov, TIKHONOV, square_norm),
-        "l1*": oracle(lambda w: SparseL1(w, iterations=ITERATIONS), SPARSE, peak_of_adjoint),
-        "TV*": oracle(lambda w: TotalVariation(w, iterations=ITERATIONS), TOTAL, peak_of_adjoint),
-        "PnP": one_pass(PlugAndPlayHalfQuadratic(RAMDenoiser(network))),
+        "Tikhonov*": oracle(Tikhonov, TIKHONOV, square_norm, refinements=2),
+        "l1*": oracle(sparse, SPARSE, peak_of_adjoint, refinements=2),
+        "TV*": oracle(total_variation, TOTAL, peak_of_adjoint, refinements=1),
+        "PnP": one_pass(PlugAndPlayHalfQuadratic(RAMDenoiser(network), steps=PNP_STEPS)),
     }
     made |= {name: one_pass(NetworkReconstructor(rival)) for name, rival in rivals.items()}
     return made | {RAM_NAME: one_pass(NetworkReconstructor(network))}
@@ -172,16 +188,54 @@ def scores(outcome: Outcome, x: Tensor) -> dict[str, Any]:
     }
 
 
-def judge(made: ProblemFamily, every: dict[str, Method], network: RAM, options: argparse.Namespace) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Memory:
+    """Figures that are kept in a folder, so that a run may be cut in two; without a folder nothing is kept.
+
+    Raises:
+        ValueError: the folder holds figures of other weights or other numbers of scenes.
+    """
+
+    folder: Path | None
+    header: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path, asked = self.folder / "header.json", json.dumps(self.header)
+        if path.exists() and path.read_text() != asked:
+            raise ValueError(f"{self.folder} holds figures of another run, {path.read_text()}; asked: {asked}")
+        path.write_text(asked)
+
+    def scores(self, label: str, name: str, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return the figures of a method on a row; those of rivals, which go on learning, are always made afresh."""
+        if self.folder is None or name in NETWORKS:
+            return run()
+        path = self.folder / f"{label}, {name}.json"
+        if not path.exists():
+            path.write_text(json.dumps(run()))
+        return json.loads(path.read_text())
+
+
+def judge(
+    label: str, made: ProblemFamily, every: dict[str, Method], sampler: PosteriorSampler, memory: Memory
+) -> dict[str, Any]:
     """Return the figures of every method on one family, and of the posterior mean on a draw of its own."""
-    problem = draw_problem(problem_generator(SEED, 0), made, options.scenes)
-    x = problem.truth
+    problem = draw_problem(problem_generator(SEED, 0), made, memory.header["scenes"])
+    m, x = problem.measurement, problem.truth
     served = {name: run for name, run in every.items() if x.is_complex() or name not in NETWORKS}
-    row = {name: scores(run(problem.measurement, x), x) for name, run in served.items()}
-    few = draw_problem(problem_generator(SEED, 1), made, options.posterior_scenes)
-    sampler = PosteriorSampler(network, samples=options.samples, trajectory=Trajectory(options.steps))
+    row = {
+        name: memory.scores(label, name, partial(lambda run: scores(run(m, x), x), run)) for name, run in served.items()
+    }
+    few = draw_problem(problem_generator(SEED, 1), made, memory.header["posterior_scenes"])
     drawn = {RAM_NAME: every[RAM_NAME], MEAN: one_pass(sampler)}
-    posterior = {name: scores(run(few.measurement, few.truth), few.truth) for name, run in drawn.items()}
+    posterior = {
+        name: memory.scores(
+            f"{label}, few", name, partial(lambda run: scores(run(few.measurement, few.truth), few.truth), run)
+        )
+        for name, run in drawn.items()
+    }
     return {"structure": [round(s, 3) for s in structure_of(x).tolist()], "methods": row, "posterior": posterior}
 
 
@@ -269,17 +323,19 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=16)
     parser.add_argument("--posterior-scenes", type=int, default=4)
     parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--keep", type=Path, help="folder that keeps figures, so that another call goes on from them")
     parser.add_argument("--steps", type=int, default=16, help="evaluations of the network for a sample")
     options = parser.parse_args()
     torch.set_num_threads(1)
     network, source = judged(options.checkpoint)
     found = {} if options.rivals is None else {name: trained(options.rivals, name) for name in reversed(NETWORKS)}
-    budgets: dict[str, Budget] = {name: budget for name, (_, budget) in found.items()}
+    budgets = {name: vars(budget) for name, (_, budget) in found.items()}
     every = methods(network, {name: rival for name, (rival, _) in found.items()})
     name = "quality" + ("_checkpoint" if options.checkpoint else "") + ("_part" if options.families else "")
-    header = {"weights": {"source": source, "parameters": parameters_count(network)}}
-    header |= {"budgets": {n: vars(b) for n, b in budgets.items()}, "side": SIDE, "scenes": options.scenes}
+    header = {"weights": source, "parameters": parameters_count(network), "side": SIDE, "scenes": options.scenes}
     header |= {"samples": options.samples, "evaluations": options.steps, "posterior_scenes": options.posterior_scenes}
+    memory = Memory(options.keep, header)
+    sampler = PosteriorSampler(network, samples=options.samples, trajectory=Trajectory(options.steps))
     results: dict[str, Any] = {}
     pooled: dict[str, Any] = {}
     for label, made in cases().items():
@@ -287,10 +343,10 @@ def main() -> None:
         if not asked or not served(made, network):
             continue
         began = time.process_time()
-        results[label] = judge(made, every, network, options)
+        results[label] = judge(label, made, every, sampler, memory)
         results[label] |= {"verdict": verdict(results[label], options.samples)}
         pooled = by_structure(results)
-        save(name, seed=SEED, results={**header, "families": results, "by_structure": pooled})
+        save(name, seed=SEED, results=header | {"budgets": budgets, "families": results, "by_structure": pooled})
         print(
             f"{label}: {time.process_time() - began:.0f} s, {interval(results[label]['verdict']['posterior_behind_db'])}"
         )
