@@ -20,9 +20,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,52 +30,28 @@ from rich.table import Table
 from torch import Tensor
 
 from echoform.assess.metrics import log_ssim, nmse_db, peak_magnitude, psnr_db
-from echoform.measure.measurement import Measurement
 from echoform.nets.channels import image_kind
-from echoform.nets.denoiser import RAMDenoiser
 from echoform.nets.ram import RAM, parameters_count
-from echoform.recon.classical.matched_filter import MatchedFilter
-from echoform.recon.classical.sparse import SparseL1
-from echoform.recon.classical.tikhonov import Tikhonov
-from echoform.recon.classical.total_variation import TotalVariation
 from echoform.recon.diffusion.posterior import PosteriorSampler, Trajectory
-from echoform.recon.network import NetworkReconstructor
-from echoform.recon.plug_and_play import PlugAndPlayHalfQuadratic
-from echoform.recon.reconstructor import Reconstructor
 from echoform.train.families import family
-from echoform.train.problems.problem import ProblemFamily, draw_problem
+from echoform.train.problems.problem import Problem, ProblemFamily, draw_problem
 from echoform.train.problems.scenes import Chips
 from echoform.train.problems.strata import SIMULATED, Strata
 from echoform.train.problems.stream import problem_generator
 from echoform.train.recipe_file import read_recipe, shipped
 from first_light import CHIPS, bootstrap
 from judged_weights import judged
+from quality_methods import RAM_NAME, Method, Outcome, methods, one_pass
 from record import save
 from rivals import NETWORKS, trained
 
 SIDE, SEED = 48, 990_001
-#: weights that are tried over |A|^2, or max |A^H y|: a grid, then two more on either side of the best, twice for the first two
-TIKHONOV, SPARSE, TOTAL = (torch.logspace(low, high, 5) for low, high in ((-4, 1), (-4, -0.5), (-4, -0.8)))
-ITERATIONS, TOLERANCE = 80, 1e-3
-#: DPIR's 8 steps, made for photographs, are too few for sparse scenes
-PNP_STEPS = 24
-RAM_NAME, SCRATCH, MEAN = "RAM", "RAM, scratch", "posterior mean"
+SCRATCH, MEAN = "RAM, scratch", "posterior mean"
 #: one pass from measurement to image, nothing tuned with the truth
 SINGLE_PASS = ("adjoint", "U-Net", "PDNet", "unrolled HQS")
 #: share of energy in the brightest 5 % of pixels below which a scene is speckle, and above which it is structured
 STRUCTURE = (0.3, 0.7)
 WITHIN_DB = 0.3
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Images of one method, (B, C, H, W), and processor time for one."""
-
-    image: Tensor
-    seconds: float
-
-
-Method = Callable[[Measurement, Tensor], Outcome]
 
 
 def cases() -> dict[str, ProblemFamily]:
@@ -95,80 +69,6 @@ def cases() -> dict[str, ProblemFamily]:
             chips = Chips.load([CHIPS / "TSX_1550_HH.npz"])
             found["strata: TSX chips"] = replace(made, chips=chips, measured=1.0)
     return found
-
-
-def one_pass(reconstructor: Reconstructor) -> Method:
-    """Return a method that takes the measurement alone."""
-
-    def run(m: Measurement, x: Tensor) -> Outcome:
-        generator = torch.Generator().manual_seed(SEED)
-        began = time.process_time()
-        image = reconstructor(m, generator=generator).mean
-        return Outcome(image, (time.process_time() - began) / len(x))
-
-    return run
-
-
-def oracle(
-    make: Callable[[Tensor], Reconstructor], grid: Tensor, unit: Callable[[Measurement], Tensor], *, refinements: int
-) -> Method:
-    """Return a method with the weight of least true error for every scene, from a grid and refinements of it."""
-
-    def run(m: Measurement, x: Tensor) -> Outcome:
-        least, best, chosen = torch.full((len(x),), math.inf), torch.zeros_like(x), grid[0].expand(len(x))
-        scale, solves, began = unit(m), 0, time.process_time()
-
-        def attempt(weight: Tensor) -> None:
-            nonlocal least, best, chosen, solves
-            image = make(weight * scale)(m).mean
-            error = nmse_db(image, x).nan_to_num(math.inf)
-            better = error < least
-            best = torch.where(better[:, None, None, None], image, best)
-            least, chosen, solves = torch.minimum(error, least), torch.where(better, weight, chosen), solves + 1
-
-        for weight in grid:
-            attempt(weight.expand(len(x)))
-        step = float(grid[1] / grid[0])
-        for _ in range(refinements):
-            step, centre = math.sqrt(step), chosen
-            attempt(centre * step)
-            attempt(centre / step)
-        return Outcome(best, (time.process_time() - began) / solves / len(x))
-
-    return run
-
-
-def peak_of_adjoint(m: Measurement) -> Tensor:
-    """Return max |A^H y|, (B,)."""
-    return peak_magnitude(m.operator.adjoint(m.y)).float()
-
-
-def square_norm(m: Measurement) -> Tensor:
-    """Return |A|^2, (B,)."""
-    return m.operator.norm().square().float().expand(len(m.y))
-
-
-def sparse(weight: Tensor) -> Reconstructor:
-    """Return l1 of one weight a scene."""
-    return SparseL1(weight, iterations=ITERATIONS, tolerance=TOLERANCE)
-
-
-def total_variation(weight: Tensor) -> Reconstructor:
-    """Return TV of one weight a scene."""
-    return TotalVariation(weight, iterations=ITERATIONS, tolerance=TOLERANCE)
-
-
-def methods(network: RAM, rivals: dict[str, Any]) -> dict[str, Method]:
-    """Return the methods in the order of the table."""
-    made = {
-        "adjoint": one_pass(MatchedFilter()),
-        "Tikhonov*": oracle(Tikhonov, TIKHONOV, square_norm, refinements=2),
-        "l1*": oracle(sparse, SPARSE, peak_of_adjoint, refinements=2),
-        "TV*": oracle(total_variation, TOTAL, peak_of_adjoint, refinements=1),
-        "PnP": one_pass(PlugAndPlayHalfQuadratic(RAMDenoiser(network), steps=PNP_STEPS)),
-    }
-    made |= {name: one_pass(NetworkReconstructor(rival)) for name, rival in rivals.items()}
-    return made | {RAM_NAME: one_pass(NetworkReconstructor(network))}
 
 
 def structure_of(x: Tensor) -> Tensor:
@@ -208,13 +108,14 @@ class Memory:
             raise ValueError(f"{self.folder} holds figures of another run, {path.read_text()}; asked: {asked}")
         path.write_text(asked)
 
-    def scores(self, label: str, name: str, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def figures(self, label: str, name: str, run: Method, problem: Problem) -> dict[str, Any]:
         """Return the figures of a method on a row; those of rivals, which go on learning, are always made afresh."""
+        x = problem.truth
         if self.folder is None or name in NETWORKS:
-            return run()
+            return scores(run(problem.measurement, x), x)
         path = self.folder / f"{label}, {name}.json"
         if not path.exists():
-            path.write_text(json.dumps(run()))
+            path.write_text(json.dumps(scores(run(problem.measurement, x), x)))
         return json.loads(path.read_text())
 
 
@@ -223,19 +124,11 @@ def judge(
 ) -> dict[str, Any]:
     """Return the figures of every method on one family, and of the posterior mean on a draw of its own."""
     problem = draw_problem(problem_generator(SEED, 0), made, memory.header["scenes"])
-    m, x = problem.measurement, problem.truth
+    x, drawn = problem.truth, {RAM_NAME: every[RAM_NAME], MEAN: one_pass(sampler)}
     served = {name: run for name, run in every.items() if x.is_complex() or name not in NETWORKS}
-    row = {
-        name: memory.scores(label, name, partial(lambda run: scores(run(m, x), x), run)) for name, run in served.items()
-    }
+    row = {name: memory.figures(label, name, run, problem) for name, run in served.items()}
     few = draw_problem(problem_generator(SEED, 1), made, memory.header["posterior_scenes"])
-    drawn = {RAM_NAME: every[RAM_NAME], MEAN: one_pass(sampler)}
-    posterior = {
-        name: memory.scores(
-            f"{label}, few", name, partial(lambda run: scores(run(few.measurement, few.truth), few.truth), run)
-        )
-        for name, run in drawn.items()
-    }
+    posterior = {name: memory.figures(f"{label}, few", name, run, few) for name, run in drawn.items()}
     return {"structure": [round(s, 3) for s in structure_of(x).tolist()], "methods": row, "posterior": posterior}
 
 
