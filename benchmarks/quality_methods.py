@@ -28,7 +28,7 @@ from echoform.recon.reconstructor import Reconstructor
 
 #: weights that are tried over |A|^2, or max |A^H y|: a grid, then two more on either side of the best, twice for the first two
 TIKHONOV, SPARSE, TOTAL = (torch.logspace(low, high, 5) for low, high in ((-4, 1), (-4, -0.5), (-4, -0.8)))
-ITERATIONS, TOLERANCE = 80, 1e-3
+ITERATIONS, TV_ITERATIONS, TOLERANCE = 80, 50, 1e-3
 #: DPIR's 8 steps, made for photographs, are too few for sparse scenes
 PNP_STEPS = 24
 #: seed of what methods draw
@@ -106,7 +106,7 @@ def sparse(weight: Tensor) -> Reconstructor:
 
 def total_variation(weight: Tensor) -> Reconstructor:
     """Return TV of one weight a scene."""
-    return TotalVariation(weight, iterations=ITERATIONS, tolerance=TOLERANCE)
+    return TotalVariation(weight, iterations=TV_ITERATIONS, tolerance=TOLERANCE)
 
 
 def methods(network: RAM, rivals: dict[str, RAM | OnePassNetwork]) -> dict[str, Method]:
