@@ -143,8 +143,8 @@ def verdict(result: dict[str, Any], samples: int) -> dict[str, Any]:
     row = result["methods"]
     made: dict[str, Any] = {"gains_db": {name: gain(row, name, RAM_NAME) for name in row if name != RAM_NAME}}
     rivals = [name for name in SINGLE_PASS if name in row]
-    made["first"] = all(made["gains_db"][name][0] > 0 for name in rivals)
     if SCRATCH in row:
+        made["first"] = all(made["gains_db"][name][0] > 0 for name in rivals)
         made["scratch_gains_db"] = {name: gain(row, name, SCRATCH) for name in rivals}
         made["scratch_first"] = all(g[0] > 0 for g in made["scratch_gains_db"].values())
     behind = gain(result["posterior"], MEAN, RAM_NAME)
@@ -153,11 +153,12 @@ def verdict(result: dict[str, Any], samples: int) -> dict[str, Any]:
 
 
 def by_structure(results: dict[str, Any]) -> dict[str, Any]:
-    """Return gains of RAM over every method on scenes of all families together, by how structured they are."""
+    """Return gains of RAM on scenes of all families together that every method was asked, by how structured they are."""
     low, high = STRUCTURE
     strata = {f"speckle (< {low})": (0.0, low), "mixed": (low, high), f"structured (> {high})": (high, 1.1)}
     pooled: dict[str, Any] = {}
-    complete = [r for r in results.values() if set(NETWORKS) <= set(r["methods"]) or SCRATCH not in r["methods"]]
+    asked = max(len(r["methods"]) for r in results.values())
+    complete = [r for r in results.values() if len(r["methods"]) == asked]
     for label, (least, most) in strata.items():
         row: dict[str, dict[str, list[float]]] = {}
         for result in complete:
@@ -180,8 +181,8 @@ def show(results: dict[str, Any], pooled: dict[str, Any]) -> None:
     for label, r in results.items():
         v, row = r["verdict"], r["methods"]
         errors = [f"{sum(e) / len(e):.2f}" if (e := row.get(n, {}).get("nmse_db")) else "" for n in names]
-        scratch = {True: "yes", False: "no", None: ""}[v.get("scratch_first")]
-        figures.add_row(label, *errors, "yes" if v["first"] else "no", scratch, interval(v["posterior_behind_db"]))
+        led = ({True: "yes", False: "no", None: ""}[v.get(key)] for key in ("first", "scratch_first"))
+        figures.add_row(label, *errors, *led, interval(v["posterior_behind_db"]))
         gains.add_row(label, *(interval(v["gains_db"].get(n)) for n in names if n != RAM_NAME))
         both = {**row, MEAN: r["posterior"][MEAN]}
         cells = [f"{both[n]['seconds']:.3f}; {both[n]['log_ssim']:.2f}" if n in both else "" for n in (*names, MEAN)]
@@ -191,6 +192,10 @@ def show(results: dict[str, Any], pooled: dict[str, Any]) -> None:
         gains.add_row(f"{label}: {part['scenes']} scenes", *cells)
     for table in (figures, gains, seconds):
         console.print(table)
+    verdicts = [r["verdict"] for r in results.values()]
+    for key in ("first", "scratch_first", "posterior_within"):
+        asked = [v[key] for v in verdicts if key in v]
+        console.print(f"{key}: {sum(asked)} of {len(asked)} families")
 
 
 def interval(of: tuple[float, float, float] | None) -> str:
