@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,8 +57,7 @@ def mixture(parts: Sequence[tuple[SpectralDensity, float]]) -> SpectralDensity:
     return SpectralDensity(nodes, torch.cat([share * density.weights.expand(batch, -1) for density, share in parts], 1))
 
 
-@dataclass(frozen=True)
-class LargestEigenvalue:
+class LargestEigenvalue(NamedTuple):
     """Where Lanczos' recurrence has the largest eigenvalue: no less than ``below``, (batch,), and hardly above ``above``.
 
     The vector that belongs to ``below`` = t_1 leaves a residual of length r, so an eigenvalue lies within r of it, and within
@@ -77,6 +77,7 @@ def largest_eigenvalue(
     tolerance: float = 1e-4,
     max_iterations: int = 200,
     bound: Tensor | None = None,
+    among: Callable[[Tensor], Callable[[Tensor], Tensor]] | None = None,
 ) -> LargestEigenvalue:
     """Return the largest eigenvalue of a positive operator, one per sample, by Lanczos' recurrence.
 
@@ -91,30 +92,62 @@ def largest_eigenvalue(
         max_iterations: upper bound on the products.
         bound: what no eigenvalue exceeds, (batch,), where something is known: ``above`` is no more, and a start close to the
             leading eigenvector is enough by itself.
+        among: gives N of some samples, by their index along the first axis: those that have settled then cost no further product.
 
     Source: Golub and Van Loan, Matrix Computations, sections 8.1.3 and 10.1.2 to 10.1.4; Parlett, The Symmetric Eigenvalue
     Problem (1998), theorem 11.7.1 (the bound by the gap).
     """
-    v, before = _unit(start, squared_norm(start, ndim).sqrt(), ndim), torch.zeros_like(start)
-    diagonal: list[Tensor] = []
-    off: list[Tensor] = []
-    length = torch.zeros_like(squared_norm(v, ndim))
-    found = LargestEigenvalue(length, length)
+    run = _Recurrence(_unit(start, squared_norm(start, ndim).sqrt(), ndim), torch.zeros_like(start), [], [])
+    nothing = torch.zeros_like(squared_norm(start, ndim))
+    most = torch.full_like(nothing, torch.inf) if bound is None else bound.to(nothing.dtype).expand_as(nothing)
+    found, rows = LargestEigenvalue(nothing, nothing), torch.arange(len(start), device=start.device)
     for k in range(1, max_iterations + 1):
-        w = normal(v) - expand(length, ndim) * before
-        diagonal.append(inner(v, w, ndim).real)
-        w = w - expand(diagonal[-1], ndim) * v
-        length = squared_norm(w, ndim).sqrt()
+        run.multiply(normal, ndim)
         if (k % CHECK_EVERY == 0 and (k >= FIRST_CHECK or bound is not None)) or k == max_iterations:
-            found = _bracket(diagonal, off, length)
-            if bound is not None:
-                trusted = found.above if k >= FIRST_CHECK else bound
-                found = LargestEigenvalue(found.below, torch.minimum(trusted, bound))
-            if bool((found.above - found.below <= tolerance * found.below).all()):
+            now = _bracket(run.diagonal, run.off)
+            trusted = now.above if k >= FIRST_CHECK else most[rows]
+            now = LargestEigenvalue(now.below, torch.minimum(trusted, most[rows]))
+            found = LargestEigenvalue(*(a.index_copy(0, rows, b) for a, b in zip(found, now, strict=True)))
+            unsettled = torch.nonzero(now.above - now.below > tolerance * now.below).flatten()
+            if not len(unsettled):
                 break
-        off.append(length)
-        before, v = v, _unit(w, length, ndim)
+            if among is not None and len(unsettled) < len(rows):
+                rows, run = rows[unsettled], run.narrowed(unsettled)
+                normal = among(rows)
+        run.turn(ndim)
     return found
+
+
+@dataclass
+class _Recurrence:
+    """Lanczos' recurrence so far: vectors (R, *sample), and diagonals of R tridiagonal matrices, (R,) each.
+
+    After :meth:`multiply` v is the next vector, not yet of unit length, and ``off`` as long as ``diagonal``.
+    """
+
+    v: Tensor
+    before: Tensor
+    diagonal: list[Tensor]
+    off: list[Tensor]
+
+    def multiply(self, normal: Callable[[Tensor], Tensor], ndim: int) -> None:
+        """Take another product."""
+        w = normal(self.v)
+        if self.off:
+            w = w - expand(self.off[-1], ndim) * self.before
+        self.diagonal.append(inner(self.v, w, ndim).real)
+        w = w - expand(self.diagonal[-1], ndim) * self.v
+        self.off.append(squared_norm(w, ndim).sqrt())
+        self.before, self.v = self.v, w
+
+    def turn(self, ndim: int) -> None:
+        """Bring the next vector to unit length."""
+        self.v = _unit(self.v, self.off[-1], ndim)
+
+    def narrowed(self, rows: Tensor) -> _Recurrence:
+        """Return the recurrence of some samples."""
+        diagonals = ([value[rows] for value in values] for values in (self.diagonal, self.off))
+        return _Recurrence(self.v[rows], self.before[rows], *diagonals)
 
 
 def _unit(vector: Tensor, length: Tensor, ndim: int) -> Tensor:
@@ -122,8 +155,10 @@ def _unit(vector: Tensor, length: Tensor, ndim: int) -> Tensor:
     return vector / expand(torch.where(length > 0, length, torch.full_like(length, torch.inf)), ndim)
 
 
-def _bracket(diagonal: Sequence[Tensor], off: Sequence[Tensor], length: Tensor) -> LargestEigenvalue:
-    values, vectors = torch.linalg.eigh(_tridiagonal(diagonal, off))
+def _bracket(diagonal: Sequence[Tensor], off: Sequence[Tensor]) -> LargestEigenvalue:
+    """Return the bounds from the diagonals and the lengths of all vectors that followed, the last one's residual included."""
+    length = off[-1]
+    values, vectors = torch.linalg.eigh(_tridiagonal(diagonal, off[:-1]))
     residual = length.double()[..., None] * vectors[..., -1, :].abs()
     below, above = values[..., -1].clamp_min(0), values[..., -1] + residual[..., -1]
     if values.shape[-1] > 1:

@@ -15,6 +15,7 @@ Source: Cantoni and Butler (1976), Linear Algebra Appl. 13 (the eigenvectors of 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from torch import Tensor
 from echoform.linalg.nufft import toeplitz_apply
 from echoform.linalg.spectrum import largest_eigenvalue
 
-#: sensors taken at once: the slowest of them decides how many products all take
+#: sensors taken at once: what stays in a processor's cache
 TOGETHER = 8
 #: power of the eigenvalues of the torus that colours the first vector
 COLOUR = 4
@@ -53,7 +54,13 @@ def _largest(spectrum: Tensor, tolerance: float) -> Tensor:
         return largest_eigenvalue(lambda x: toeplitz_apply(spectrum, x), start, ndim=2, tolerance=tolerance).above
     turn = _turn(height, width, spectrum)
     pairs, first = _pairs(spectrum), _folded(_pairs(colour), turn, drawn)
-    return largest_eigenvalue(lambda u: _folded(pairs, turn, u), first, ndim=2, tolerance=tolerance).above
+
+    def among(rows: Tensor) -> Callable[[Tensor], Tensor]:
+        some = pairs[rows]
+        return lambda u: _folded(some, turn, u)
+
+    everywhere = torch.arange(len(pairs), device=pairs.device)
+    return largest_eigenvalue(among(everywhere), first, ndim=2, tolerance=tolerance, among=among).above
 
 
 def _pairs(spectrum: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.nonuniform_fourier import CoarseNonuniformFourier, NonuniformFourier
 from echoform.physics.operator import LinearOperator
 from echoform.physics.pansharpening import PanSharpening, SpectralResponse
+from echoform.physics.polarimetry import CrosstalkOperator
 from echoform.physics.range_chirp import CoarseRawStripmap, RangeChirp
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.separable import SeparableOperator
@@ -282,6 +283,14 @@ def _read_factors(node: GroupReader) -> tuple[LinearOperator, LinearOperator]:
     return read_operator(node.child("outer")), read_operator(node.child("inner"))
 
 
+def _read_crosstalk(node: GroupReader) -> CrosstalkOperator:
+    outer, inner = _read_factors(node)
+    if not isinstance(outer, ChannelwiseOperator) or not isinstance(inner, AxisMatrix):
+        got = f"= {type(outer).__name__} of {type(inner).__name__}"
+        node.fail("outer", got, "a ChannelwiseOperator of an AxisMatrix")
+    return CrosstalkOperator(outer, inner)
+
+
 def _write_transfer(operator: LocalTransfer, node: GroupWriter) -> None:
     node.tensor("sample_weights", operator.sample_weights)
     node.tensor("image_weights", operator.image_weights)
@@ -336,6 +345,7 @@ CODECS: dict[str, Codec[Any]] = {
     "ChannelwiseOperator": Codec(ChannelwiseOperator, _write_channelwise, _read_channelwise),
     "CircularConvolution": Codec(CircularConvolution, write_convolution, read_convolution),
     "ComposedOperator": Codec(ComposedOperator, _write_composed, lambda node: ComposedOperator(*_read_factors(node))),
+    "CrosstalkOperator": Codec(CrosstalkOperator, _write_composed, _read_crosstalk),
     "CoarseNonuniformFourier": Codec(
         CoarseNonuniformFourier, _write_coarse, lambda node: CoarseNonuniformFourier(*_read_sum_base(node))
     ),

@@ -4,8 +4,8 @@
 
 Written row by row, vec(O) = (R (x) T^T) vec(S), channels in the order HH, HV, VH, VV. Each channel is measured by its own
 operator (:mod:`echoform.physics.channelwise`); the mixing comes after them, or, where all are alike, before: (M (x) I)(I (x) A) =
-(I (x) A)(M (x) I), whose normal keeps the fast form of A and whose coarse versions are those of A. (Behind a unitary mixing the
-normal is that of the channels as it is.)
+(I (x) A)(M (x) I), whose normal keeps the fast form of A, whose coarse versions are those of A, and whose norm is |M| |A|.
+(Behind a unitary mixing the normal is that of the channels as it is.)
 
 Source: van Zyl (1990), IEEE Trans. Geosci. Remote Sens. 28(3), equation 3 (the distortion model).
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.channelwise import ChannelwiseOperator
 from echoform.physics.compositions import ComposedOperator
@@ -29,6 +30,33 @@ def distortion_matrix(receive: Tensor, transmit: Tensor) -> Tensor:
         transmit: T, (B, 2, 2), complex.
     """
     return torch.einsum("bij,blk->bikjl", receive, transmit).reshape(-1, 4, 4)
+
+
+class CrosstalkOperator(ComposedOperator):
+    """M (x) A = (I (x) A)(M (x) I): singular values are all products of those of M and of A.
+
+    Args:
+        channels: I (x) A.
+        mixing: M (x) I along the channels of the image.
+    """
+
+    def __init__(self, channels: ChannelwiseOperator, mixing: AxisMatrix) -> None:
+        super().__init__(channels, mixing)
+
+    @torch.no_grad()
+    def norm(self) -> Tensor:
+        """Return |M| |A|."""
+        return self.inner.norm() * self.outer.norm()
+
+    @torch.no_grad()
+    def spectrum(self) -> SpectralDensity:
+        """Return the products of the eigenvalues of M^H M with the density of A^H A."""
+        parts = self.inner.spectrum(), self.outer.spectrum()
+        nodes, weights = (
+            torch.einsum("bj,bk->bjk", *(getattr(part, name).expand(self.batch, -1) for part in parts)).flatten(1)
+            for name in ("nodes", "weights")
+        )
+        return SpectralDensity(nodes, weights)
 
 
 def apply_crosstalk(operator: LinearOperator, matrix: Tensor) -> ComposedOperator:
@@ -49,7 +77,7 @@ def apply_crosstalk(operator: LinearOperator, matrix: Tensor) -> ComposedOperato
     unitary = after.isometry() is not None
     if isinstance(operator, ChannelwiseOperator) and operator.channels == matrix.shape[2] and not unitary:
         before = AxisMatrix(_repeated(mixed, operator.base.domain_shape[0]), operator.domain_shape, 0)
-        return ChannelwiseOperator(operator.base, matrix.shape[1]) @ before
+        return CrosstalkOperator(ChannelwiseOperator(operator.base, matrix.shape[1]), before)
     return after @ operator
 
 
