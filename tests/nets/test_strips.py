@@ -11,13 +11,13 @@ from torch.nn import functional
 
 from contracts import distance
 from echoform.measure.measurement import Measurement, simulate
-from echoform.nets import strips
+from echoform.nets import column_tiles, narrow, strips, winograd
 from echoform.nets.blocks import Encoder, KrylovModule, Level, ResidualBlock
 from echoform.nets.channels import from_channels, to_channels
-from echoform.nets.convolution import WIDE, Convolution, prepared_for_inference
+from echoform.nets.convolution import MIDDLE, WIDE, Convolution, prepared_for_inference
+from echoform.nets.narrow import NarrowConvolution
 from echoform.nets.ram import OFFICIAL, RAM, RAMConfig, channels_last
 from echoform.nets.strips import convolved
-from echoform.nets.winograd import convolved_by_tiles, transformed
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.noise import GaussianNoise
 
@@ -51,7 +51,20 @@ def test_rows_are_those_of_the_whole_convolution(split: tuple[int, int]) -> None
     x, weight = map_and_kernels()
     whole = functional.conv2d(x, weight, padding=1)[:, :, slice(*split)]
     assert distance(convolved(x, weight, *split), whole) < 1e-14
-    assert distance(convolved_by_tiles(x, transformed(weight), *split), whole) < 1e-13
+    assert distance(winograd.convolved_by_tiles(x, winograd.transformed(weight), *split), whole) < 1e-13
+    assert distance(column_tiles.convolved_by_columns(x, column_tiles.transformed(weight), *split), whole) < 1e-13
+
+
+@pytest.mark.parametrize("outputs", [2, 6])
+def test_a_narrow_convolution_by_taps_is_the_convolution(outputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _ = map_and_kernels()
+    layer = NarrowConvolution(7, outputs).double()
+    expected = functional.conv2d(x, layer.weight, padding=1)
+    assert torch.equal(layer(x), expected)  # where gradients are kept it is the library's
+    monkeypatch.setattr(narrow, "CPU_STRIP", 5 * 2 * 18)
+    with torch.no_grad():
+        assert distance(layer(x), expected) < 1e-14
+    assert distance(narrow.summed_taps(x.contiguous(), layer.weight), expected) < 1e-14
 
 
 def test_tiles_round_single_precision_no_worse_than_the_plain_sum() -> None:
@@ -59,9 +72,11 @@ def test_tiles_round_single_precision_no_worse_than_the_plain_sum() -> None:
     weight = torch.randn(256, 256, 3, 3, generator=generator(1))
     exact = functional.conv2d(x.double(), weight.double(), padding=1)
     plain = distance(functional.conv2d(x, weight, padding=1).double(), exact)
-    tiles = distance(convolved_by_tiles(x, transformed(weight), 0, 20).double(), exact)
-    print(f"plain sum {plain:.1e}, tiles {tiles:.1e}")
-    assert tiles < max(3 * plain, 2e-6)
+    tiles = distance(winograd.convolved_by_tiles(x, winograd.transformed(weight), 0, 20).double(), exact)
+    kernels = column_tiles.transformed(weight)
+    columns = distance(column_tiles.convolved_by_columns(x, kernels, 0, 20).double(), exact)
+    print(f"plain sum {plain:.1e}, tiles {tiles:.1e}, tiles of columns {columns:.1e}")
+    assert max(tiles, columns) < max(3 * plain, 2e-6)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 8, 50])
@@ -117,7 +132,7 @@ def test_a_block_and_its_gradients_are_those_of_the_formula() -> None:
 
 
 def test_a_network_prepared_for_inference_gives_the_same_image() -> None:
-    net, m = seeded(replace(SMALL, channels=(6, 8, 8, WIDE))), problem(64)
+    net, m = seeded(replace(SMALL, channels=(6, 8, MIDDLE, WIDE))), problem(64)
     with torch.no_grad():
         plain = net(m)
         keys = set(net.state_dict())
@@ -129,7 +144,7 @@ def test_a_network_prepared_for_inference_gives_the_same_image() -> None:
 
 def test_bfloat16_leaves_the_sensor_in_single_precision() -> None:
     """Convolutions round to eight bits of mantissa, 4e-3; a proximal input or products so rounded would fail or be far off."""
-    net, m = prepared_for_inference(seeded(replace(SMALL, channels=(6, 8, 8, WIDE)))), problem(64)
+    net, m = prepared_for_inference(seeded(replace(SMALL, channels=(6, 8, MIDDLE, WIDE)))), problem(64)
     with torch.no_grad():
         expected = net(m)
         with torch.autocast("cpu", torch.bfloat16):
@@ -138,9 +153,10 @@ def test_bfloat16_leaves_the_sensor_in_single_precision() -> None:
     assert 1e-5 < distance(found, expected) < 3e-2
 
 
-def test_prepared_kernels_follow_the_weights_and_stay_out_of_training() -> None:
-    layer = Convolution(WIDE, 4)
-    x = torch.randn(1, WIDE, 8, 8, generator=generator())
+@pytest.mark.parametrize("channels", [MIDDLE, WIDE])
+def test_prepared_kernels_follow_the_weights_and_stay_out_of_training(channels: int) -> None:
+    layer = Convolution(channels, 4)
+    x = torch.randn(1, channels, 8, 8, generator=generator())
     layer.prepare()
     with torch.no_grad():
         layer.weight.mul_(2)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from echoform.nets.blocks import Level, Stage, conv3
+from echoform.nets.narrow import NarrowConvolution
 
 #: coarsening factors of the four scales
 FACTORS = (1, 2, 4, 8)
@@ -51,7 +52,7 @@ class Backbone(nn.Module):
         self.up3 = nn.ConvTranspose2d(c3, c2, 2, stride=2, bias=False)
         self.up2 = nn.ConvTranspose2d(c2, c1, 2, stride=2, bias=False)
         self.up1 = nn.ConvTranspose2d(c1, c0, 2, stride=2, bias=False)
-        self.m_tail = nn.ModuleDict({f"conv{i}": conv3(c0, c) for i, c in enumerate(image_channels)})
+        self.m_tail = nn.ModuleDict({f"conv{i}": NarrowConvolution(c0, c) for i, c in enumerate(image_channels)})
 
     def forward(
         self, inputs: Tensor, levels: Sequence[Level], kind: int, noise: Tensor | None = None

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from echoform.nets.channels import from_channels, to_channels
 from echoform.nets.convolution import Convolution
+from echoform.nets.narrow import NarrowConvolution
 from echoform.nets.strips import convolved, in_strips
 from echoform.physics.operator import LinearOperator
 
@@ -50,7 +51,7 @@ class Decoder(nn.Module):
 
     def __init__(self, channels: int, image_channels: int) -> None:
         super().__init__()
-        self.convin = conv3(channels, image_channels * DECODED_IMAGES)
+        self.convin = NarrowConvolution(channels, image_channels * DECODED_IMAGES)
         self.zero_conv_skip = nn.Conv2d(channels, image_channels * DECODED_IMAGES, 1, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:

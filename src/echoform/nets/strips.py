@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 #: pixels of a strip: on a CPU its features fill a cache; on a GPU, where launches cost more than memory, they bound memory only
-CPU_STRIP, GPU_STRIP = 2**13, 2**20
+CPU_STRIP, GPU_STRIP = 3 * 2**12, 2**20
+#: rows of a strip are a multiple of this where there are as many: whole tiles of four and of six rows
+TILE_ROWS = 12
 
 
 def in_one_piece() -> bool:
@@ -35,6 +37,7 @@ def in_strips(rows: Callable[[int, int], Tensor], like: Tensor, *, into: Tensor 
     batch, _, height, width = like.shape
     strip = CPU_STRIP if like.device.type == "cpu" else GPU_STRIP
     step = max(1, strip // (batch * width))
+    step -= step % TILE_ROWS if step > TILE_ROWS else 0
     if in_one_piece() or step >= height:
         return rows(0, height)
     first = rows(0, step)

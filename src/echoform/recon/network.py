@@ -8,6 +8,7 @@ import torch
 
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
+from echoform.nets.convolution import LITTLE, prepared_bytes, prepared_for_inference
 from echoform.nets.one_pass import OnePassNetwork
 from echoform.nets.ram import RAM
 from echoform.physics.compositions import ScaledOperator
@@ -21,11 +22,15 @@ class NetworkReconstructor(Reconstructor):
 
     Args:
         network: RAM, as :func:`echoform.nets.weights.load` returns it, or one of the networks it is compared with.
+        prepare: whether to prepare it for inference on a CPU (:func:`echoform.nets.convolution.prepared_for_inference`: quicker,
+            the image changes by 1e-6); None does where that takes at most 128 MiB, so not for the official network.
     """
 
-    def __init__(self, network: RAM | OnePassNetwork) -> None:
+    def __init__(self, network: RAM | OnePassNetwork, *, prepare: bool | None = None) -> None:
         super().__init__()
-        self.network = network
+        if prepare is None:
+            prepare = prepared_bytes(network) <= LITTLE
+        self.network = prepared_for_inference(network) if prepare else network
 
     @torch.no_grad()
     def forward(self, measurement: Measurement, *, generator: torch.Generator | None = None) -> Estimate:
