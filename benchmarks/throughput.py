@@ -4,7 +4,7 @@
 
 Steps of the shipped recipes, family by family (those drawn most often, or all), after one that is not counted. CPU: processor
 seconds of one thread; CUDA: wall seconds, waited for. Batches are cut to --pixels over all scenes (0: the recipe's own batch);
-but for the optimiser's, times are taken as proportional to the scenes. What the parts are:
+but for the optimiser's, times are taken as proportional to the scenes. Problems alone are drawn in the recipe's own batches. Parts:
 
     draw          scenes, sensor and samples, and the state
     norm          |A| by Lanczos
@@ -146,6 +146,14 @@ def most_drawn(recipe: Recipe, count: int) -> list[Share]:
     return [replace(share, family=replace(share.family, shape=(side, side))) for share in found]
 
 
+def drawing(share: Share, recipe: Recipe, clock: Clock) -> float:
+    """Return seconds that drawing a scene takes, in a batch of the recipe's own size."""
+    batch = recipe.phases[-1].batch
+    tasks, before = TaskStream(ProblemStream([share], batch=batch, seed=SEED), recipe.modes), clock.now()
+    tasks.task(1)
+    return (clock.now() - before) / batch
+
+
 def operations(state: TrainingState, task: Task) -> float:
     """Return the operations of convolutions and matrix products of a scene, forward and backward."""
     with FlopCounterMode(display=False) as counter:
@@ -171,6 +179,7 @@ def measured(recipe: Recipe, pixels: int, families: int, device: torch.device) -
             step(state, recipe, tasks, clock)
         clock.seconds.clear()
         step(state, recipe, tasks, clock)
+        clock.seconds["draw"] = batch * drawing(share, recipe, clock)
         found[share.family.name] = {p: clock.seconds[p] / (1 if p == "optimiser" else batch) for p in PARTS}
         flops += [operations(state, task.to(device)) for task in islice(tasks, 1)] if len(flops) < 2 else []
         print(share.family.name, {p: round(1e3 * s) for p, s in found[share.family.name].items()}, flush=True)
@@ -245,10 +254,13 @@ def show(found: dict[str, dict[str, Any]]) -> None:
 def show_cost(found: dict[str, Any]) -> None:
     """Print what the whole run would take."""
     print(f"{found['kind']}; {found['scenes']:.3g} scenes, {found['flops']:.3g} operations")
+    print(
+        f"on the device of this table: {found['hours_on_this_device']:.3g} hours; the slower of GPUs and drawing decides"
+    )
     table = Table("GPUs", "hours", "GPU hours", f"hours of drawing, {CORES_PER_GPU} cores each")
     for gpus, row in found["gpus"].items():
-        spans = ["-".join(f"{v:.0f}" for v in row[key]) for key in ("hours", "gpu_hours")]
-        table.add_row(gpus, *spans, f"{row['hours_of_drawing']:.0f}")
+        spans = ["-".join(f"{v:.2g}" for v in row[key]) for key in ("hours", "gpu_hours")]
+        table.add_row(gpus, *spans, f"{row['hours_of_drawing']:.2g}")
     Console(width=120).print(table)
 
 
