@@ -12,6 +12,9 @@ from matplotlib.image import imread
 from echoform.report.figures import (
     Figure,
     Panel,
+    Window,
+    _axis_labels,
+    _extent,
     decibels,
     level_png,
     magnitude_png,
@@ -20,6 +23,7 @@ from echoform.report.figures import (
     zoom_window,
 )
 from echoform.scene.grid import Grid
+from echoform.scene.sky import MICROARCSECOND_RAD, SkyGrid
 
 
 def decoded(png: bytes) -> np.ndarray:
@@ -69,6 +73,24 @@ def test_rows_grow_upwards_and_columns_to_the_right() -> None:
     assert len(rows) > 100
     assert rows.mean() < 0.3 * height
     assert columns.mean() > 0.5 * width
+
+
+def test_the_sky_is_drawn_north_up_and_east_left_in_microarcseconds() -> None:
+    grid = SkyGrid((16, 16), 2 * MICROARCSECOND_RAD)
+    m, l = grid.axes_rad()  # noqa: E741 (the field's symbol)
+    left, right, bottom, top = _extent(grid, Window(0, 16, 0, 16))
+    centres = [left + (right - left) * (k + 0.5) / 16 for k in range(16)]
+    np.testing.assert_allclose(centres, (l / MICROARCSECOND_RAD).numpy(), atol=1e-9)
+    assert (bottom, top) == pytest.approx((float(m[0]) / MICROARCSECOND_RAD - 1, float(m[-1]) / MICROARCSECOND_RAD + 1))
+    assert _axis_labels(grid) == ("east offset, µas", "north offset, µas")
+    image = torch.zeros(16, 16)
+    image[13, 2] = 1.0  # north-east
+    picture = decoded(magnitude_png([Panel("", image)], grid=grid, dynamic_range_db=40))
+    height, width = picture.shape[:2]
+    plot = picture[:, : int(0.8 * width)]
+    rows, columns = np.nonzero((plot[..., 0] > 0.95) & (plot[..., 1] > 0.95) & (plot[..., 2] < 0.75))
+    assert rows.mean() < 0.4 * height
+    assert columns.mean() < 0.4 * width
 
 
 def test_zoom_keeps_the_peak_of_the_whole_image_at_zero() -> None:

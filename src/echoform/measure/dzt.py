@@ -13,7 +13,8 @@ From traces s[a, t] to y = A x + n, with every step's parameters in :class:`Line
 4. The transmitted spectrum S(f) is that of the mean trace's direct wave, scaled to the largest magnitude one.
 
 Sender and receiver are taken to stand at one place, since the file does not say how far apart they are, and soil to be
-homogeneous; the operator is :class:`~echoform.physics.ground_homogeneous.HomogeneousGround`.
+homogeneous; the operator is :class:`~echoform.physics.ground_homogeneous.HomogeneousGround`. What these leave out (the antennas'
+pattern, soil that varies and absorbs) is stated as noise, a share of the rms, in quadrature.
 
 Source: GSSI, RADAN DZT File Format (14 June 2016).
 """
@@ -80,6 +81,7 @@ class LineProcessing:
         pulse_s: length of the direct wave, seconds; its last third fades out.
         background: whether the mean trace is subtracted.
         top_m: depth of the image's uppermost row, metres.
+        model_error: of the operator, as a share of the samples' rms: an assumption.
     """
 
     permittivity: float | None = None
@@ -90,6 +92,7 @@ class LineProcessing:
     pulse_s: float = 7.5e-9
     background: bool = True
     top_m: float = 0.1
+    model_error: float = 0.3
 
 
 def read_dzt(path: Path, *, processing: LineProcessing | None = None) -> Measurement:
@@ -136,11 +139,13 @@ def read_dzt(path: Path, *, processing: LineProcessing | None = None) -> Measure
         "preprocessing": f"time zero at sample {start} (first break of the mean trace, {chosen.break_level:g} of its maximum)"
         + (", mean trace subtracted" if chosen.background else ""),
         "geometry": "sender and receiver taken to stand at one place, on the ground",
-        "noise": f"sigma {sigma:.3e} per sample ({20 * math.log10(max(sigma, 1e-300) / rms):.1f} dB of the rms), the level "
-        "above twice the band: no clutter in it",
+        "noise": f"random errors of {sigma:.3e} per sample ({20 * math.log10(max(sigma, 1e-300) / rms):.1f} dB of the rms), the "
+        f"level above twice the band, and a model error of {100 * chosen.model_error:.0f} % of the rms (assumed; state another "
+        "level with --sigma)",
     }
     metadata = Metadata(title=f"GPR line, {path.stem}", source=str(path), grid=section.grid, notes=notes)
-    return Measurement(y, HomogeneousGround(survey, section), GaussianNoise(torch.tensor([sigma])), metadata)
+    noise = GaussianNoise(torch.tensor([math.hypot(sigma, chosen.model_error * rms)]))
+    return Measurement(y, HomogeneousGround(survey, section), noise, metadata)
 
 
 def first_break(samples: np.ndarray, level: float) -> int:

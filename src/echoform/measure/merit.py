@@ -11,7 +11,8 @@ it is, and once, with the opposite sign, where the turn put it.
 
 Points in three dimensions under the Born approximation (:mod:`echoform.physics.born`). Two figures are assumed, for no file
 states them: the permittivity of the fat and of the liquid in which the antennas stand, and the gain and delay of the antennas,
-taken to be one and none. So the image is contrast up to one complex factor.
+taken to be one and none. So the image is contrast up to one complex factor, and the noise stated holds an error of the model, in
+quadrature: most of what is measured is none of a weak scatterer between point antennas (benchmarks/model_error.py).
 
 Source: O'Loughlin et al. (2018), MERIT: an open-source software library for radar-based imaging, EuCAP 2018.
 """
@@ -38,6 +39,8 @@ from echoform.scene.rig import MultistaticRig
 
 #: relative permittivity of fat and coupling liquid: assumed, fat at 1.5 to 4.5 GHz lies between 4 and 10
 PERMITTIVITY = 8.0
+#: error of the model, as a share of the samples' rms
+MODEL_ERROR = 0.8
 #: default image: the inside of the antennas' dome
 VOLUME = volume_of(Grid((24, 24), (0.0035, 0.0035)), 12, 0.004, middle_m=0.026)
 #: largest file, bytes, and most Green function values asked for by one
@@ -50,13 +53,16 @@ _NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _COMPLEX = re.compile(rf"({_NUMBER})([+-]\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)i")
 
 
-def read_merit(path: Path, *, permittivity: float = PERMITTIVITY, cells: Cells = VOLUME) -> Measurement:
+def read_merit(
+    path: Path, *, permittivity: float = PERMITTIVITY, cells: Cells = VOLUME, model_error: float = MODEL_ERROR
+) -> Measurement:
     """Return the difference of a rotation and its sibling as a measurement of a volume, slices along the channel axis.
 
     Args:
         path: NAME_pDDD.csv; the other files are found beside it.
         permittivity: of the background, relative, an assumption.
         cells: the volume (or a sheet) that is imaged.
+        model_error: as a share of the samples' rms, an assumption.
 
     Raises:
         MeasurementFileError: the file or one beside it is missing or damaged, or they do not fit each other.
@@ -91,11 +97,13 @@ def read_merit(path: Path, *, permittivity: float = PERMITTIVITY, cells: Cells =
         "difference": f"{path.name} minus {other.name}: the tumour, and its negative where the turn put it",
         "image": f"contrast up to one complex factor, slices z = {1e3 * heights[0]:g} to {1e3 * heights[-1]:g} mm as channels",
         "assumed": f"background permittivity {permittivity:g}, point antennas without delay",
-        "noise": f"sigma {sigma:.3e} per sample ({20 * math.log10(max(sigma, 1e-300) / rms):.1f} dB of the rms) from the "
-        "roughness along frequency: random errors only",
+        "noise": f"random errors of {sigma:.3e} per sample ({20 * math.log10(max(sigma, 1e-300) / rms):.1f} dB of the rms), from "
+        f"the roughness along frequency, and a model error of {100 * model_error:.0f} % of the rms (assumed; state another level "
+        "with --sigma)",
     }
     metadata = Metadata(title=f"MERIT breast phantom, {path.stem}", source=str(path), grid=cells.grid, notes=notes)
-    return Measurement(y.to(torch.complex64)[None, None], operator, GaussianNoise(torch.tensor([sigma])), metadata)
+    noise = GaussianNoise(torch.tensor([math.hypot(sigma, model_error * rms)]))
+    return Measurement(y.to(torch.complex64)[None, None], operator, noise, metadata)
 
 
 def turned_sibling(path: Path) -> Path:

@@ -1,7 +1,8 @@
 """Pictures of images in decibels, as PNG bytes.
 
 A magnitude is shown as 20 log10(|x| / max |x|), clipped at a stated depth below the peak; axes are metres when the
-measurement has a grid. No text from a file enters a picture: titles are method names given by the program.
+measurement has a grid, microarcseconds (east on the left) when that is one of the sky. No text from a file enters a picture:
+titles are method names given by the program.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from echoform.scene.grid import Grid
+from echoform.scene.sky import MICROARCSECOND_RAD, SkyGrid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +101,7 @@ def zoom_window(
 def magnitude_png(
     panels: Sequence[Panel],
     *,
-    grid: Grid | None,
+    grid: Grid | SkyGrid | None,
     window: Window | None = None,
     dynamic_range_db: float,
 ) -> bytes:
@@ -107,7 +109,7 @@ def magnitude_png(
 
     Args:
         panels: images of one common shape.
-        grid: pixel grid for axes in metres, or None for axes in pixels.
+        grid: pixel grid for axes in metres or on the sky, or None for axes in pixels.
         window: part of the images to show, or None for all.
         dynamic_range_db: depth of the colour scale below the peak.
     """
@@ -123,13 +125,13 @@ def magnitude_png(
 
 
 def level_png(
-    panels: Sequence[Panel], *, grid: Grid | None, label: str, limits: tuple[float, float], diverging: bool
+    panels: Sequence[Panel], *, grid: Grid | SkyGrid | None, label: str, limits: tuple[float, float], diverging: bool
 ) -> bytes:
     """Return maps that are decibels already, side by side on one scale.
 
     Args:
         panels: real maps of one common shape.
-        grid: pixel grid for axes in metres, or None for axes in pixels.
+        grid: pixel grid for axes in metres or on the sky, or None for axes in pixels.
         label: what the colour bar says.
         limits: ends of the colour scale, decibels.
         diverging: white in the middle of the scale, for maps about a level, instead of dark to bright.
@@ -186,7 +188,7 @@ def _canvas(count: int, extent: tuple[float, float, float, float]) -> tuple[Canv
     rows = math.ceil(count / columns)
     panel = _PANEL_INCHES if count > 1 else 1.5 * _PANEL_INCHES
     left, right, bottom, top = extent
-    aspect = min(max((top - bottom) / (right - left), 0.4), 2.5)
+    aspect = min(max(abs((top - bottom) / (right - left)), 0.4), 2.5)
     canvas = Canvas(figsize=(columns * panel + 0.9, rows * (panel * aspect + 0.35)), dpi=_DPI, layout="compressed")
     axes = list(canvas.subplots(rows, columns, squeeze=False).flat)
     for ax in axes[count:]:
@@ -197,7 +199,7 @@ def _canvas(count: int, extent: tuple[float, float, float, float]) -> tuple[Canv
 def _draw(
     ax: Axes,
     values: np.ndarray,
-    grid: Grid | None,
+    grid: Grid | SkyGrid | None,
     window: Window,
     *,
     title: str,
@@ -211,14 +213,16 @@ def _draw(
     return drawn
 
 
-def _finish(canvas: Canvas, axes: list[Axes], drawn: AxesImage | None, *, grid: Grid | None, label: str) -> bytes:
+def _finish(
+    canvas: Canvas, axes: list[Axes], drawn: AxesImage | None, *, grid: Grid | SkyGrid | None, label: str
+) -> bytes:
     """Label the outer axes only, since all panels show the same ground, add the colour bar and encode."""
-    unit = "pixel" if grid is None else "m"
+    across, up = _axis_labels(grid)
     columns = _columns(len(axes))
     for number, ax in enumerate(axes):
         first, last = number % columns == 0, number + columns >= len(axes)
         ax.tick_params(labelleft=first, labelbottom=last)
-        ax.set(xlabel=f"x, {unit}" if last else "", ylabel=f"y, {unit}" if first else "")
+        ax.set(xlabel=across if last else "", ylabel=up if first else "")
     if drawn is not None:
         canvas.colorbar(drawn, ax=axes, label=label, shrink=0.9, pad=0.02)
     return _png(canvas)
@@ -234,8 +238,21 @@ def _whole(image: Tensor) -> Window:
     return Window(0, image.shape[0], 0, image.shape[1])
 
 
-def _extent(grid: Grid | None, window: Window) -> tuple[float, float, float, float]:
-    """Return (left, right, bottom, top) of the window's pixel edges, metres or pixels."""
+def _axis_labels(grid: Grid | SkyGrid | None) -> tuple[str, str]:
+    """Return what the horizontal and the vertical axis say."""
+    if isinstance(grid, SkyGrid):
+        return "east offset, µas", "north offset, µas"
+    unit = "pixel" if grid is None else "m"
+    return f"x, {unit}", f"y, {unit}"
+
+
+def _extent(grid: Grid | SkyGrid | None, window: Window) -> tuple[float, float, float, float]:
+    """Return (left, right, bottom, top) of the window's pixel edges: metres, microarcseconds (falling to the right) or pixels."""
+    if isinstance(grid, SkyGrid):
+        step, (height, width) = grid.pixel_rad / MICROARCSECOND_RAD, grid.shape
+        columns, rows = width // 2 + 0.5, height // 2 + 0.5
+        east = (columns - window.left) * step, (columns - window.right) * step
+        return *east, (window.top - rows) * step, (window.bottom - rows) * step
     if grid is None:
         return window.left - 0.5, window.right - 0.5, window.top - 0.5, window.bottom - 0.5
     left, _, bottom, _ = grid.extent_m()

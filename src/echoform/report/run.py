@@ -26,6 +26,7 @@ from echoform.report.provenance import environment, measurement_facts
 from echoform.report.residual import residual_maps
 from echoform.report.scores import Better, MethodResult, Score
 from echoform.report.sky import sky_png
+from echoform.scene.grid import Grid
 from echoform.scene.sky import SkyGrid
 
 
@@ -58,6 +59,12 @@ class Run:
     level_db: float = -20.0
     warnings: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=environment)
+
+    @property
+    def frame(self) -> Grid | SkyGrid | None:
+        """Where the pixels stand: on the ground, on the sky, or not known."""
+        metadata = self.measurement.metadata
+        return metadata.grid if metadata.sky is None else metadata.sky.grid
 
 
 def strongest_channel(measurement: Measurement, image: Tensor) -> int:
@@ -119,8 +126,7 @@ def _names(panels: list[Panel]) -> str:
 
 def _images(run: Run) -> Section:
     panels = _panels(run, with_truth=True)
-    grid = run.measurement.metadata.grid
-    png = magnitude_png(panels, grid=grid, dynamic_range_db=run.dynamic_range_db)
+    png = magnitude_png(panels, grid=run.frame, dynamic_range_db=run.dynamic_range_db)
     depth = number(run.dynamic_range_db)
     caption = f"Magnitude in decibels below each image's own peak, clipped at −{depth} dB."
     return Section("Image", figures=(Figure(png, caption, f"Magnitude images in decibels: {_names(panels)}."),))
@@ -220,8 +226,7 @@ def _residuals(run: Run) -> Section:
     panels = [Panel(result.label, m.level_db[0, run.channel]) for result, m in zip(run.results, maps, strict=True)]
     noisy = maps[0].against_noise
     limits = (-RESIDUAL_RANGE_DB, RESIDUAL_RANGE_DB) if noisy else (-run.dynamic_range_db, 0.0)
-    grid = run.measurement.metadata.grid
-    png = level_png(panels, grid=grid, label="residual, dB", limits=limits, diverging=noisy)
+    png = level_png(panels, grid=run.frame, label="residual, dB", limits=limits, diverging=noisy)
     caption = f"|Aᴴ(y − A x)| in decibels; 0 dB is {maps[0].reference}. What stands out is signal that the image does not hold."
     return Section("Residual", figures=(Figure(png, caption, f"Back-projected residual maps: {_names(panels)}."),))
 
@@ -231,7 +236,7 @@ def _uncertainty(run: Run) -> list[Section]:
     if not panels:
         return []
     drawn = [section for result in run.results for section in _drawn(run, result)]
-    png = magnitude_png(panels, grid=run.measurement.metadata.grid, dynamic_range_db=run.dynamic_range_db)
+    png = magnitude_png(panels, grid=run.frame, dynamic_range_db=run.dynamic_range_db)
     caption = "Standard deviation per pixel, in decibels below its own peak."
     return [Section("Uncertainty", figures=(Figure(png, caption, f"Standard deviations: {_names(panels)}."),)), *drawn]
 
@@ -240,7 +245,7 @@ def _drawn(run: Run, result: MethodResult) -> list[Section]:
     if result.estimate.samples is None:
         return []
     samples = result.estimate.samples[:, 0, run.channel]
-    grid, depth = run.measurement.metadata.grid, run.dynamic_range_db
+    grid, depth = run.frame, run.dynamic_range_db
     return [
         exceedance_section(samples, level_db=run.level_db, grid=grid),
         samples_section(samples, depth_db=depth, grid=grid),

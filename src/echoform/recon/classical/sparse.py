@@ -13,6 +13,7 @@ from echoform.linalg.inner import expand, inner, squared_norm
 from echoform.measure.measurement import Measurement
 from echoform.recon.discrepancy import (
     choose_weight,
+    energy,
     expected_noise_energy,
     per_sample_weight,
     relative_residual,
@@ -24,6 +25,8 @@ from echoform.recon.reconstructor import Estimate, Reconstructor
 LOWEST = 1e-6
 #: a solution whose residual is this many times the noise serves as a start for the next only: it stops at this tolerance
 FAR, ROUGH = 2.0, 1e-2
+#: so does one whose residual is off the noise by more than rough solutions are wrong, a share of |y|^2 (measured: up to 0.001)
+ROUGH_ERROR = 0.005
 #: longest step of the continuation: the weight falls by this factor at most, so that each solution is a warm start
 CONTINUATION = 3.0
 
@@ -126,7 +129,9 @@ class _Solver:
         return self.finished(weight, image, self.is_far(image))
 
     def is_far(self, image: Tensor) -> Tensor:
-        return residual_energy(self.measurement, image) > FAR * expected_noise_energy(self.measurement)
+        noise, doubt = expected_noise_energy(self.measurement), ROUGH_ERROR * energy(self.measurement.y)
+        excess = residual_energy(self.measurement, image) - noise
+        return (excess > torch.minimum((FAR - 1) * noise, doubt)) | (excess < -doubt)
 
     def finished(self, weight: Tensor, image: Tensor, done: Tensor) -> Tensor:
         """Return the solutions, those that are not ``done`` carried on to the tolerance."""
