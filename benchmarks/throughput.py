@@ -4,7 +4,7 @@
 
 Steps of the shipped recipes, family by family (those drawn most often, or all), after one that is not counted. CPU: processor
 seconds of one thread; CUDA: wall seconds, waited for. Batches are cut to --pixels over all scenes (0: the recipe's own batch);
-but for the optimiser's, times are taken as proportional to the scenes. Problems alone are drawn in the recipe's own batches. Parts:
+but for the optimiser's, times are taken as proportional to the scenes. Problems alone are drawn in full batches. Parts:
 
     draw          scenes, sensor and samples, and the state
     norm          |A| by Lanczos
