@@ -1,10 +1,13 @@
 """How many problems a second one core draws, and what they look like.
 
-    python benchmarks/problem_sampler.py [--only NAME] [--sheets | --times] [--pixels 64] [--batch 64]
+    python benchmarks/problem_sampler.py [--only NAME] [--sheets | --times | --workers] [--pixels 64] [--batch 64]
 
 Times: problems at 64 x 64 in batches of 64, milliseconds of processor time and of wall time per problem, for each part: layout,
 scene, operator, its norm, its coarse versions for s = 2, 4 and 8, and the measurement (A x and noise). Each figure is the median
 over several seeds, since the sizes of sensors differ from batch to batch. Writes benchmarks/results/problem_sampler.json.
+
+Workers: problems a second of wall time that a DataLoader gives from a stream of all families, of one and of two worker processes,
+norms and coarse versions included, and that no problem comes twice. Writes benchmarks/results/problem_workers.json.
 
 Sheets: docs/problems_<family>.png, 64 problems at 48 x 48, the truth beside the adjoint image of the samples. Radio: over 50 dB
 below each picture's peak; of images with several channels the strongest value per pixel, or Pauli colours. Optics, tomography
@@ -20,12 +23,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from statistics import median
 
 import torch
 from rich.console import Console
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
 from echoform.scene.random_source import RandomSource
 from echoform.train.problems.catalogue import FAMILIES
@@ -33,12 +38,13 @@ from echoform.train.problems.mri import CartesianMri
 from echoform.train.problems.pictures import PictureFamily
 from echoform.train.problems.polarimetry import Polarimetry
 from echoform.train.problems.problem import ProblemFamily, draw_problem, measured
-from echoform.train.problems.stream import problem_generator
+from echoform.train.problems.stream import ProblemStream, Share, problem_generator
 from echoform.train.problems.tomography import ComputedTomography
 from record import save
 from scene_sheets import quantised
 
 SEED, SEEDS, FACTORS = 3, 5, (2, 4, 8)
+WORKER_BATCHES = 96
 SHEET_SIDE, ACROSS, DOWN, GAP, DEPTH_DB, LEVELS = 48, 8, 8, 2, 50.0, 16
 LINEAR = (PictureFamily, ComputedTomography, CartesianMri)
 ROOT = Path(__file__).parents[1]
@@ -96,6 +102,43 @@ def times(families: list[ProblemFamily], batch: int) -> dict[str, dict[str, floa
         CONSOLE.print(
             f"{family.name:20s} {row['per_second_cpu']:5.0f} /s (wall {row['per_second_wall']:5.0f})  ms: {shown}"
         )
+    return results
+
+
+class Prepared(IterableDataset[list[bytes]]):
+    """A stream whose problems are made as training needs them; of each it gives a print of every image."""
+
+    def __init__(self, stream: ProblemStream) -> None:
+        super().__init__()
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        torch.set_num_threads(1)
+        for problem in self.stream:
+            problem.operator.norm()
+            for factor in FACTORS:
+                problem.operator.coarsen(factor)
+            yield [sha256(image.numpy().tobytes()).digest() for image in problem.truth]
+
+
+def scaling(families: list[ProblemFamily], batch: int) -> dict[str, dict[str, float]]:
+    """Return problems a second from one and from two workers, after a first round in which tables are made."""
+    results = {}
+    for workers in (1, 2):
+        stream = ProblemStream([Share(family) for family in families], batch=batch, seed=SEED)
+        loader = iter(DataLoader(Prepared(stream), batch_size=None, num_workers=workers, prefetch_factor=1))
+        prints = [digest for _ in range(2 * len(families)) for digest in next(loader)]
+        begin = time.perf_counter()
+        for _ in range(WORKER_BATCHES):
+            prints += next(loader)
+        seconds = time.perf_counter() - begin
+        rate = WORKER_BATCHES * batch / seconds
+        results[f"{workers} workers"] = {
+            "per_second": round(rate, 1),
+            "problems": len(prints),
+            "different": len(set(prints)),
+        }
+        CONSOLE.print(f"{workers} workers: {rate:.0f} problems/s, {len(set(prints))} of {len(prints)} different")
     return results
 
 
@@ -160,18 +203,23 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--sheets", action="store_true", help="sheets alone")
     parser.add_argument("--times", action="store_true", help="times alone")
+    parser.add_argument("--workers", action="store_true", help="problems a second of one and two workers alone")
     parser.add_argument("--pixels", type=int, default=64)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--folder", type=Path, default=ROOT / "docs")
     options = parser.parse_args()
     torch.set_num_threads(1)
     families = [family for family in FAMILIES if options.only in family.name]
-    if not options.times:
+    if not options.times and not options.workers:
         for family in families:
             sheet(family, options.folder / f"problems_{family.name}.png")
     if options.sheets:
         return
     sized = [replace(family, shape=(options.pixels, options.pixels)) for family in families]
+    if options.workers:
+        settings = {"pixels": options.pixels, "batch": options.batch, "batches": WORKER_BATCHES}
+        save("problem_workers", seed=SEED, results={"settings": settings, "workers": scaling(sized, options.batch)})
+        return
     results = times(sized, options.batch)
     if not options.only:
         settings = {"pixels": options.pixels, "batch": options.batch, "seeds": SEEDS}

@@ -15,6 +15,7 @@ PROBLEM_FAMILIES = (
     "near-range",
     "born",
     "born-volume",
+    "born-background",
     "ground",
     "mri",
     "denoising",

@@ -138,7 +138,7 @@ class PhasorTables:
         length, groups = self.near.shape[1], self.far.shape[1]
         padded = torch.nn.functional.pad(rows.conj(), (0, length * groups - self.modes))
         if not self._many(rows.shape[:-2]):
-            parts = (padded.unflatten(-1, (groups, length)).mT @ self.far) * self.near
+            parts = (padded.unflatten(-1, (groups, length)).mT @ self.far).mul_(self.near)
             return parts.sum((-3, -2)).conj_physical()
         flat, first = padded.reshape(-1, *padded.shape[-2:]), 0
         result = rows.new_zeros(len(flat), self.near.shape[-1])

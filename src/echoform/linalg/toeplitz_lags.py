@@ -126,6 +126,8 @@ def toeplitz_lags(
         if heard.size:  # the library takes no empty sum
             row, column = at[0, heard], at[1, heard]
             plan.setpts(row, column)
-            kernel: np.ndarray = plan.execute(p[heard] * np.exp(-1j * first * column))
+            turned = np.empty(len(heard), np.complex128)
+            turned.real, turned.imag = p[heard] * np.cos(first * column), -p[heard] * np.sin(first * column)
+            kernel: np.ndarray = plan.execute(turned)
             out[sensor, 0], out[sensor, 1] = np.real(kernel), np.imag(kernel)
     return ToeplitzLags(planes, shape, factor)

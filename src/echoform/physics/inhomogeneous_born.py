@@ -89,6 +89,21 @@ class CylinderScattering:
         itself = torch.full_like(values, -0.5j * (math.pi * k * b * complex(hankel2(1, k * b)) - 2j))
         return torch.where(self.separation_m == 0, itself, values)[self.pair]
 
+    def fields(self, contrast: Tensor) -> GivenFields:
+        """Return the total fields E_t and G_r on the cells, (1, F, T, n) and (1, F, R, n), complex128.
+
+        Args:
+            contrast: chi on the cells, (H, W), complex128.
+        """
+        chi, lit, heard = contrast.flatten().to(torch.complex128), [], []
+        for f in range(len(self.k)):
+            sources = torch.cat([self.incident[f], self.received[f]]).mT
+            system = torch.eye(len(chi), dtype=torch.complex128) - self.coupling(f) * chi
+            total = torch.linalg.solve(system, sources).mT
+            lit.append(total[: len(self.incident[f])])
+            heard.append(total[len(self.incident[f]) :])
+        return GivenFields(torch.stack(lit)[None], torch.stack(heard)[None])
+
     def about(self, contrast: Tensor, *, scale: Tensor | None = None) -> InhomogeneousBorn:
         """Return the scattered field of a background and the Born operator about it.
 
@@ -97,24 +112,20 @@ class CylinderScattering:
             scale: factor on the operator's samples at each frequency, (F,), float64 (a weight of the data); the scattered field
                 itself is not scaled.
         """
-        chi = contrast.flatten().to(torch.complex128)
-        fields, lit, heard = [], [], []
-        disc = [complex(2 * jv(1, k * self.radius_m) / (k * self.radius_m)) for k in self.k.tolist()]
-        for f in range(len(self.k)):
-            sources = torch.cat([self.incident[f], self.received[f]]).mT
-            system = torch.eye(len(chi), dtype=torch.complex128) - self.coupling(f) * chi
-            total = torch.linalg.solve(system, sources).mT
-            inside, back = total[: len(self.incident[f])], total[len(self.incident[f]) :]
-            weight = complex(self.k[f]) ** 2 * self.cells.area_m2 * disc[f]
-            fields.append(weight * (self.received[f] * chi) @ inside.mT)
-            lit.append(inside * disc[f] * (1.0 if scale is None else float(scale[f])))
-            heard.append(back)
+        chi, found = contrast.flatten().to(torch.complex128), self.fields(contrast)
+        inside, back = found.incident, found.received
+        assert inside is not None
+        assert back is not None
+        disc = torch.tensor([complex(2 * jv(1, k * self.radius_m) / (k * self.radius_m)) for k in self.k.tolist()])
+        weight = (self.k.square() * self.cells.area_m2 * disc)[:, None, None]
+        scattered = weight * (torch.stack(self.received) * chi) @ inside[0].mT
+        disc = disc if scale is None else disc * scale
         operator = BornScattering(
             self.rig,
             self.cells,
             radiator=Radiator.LINE,
             permittivity=self.permittivity,
-            fields=GivenFields(torch.stack(lit)[None], torch.stack(heard)[None]),
+            fields=GivenFields(inside * disc[:, None, None], back),
             dtype=torch.complex128,
         )
-        return InhomogeneousBorn(torch.stack(fields)[None, None] * self.rig.heard[:, None], operator)
+        return InhomogeneousBorn(scattered[None, None] * self.rig.heard[:, None], operator)

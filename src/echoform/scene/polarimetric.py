@@ -68,15 +68,15 @@ def polarimetric(source: RandomSource, scene: Scene) -> Scene:
 def _powers(scene: Scene) -> tuple[Tensor, Tensor]:
     """Return the shares of every pixel, (B, 3, H, W), and which pixels are natural, (B, 1, H, W); later classes lie on top."""
     image = scene.image
-    power = torch.tensor(OTHER, device=image.device)[:, None, None].expand(len(image), 3, *image.shape[-2:])
-    natural = torch.zeros(image.shape, dtype=torch.bool, device=image.device)
-    for classes, grown in ((NATURAL, True), (MADE, False)):
-        for label, shares in classes.items():
-            mask = scene.masks.get(label)
-            if mask is not None:
-                power = torch.where(mask[:, None], torch.tensor(shares, device=image.device)[:, None, None], power)
-                natural = torch.where(mask[:, None], grown, natural)
-    return power, natural
+    label = torch.zeros(len(image), *image.shape[-2:], dtype=torch.int32, device=image.device)
+    classes = [*NATURAL, *MADE]
+    for number, name in enumerate(classes, 1):
+        mask = scene.masks.get(name)
+        if mask is not None:
+            label = torch.where(mask, number, label)
+    shares = torch.tensor([OTHER, *NATURAL.values(), *MADE.values()], device=image.device)
+    power = torch.stack([share[label] for share in shares.unbind(1)], 1)
+    return power, ((label > 0) & (label <= len(NATURAL)))[:, None]
 
 
 def _mechanism(source: RandomSource, power: Tensor) -> Tensor:

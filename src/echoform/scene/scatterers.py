@@ -37,8 +37,14 @@ def place(
     phases = []
     for axis, size in enumerate(shape):
         k = 2 * torch.pi * torch.fft.fftfreq(size, device=positions.device)
-        turn, h = positions[..., axis, None] * k, window(k)
-        phases.append(torch.complex(h * torch.cos(turn), -h * torch.sin(turn)))
+        turn = positions[..., axis, None] * k[: size // 2 + 1].abs()
+        # negative frequencies, the second half, are the conjugates of positive ones
+        parts = [
+            torch.cat([p[..., : (size + 1) // 2], s * p[..., 1:].flip(-1)], -1)
+            for p, s in ((turn.cos(), 1), (turn.sin(), -1))
+        ]
+        h = window(k)
+        phases.append(torch.complex(h * parts[0], -h * parts[1]))
     spectrum = torch.einsum("bq,bqh,bqw->bhw", amplitudes, phases[0], phases[1])
     return torch.fft.ifft2(spectrum)
 

@@ -16,6 +16,7 @@ from echoform.train.problems.gridded_fourier import GriddedFourier
 from echoform.train.problems.ground_penetrating import GroundPenetrating
 from echoform.train.problems.inpainting import Inpainting
 from echoform.train.problems.microwave import Born, BornVolume
+from echoform.train.problems.microwave_background import BornBackground
 from echoform.train.problems.mri import CartesianMri
 from echoform.train.problems.near_field_spotlight import NearFieldSpotlight
 from echoform.train.problems.near_range import NearRange
@@ -40,6 +41,7 @@ FAMILIES: tuple[ProblemFamily, ...] = (
     NearRange(),
     Born(),
     BornVolume(),
+    BornBackground(),
     GroundPenetrating(),
     CartesianMri(),
     Denoising(),

@@ -135,7 +135,7 @@ class BornVolume(Born):
 
     highest_hz: tuple[float, float] = (2e9, 40e9)
     permittivity: tuple[float, float] = (1.0, 6.0)
-    frequencies: tuple[int, ...] = (2, 4)
+    frequencies: tuple[int, ...] = (2, 3)
     width: tuple[float, float] = (3.0, 8.0)
     slices: int = 4
     panel: tuple[int, int] = (4, 4)

@@ -2,8 +2,8 @@
 
     O = R S T,     R = [1 d_1; d_2 f],  T = [1 d_3; d_4 f']
 
-Radars, paths and errors are those of :class:`FarFieldSpotlight`, one for each scene. Crosstalk d of -35 to -15 dB and imbalance f
-are known to the operator, as after calibration.
+Radars, paths and errors are those of :class:`FarFieldSpotlight`, one for each scene; fewer pulses are heard, since the
+transmitter sends H and V in turn. Crosstalk d of -35 to -15 dB and imbalance f are known to the operator, as after calibration.
 
 Source: van Zyl (1990), IEEE Trans. Geosci. Remote Sens. 28(3).
 """
@@ -55,7 +55,7 @@ class Polarimetry(ProblemFamily[PolarimetricLayout]):
 
     name: ClassVar[str] = "polarimetry"
 
-    radar: FarFieldSpotlight = field(default_factory=lambda: FarFieldSpotlight(defocused=0.0))
+    radar: FarFieldSpotlight = field(default_factory=lambda: FarFieldSpotlight(defocused=0.0, kept_pulses=(0.2, 0.6)))
     mixed: float = 0.5
     crosstalk_db: tuple[float, float] = (-35.0, -15.0)
     imbalance_db: float = 0.5
