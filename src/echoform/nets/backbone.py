@@ -66,13 +66,13 @@ class Backbone(nn.Module):
             noise: embedding of the noise levels, (B, embedding), for networks built with one.
         """
         l1, l2, l4, l8 = levels
-        x1 = self.m_head[f"conv{kind}"](inputs)
-        x2 = self.pool1(self.m_down1(x1, l1, kind, noise))
-        x3 = self.pool2(self.m_down2(x2, l2, kind, noise))
-        x4 = self.pool3(self.m_down3(x3, l4, kind, noise))
-        x = self.m_body(x4, l8, kind, noise)
-        x = self.m_up3(self.up3(x + x4), l4, kind, noise)
-        x = self.m_up2(self.up2(x + x3), l2, kind, noise)
-        x = self.m_up1(self.up1(x + x2), l1, kind, noise)
-        features = x + x1
+        skips = [self.m_head[f"conv{kind}"](inputs)]
+        downward = ((self.m_down1, l1, self.pool1), (self.m_down2, l2, self.pool2), (self.m_down3, l4, self.pool3))
+        for down, level, pool in downward:
+            skips.append(pool(down(skips[-1], level, kind, noise)))
+        x = self.m_body(skips[-1], l8, kind, noise)
+        for up, stage, level in ((self.up3, self.m_up3, l4), (self.up2, self.m_up2, l2), (self.up1, self.m_up1, l1)):
+            x = up(x + skips.pop())  # no map is held longer than it is needed
+            x = stage(x, level, kind, noise, overwrite=True)
+        features = x + skips.pop()
         return self.m_tail[f"conv{kind}"](features), features

@@ -175,8 +175,10 @@ class Stage(nn.Module):
         super().__init__()
         self.enc = nn.ModuleList([ResidualBlock(channels, image_channels, embedding) for _ in range(blocks)])
 
-    def forward(self, x: Tensor, level: Level, kind: int, noise: Tensor | None) -> Tensor:
-        """Return the features after all blocks."""
+    def forward(
+        self, x: Tensor, level: Level, kind: int, noise: Tensor | None = None, overwrite: bool = False
+    ) -> Tensor:
+        """Return the features after all blocks; arguments as of :meth:`ResidualBlock.forward`."""
         for i, block in enumerate(self.enc):
-            x = block(x, level, kind, noise, i > 0)  # the first block's input is the caller's
+            x = block(x, level, kind, noise, overwrite or i > 0)
         return x
