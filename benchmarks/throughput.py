@@ -4,7 +4,9 @@
 
 Steps of the shipped recipes, family by family (those drawn most often, or all), after one that is not counted. CPU: processor
 seconds of one thread; CUDA: wall seconds, waited for. Batches are cut to --pixels over all scenes (0: the recipe's own batch);
-but for the optimiser's, times are taken as proportional to the scenes. Problems alone are drawn in full batches. Parts:
+but for the optimiser's, times are taken as proportional to the scenes. Drawing is the mean of twelve batches of four.
+
+Parts:
 
     draw          scenes, sensor and samples, and the state
     norm          |A| by Lanczos
@@ -59,6 +61,8 @@ SHARES_OF_PEAK = (0.05, 0.25)
 EFFICIENCY = {1: 1.0, 8: 0.9, 64: 0.8}
 CORES_PER_GPU = 16
 HOUR = 3600.0
+#: batches by which drawing is timed, and scenes in each
+DRAWN = (12, 4)
 
 Result = TypeVar("Result")
 
@@ -147,11 +151,12 @@ def most_drawn(recipe: Recipe, count: int) -> list[Share]:
 
 
 def drawing(share: Share, recipe: Recipe, clock: Clock) -> float:
-    """Return seconds that drawing a scene takes, in a batch of the recipe's own size."""
-    batch = recipe.phases[-1].batch
-    tasks, before = TaskStream(ProblemStream([share], batch=batch, seed=SEED), recipe.modes), clock.now()
-    tasks.task(1)
-    return (clock.now() - before) / batch
+    """Return seconds that drawing a scene takes: the mean of several batches, since kinds of picture differ in cost."""
+    tasks = TaskStream(ProblemStream([share], batch=DRAWN[1], seed=SEED), recipe.modes)
+    before = clock.now()
+    for index in range(DRAWN[0]):
+        tasks.task(index)
+    return (clock.now() - before) / (DRAWN[0] * DRAWN[1])
 
 
 def operations(state: TrainingState, task: Task) -> float:
