@@ -1,7 +1,7 @@
 """Every method on every family of problems, on the same scenes: classical, plug-and-play, the networks RAM is compared with, RAM.
 
     python benchmarks/rivals.py FOLDER                                  trains the rivals (and a RAM) with one budget
-    python benchmarks/quality.py --rivals FOLDER [--checkpoint PATH] [--families NAME ...] [--scenes 16]
+    python benchmarks/quality.py --rivals FOLDER [--checkpoint PATH] [--families NAME ...] [--scenes 12] [--single-pass]
 
 PATH is a checkpoint of `echoform train` (recipe.json is read beside it), its folder, or a folder of exported weights. Scenes of
 48 x 48 come from a seed never trained on, with the ranges of the recipe tiny; the strata of first_light.py are rows of their own,
@@ -120,11 +120,11 @@ class Memory:
 
 
 def judge(
-    label: str, made: ProblemFamily, every: dict[str, Method], sampler: PosteriorSampler, memory: Memory
+    label: str, made: ProblemFamily, every: dict[str, Method], drawn: dict[str, Method], memory: Memory
 ) -> dict[str, Any]:
-    """Return the figures of every method on one family, and of the posterior mean on a draw of its own."""
+    """Return the figures of every method on one family, and of those that draw samples on scenes of their own."""
     problem = draw_problem(problem_generator(SEED, 0), made, memory.header["scenes"])
-    x, drawn = problem.truth, {RAM_NAME: every[RAM_NAME], MEAN: one_pass(sampler)}
+    x = problem.truth
     served = {name: run for name, run in every.items() if x.is_complex() or name not in NETWORKS}
     row = {name: memory.figures(label, name, run, problem) for name, run in served.items()}
     few = draw_problem(problem_generator(SEED, 1), made, memory.header["posterior_scenes"])
@@ -147,9 +147,22 @@ def verdict(result: dict[str, Any], samples: int) -> dict[str, Any]:
         made["first"] = all(made["gains_db"][name][0] > 0 for name in rivals)
         made["scratch_gains_db"] = {name: gain(row, name, SCRATCH) for name in rivals}
         made["scratch_first"] = all(g[0] > 0 for g in made["scratch_gains_db"].values())
-    behind = gain(result["posterior"], MEAN, RAM_NAME)
-    off = tuple(edge - 10 * math.log10(1 + 1 / samples) for edge in behind)
+    if MEAN not in result["posterior"]:
+        return made
+    off = behind(result["posterior"], samples)
     return made | {"posterior_behind_db": off, "posterior_within": off[0] <= WITHIN_DB}
+
+
+def behind(row: dict[str, Any], samples: int) -> tuple[float, ...]:
+    """Return how far the posterior mean is behind the one pass, what S exact samples lose taken off, dB."""
+    return tuple(edge - 10 * math.log10(1 + 1 / samples) for edge in gain(row, MEAN, RAM_NAME))
+
+
+def posterior_everywhere(results: dict[str, Any], samples: int) -> tuple[float, ...] | None:
+    """Return :func:`behind` over the scenes of all families together."""
+    rows = [r["posterior"] for r in results.values() if MEAN in r["posterior"]]
+    pooled = {name: {"nmse_db": [e for row in rows for e in row[name]["nmse_db"]]} for name in (MEAN, RAM_NAME)}
+    return behind(pooled, samples) if rows else None
 
 
 def by_structure(results: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +184,7 @@ def by_structure(results: dict[str, Any]) -> dict[str, Any]:
     return pooled
 
 
-def show(results: dict[str, Any], pooled: dict[str, Any]) -> None:
+def show(results: dict[str, Any], pooled: dict[str, Any], everywhere: tuple[float, ...] | None) -> None:
     """Print errors by family, gains with intervals, and gains by structure."""
     names = list(dict.fromkeys(name for r in results.values() for name in r["methods"]))
     console = Console(width=190)
@@ -182,9 +195,9 @@ def show(results: dict[str, Any], pooled: dict[str, Any]) -> None:
         v, row = r["verdict"], r["methods"]
         errors = [f"{sum(e) / len(e):.2f}" if (e := row.get(n, {}).get("nmse_db")) else "" for n in names]
         led = ({True: "yes", False: "no", None: ""}[v.get(key)] for key in ("first", "scratch_first"))
-        figures.add_row(label, *errors, *led, interval(v["posterior_behind_db"]))
+        figures.add_row(label, *errors, *led, interval(v.get("posterior_behind_db")))
         gains.add_row(label, *(interval(v["gains_db"].get(n)) for n in names if n != RAM_NAME))
-        both = {**row, MEAN: r["posterior"][MEAN]}
+        both = row | r["posterior"] | {RAM_NAME: row[RAM_NAME]}
         cells = [f"{both[n]['seconds']:.3f}; {both[n]['log_ssim']:.2f}" if n in both else "" for n in (*names, MEAN)]
         seconds.add_row(label, *cells)
     for label, part in pooled.items():
@@ -196,9 +209,10 @@ def show(results: dict[str, Any], pooled: dict[str, Any]) -> None:
     for key in ("first", "scratch_first", "posterior_within"):
         asked = [v[key] for v in verdicts if key in v]
         console.print(f"{key}: {sum(asked)} of {len(asked)} families")
+    console.print(f"{MEAN} behind RAM over all families, dB: {interval(everywhere)}")
 
 
-def interval(of: tuple[float, float, float] | None) -> str:
+def interval(of: tuple[float, ...] | None) -> str:
     """Return a mean with its interval as text."""
     return "" if of is None else "{:+.2f} [{:+.2f}, {:+.2f}]".format(*of)
 
@@ -218,9 +232,10 @@ def main() -> None:
     parser.add_argument("--rivals", type=Path, help="folder of benchmarks/rivals.py; without it they are left out")
     parser.add_argument("--checkpoint", type=Path, help="judge these weights instead of the shipped ones")
     parser.add_argument("--families", nargs="+", help="rows whose names hold one of these texts; all by default")
-    parser.add_argument("--scenes", type=int, default=16)
+    parser.add_argument("--scenes", type=int, default=12)
     parser.add_argument("--posterior-scenes", type=int, default=4)
     parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--single-pass", action="store_true", help="only methods of one pass with nothing tuned: quick")
     parser.add_argument("--keep", type=Path, help="folder that keeps figures, so that another call goes on from them")
     parser.add_argument("--steps", type=int, default=16, help="evaluations of the network for a sample")
     options = parser.parse_args()
@@ -229,26 +244,29 @@ def main() -> None:
     found = {} if options.rivals is None else {name: trained(options.rivals, name) for name in reversed(NETWORKS)}
     budgets = {name: vars(budget) for name, (_, budget) in found.items()}
     every = methods(network, {name: rival for name, (rival, _) in found.items()})
-    name = "quality" + ("_checkpoint" if options.checkpoint else "") + ("_part" if options.families else "")
+    sampler = PosteriorSampler(network, samples=options.samples, trajectory=Trajectory(options.steps))
+    drawn = {RAM_NAME: every[RAM_NAME], MEAN: one_pass(sampler)}
+    if options.single_pass:
+        every, drawn = {n: run for n, run in every.items() if n in (*SINGLE_PASS, SCRATCH, RAM_NAME)}, {}
+    parts = {"_checkpoint": options.checkpoint, "_part": options.families, "_single_pass": options.single_pass}
+    name = "quality" + "".join(part for part, given in parts.items() if given)
     header = {"weights": source, "parameters": parameters_count(network), "side": SIDE, "scenes": options.scenes}
     header |= {"samples": options.samples, "evaluations": options.steps, "posterior_scenes": options.posterior_scenes}
     memory = Memory(options.keep, header)
-    sampler = PosteriorSampler(network, samples=options.samples, trajectory=Trajectory(options.steps))
     results: dict[str, Any] = {}
-    pooled: dict[str, Any] = {}
+    pooled, everywhere = {}, None
     for label, made in cases().items():
         asked = options.families is None or any(text in label for text in options.families)
         if not asked or not served(made, network):
             continue
         began = time.process_time()
-        results[label] = judge(label, made, every, sampler, memory)
+        results[label] = judge(label, made, every, drawn, memory)
         results[label] |= {"verdict": verdict(results[label], options.samples)}
-        pooled = by_structure(results)
-        save(name, seed=SEED, results=header | {"budgets": budgets, "families": results, "by_structure": pooled})
-        print(
-            f"{label}: {time.process_time() - began:.0f} s, {interval(results[label]['verdict']['posterior_behind_db'])}"
-        )
-    show(results, pooled)
+        pooled, everywhere = by_structure(results), posterior_everywhere(results, options.samples)
+        found_out = {"families": results, "by_structure": pooled, "posterior_behind_db": everywhere}
+        save(name, seed=SEED, results=header | {"budgets": budgets} | found_out)
+        print(f"{label}: {time.process_time() - began:.0f} s", flush=True)
+    show(results, pooled, everywhere)
 
 
 if __name__ == "__main__":
