@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from echoform.report.numbers import fixed, number, quantity
+from echoform.report.numbers import decimals_of, fixed, number, quantity
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,12 @@ from echoform.report.numbers import fixed, number, quantity
 )
 def test_number(value: float, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.parametrize(("step", "decimals"), [(20.0, 2), (0.25, 2), (0.02, 3), (0.0025, 4)])
+def test_decimals_tell_apart_tenths_of_a_step(step: float, decimals: int) -> None:
+    assert decimals_of(step) == decimals
+    assert 10.0**-decimals <= step / 10
 
 
 def test_fixed_and_quantity() -> None:

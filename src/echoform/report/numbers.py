@@ -31,6 +31,11 @@ def fixed(value: float, decimals: int, unit: str = "") -> str:
     return f"{text} {unit}" if unit else text
 
 
+def decimals_of(step: float) -> int:
+    """Return how many decimals tell apart tenths of a step, two at least."""
+    return max(2, 1 - math.floor(math.log10(step)))
+
+
 def quantity(value: float, unit: str, digits: int = 3) -> str:
     """Return a number to ``digits`` significant digits with its unit."""
     return f"{number(value, digits)} {unit}"

@@ -19,7 +19,7 @@ from echoform.report.figures import (
     strongest,
     zoom_window,
 )
-from echoform.report.numbers import fixed, number
+from echoform.report.numbers import decimals_of, fixed, number
 from echoform.report.page import Cell, Page, Section, Table
 from echoform.report.posterior import exceedance_section, samples_section
 from echoform.report.provenance import environment, measurement_facts
@@ -143,7 +143,8 @@ def _target(run: Run) -> Section:
     place = f"row {row}, column {column}"
     if grid is not None:
         y, x = grid.axes_m()
-        place += f" (x = {fixed(float(x[column]), 2, 'm')}, y = {fixed(float(y[row]), 2, 'm')})"
+        down, across = (decimals_of(step) for step in grid.spacing_m)
+        place += f" (x = {fixed(float(x[column]), across, 'm')}, y = {fixed(float(y[row]), down, 'm')})"
     return Section(
         "Point target",
         figures=(

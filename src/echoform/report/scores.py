@@ -24,6 +24,7 @@ from echoform.measure.measurement import Measurement
 from echoform.measure.whitened import single_level
 from echoform.recon.discrepancy import expected_noise_energy, relative_residual, residual_energy
 from echoform.recon.reconstructor import Estimate
+from echoform.report.numbers import decimals_of
 from echoform.scene.sky import MICROARCSECOND_RAD, SkyGrid
 
 #: where the rim of a ring is sought, as shares of half the image's side
@@ -155,6 +156,6 @@ def _response(image: Tensor, measurement: Measurement, target: tuple[int, int]) 
         scores += [
             Score(f"pslr_{axis}_db", f"PSLR, {axis}", "dB", cut.pslr_db),
             Score(f"islr_{axis}_db", f"ISLR, {axis}", "dB", cut.islr_db),
-            Score(f"width_{axis}_{unit}", f"−3 dB width, {axis}", unit, cut.width_px * step, 2),
+            Score(f"width_{axis}_{unit}", f"−3 dB width, {axis}", unit, cut.width_px * step, decimals_of(step)),
         ]
     return scores
