@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from echoform.deploy.engine import EngineReconstructor, example_inputs, real_program
+from echoform.deploy.engine import EngineReconstructor, real_program
 from echoform.deploy.fixed_sensor import FixedSensor, fixed_sensor
 from echoform.deploy.real_arithmetic import RealProgram
 from echoform.measure.measurement import Measurement, simulate
@@ -171,7 +171,7 @@ def test_tracing_leaves_nothing_behind() -> None:
     """A size that nothing else here uses: what is kept between calls must hold numbers after a first export."""
     bound = fixed_sensor(network(embedding=8), identity((1, 40, 56), complex_image=True))
     first, second = real_program(bound), real_program(bound)
-    inputs = example_inputs(bound)
+    inputs = bound.example_inputs()
     assert torch.equal(first(*inputs), second(*inputs))
 
 
@@ -189,6 +189,6 @@ def test_one_sensor_only() -> None:
 
 
 def test_example_inputs_are_real() -> None:
-    inputs = example_inputs(fixed_sensor(network(embedding=8), mask()))
+    inputs = fixed_sensor(network(embedding=8), mask()).example_inputs()
     assert [tuple(t.shape) for t in inputs] == [(1, 2, SIDE, SIDE), (1,)]
     assert not any(t.is_complex() for t in inputs)

@@ -251,13 +251,16 @@ class Sample(RunOptions, FileOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Export(FileOptions):
-    """Bind the network to a file's sensor and write it for another engine (extra `export`)."""
+    """Bind the network to a file's sensor, or take its backbone alone, and write it for another engine (extra `export`)."""
 
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.onnx|FOLDER")]
     """An ONNX file, or a folder for an OpenVINO model."""
 
     weights: OptionalWeights = None
     """Weights: a name (`echoform weights list`), a .safetensors file or an official checkpoint ram.pth.tar."""
+
+    backbone: bool = False
+    """Write the backbone alone, without physics, for images of the file's kind and size; the head's channels go in."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from echoform.deploy.exportable import Exportable
 from echoform.deploy.fixed_sensor import FixedSensor
 from echoform.deploy.real_arithmetic import RealProgram
 from echoform.measure.measurement import Measurement
@@ -47,15 +48,10 @@ class EngineReconstructor(Reconstructor):
         return Estimate(self.sensor.finish(torch.from_numpy(output), prepared))
 
 
-def example_inputs(sensor: FixedSensor) -> tuple[torch.Tensor, ...]:
-    """Return the exported part's inputs for a measurement of the sensor that is noise alone."""
-    return sensor.prepare(sensor.example()).inputs
-
-
 @torch.no_grad()
-def real_program(sensor: FixedSensor) -> RealProgram:
+def real_program(part: Exportable) -> RealProgram:
     """Return the exported part in real arithmetic, traced for one scene at a time."""
-    inputs = example_inputs(sensor)
-    sensor(*inputs)  # what is computed once and kept must be made outside the tracer, whose tensors hold no numbers
-    program = torch.export.export(sensor, inputs, strict=False)
+    inputs = part.example_inputs()
+    part(*inputs)  # what is computed once and kept must be made outside the tracer, whose tensors hold no numbers
+    program = torch.export.export(part, inputs, strict=False)
     return RealProgram(program.run_decompositions({}))

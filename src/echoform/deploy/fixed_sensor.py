@@ -10,12 +10,13 @@ The state head is given A'^H y' and s', the official head its own input channels
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from echoform.deploy.exportable import Exportable
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.nets.backbone import FACTORS
@@ -40,7 +41,7 @@ class Prepared:
     scale: Tensor
 
 
-class FixedSensor(nn.Module, ABC):
+class FixedSensor(Exportable):
     """A RAM bound to one sensor.
 
     Args:
@@ -71,6 +72,10 @@ class FixedSensor(nn.Module, ABC):
         return Measurement(
             y if marks is None else y * marks, self.operator, GaussianNoise(torch.ones(1).to(like.device))
         )
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """Return the exported part's inputs for a measurement of the sensor that is noise alone."""
+        return self.prepare(self.example()).inputs
 
     @abstractmethod
     def prepare(self, measurement: Measurement) -> Prepared:

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from echoform.deploy.engine import Engine, example_inputs, real_program
+from echoform.deploy.engine import Engine, real_program
+from echoform.deploy.exportable import Exportable
 from echoform.deploy.extra import imported
-from echoform.deploy.fixed_sensor import FixedSensor
 from echoform.measure.atomic import atomic_path
 
 #: the first version of the operator set whose Fourier transform takes its axis as an input
 OPERATOR_SET = 20
 
 
-def save_onnx(sensor: FixedSensor, path: Path) -> None:
+def save_onnx(part: Exportable, path: Path) -> None:
     """Write the exported part of a network as one ONNX file, atomically.
 
     Raises:
@@ -26,11 +26,11 @@ def save_onnx(sensor: FixedSensor, path: Path) -> None:
     imported("onnxscript")
     with torch.no_grad():
         program = torch.onnx.export(
-            real_program(sensor), example_inputs(sensor), dynamo=True, opset_version=OPERATOR_SET, verbose=False
+            real_program(part), part.example_inputs(), dynamo=True, opset_version=OPERATOR_SET, verbose=False
         )
     assert program is not None
-    with atomic_path(path) as part:
-        program.save(str(part))
+    with atomic_path(path) as written:
+        program.save(str(written))
 
 
 def load_onnx(path: Path, *, threads: int = 0) -> Engine:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import fx
 
-from echoform.deploy.engine import Engine, example_inputs, real_program
+from echoform.deploy.engine import Engine, real_program
+from echoform.deploy.exportable import Exportable
 from echoform.deploy.extra import imported
 from echoform.deploy.fixed_sensor import FixedSensor
 from echoform.measure.atomic import atomic_folder
@@ -30,7 +31,7 @@ MODEL_FILE = "model.xml"
 
 
 @torch.no_grad()
-def to_openvino(sensor: FixedSensor) -> Any:
+def to_openvino(part: Exportable) -> Any:
     """Return the exported part of a network as an ``openvino.Model`` for one scene; convolutions bear their module's path.
 
     Raises:
@@ -38,9 +39,9 @@ def to_openvino(sensor: FixedSensor) -> Any:
         NotImplementedError: the physics uses an operation on complex numbers that has no real form here.
     """
     openvino = imported("openvino")
-    program, example = real_program(sensor), example_inputs(sensor)
-    model = openvino.convert_model(program, example_input=example)
-    model.reshape({i: list(tensor.shape) for i, tensor in enumerate(example)})
+    program, example = real_program(part), part.example_inputs()
+    traced = torch.jit.trace(program, example, check_trace=False)
+    model = openvino.convert_model(traced, example_input=example, input=[list(tensor.shape) for tensor in example])
     for path, convolution in zip(
         _convolution_paths(program.program), sorted(_convolutions(model), key=_met), strict=True
     ):
@@ -116,18 +117,22 @@ def save_openvino(model: Any, folder: Path) -> None:
         openvino.save_model(model, part / MODEL_FILE, compress_to_fp16=False)
 
 
-def load_openvino(model: Any | Path, *, threads: int = 0) -> Engine:
+def load_openvino(model: Any | Path, *, threads: int = 0, bfloat16: bool = False) -> Engine:
     """Return an engine that runs a model on the CPU, one scene at a time, in single precision where it is not in integers.
 
     Args:
         model: from :func:`to_openvino` or :func:`eight_bit`, or the folder that :func:`save_openvino` wrote.
         threads: used inside an inference; 0 leaves it to OpenVINO.
+        bfloat16: whether convolutions and sums not in integers may be done in bfloat16, for processors that have it.
 
     Raises:
         MissingExtraError: ``openvino`` is not installed.
     """
     openvino = imported("openvino")
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    settings: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     source = model / MODEL_FILE if isinstance(model, Path) else model

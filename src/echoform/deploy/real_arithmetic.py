@@ -5,7 +5,9 @@ pair (a, b) and every operation on it the real ones it stands for:
 
     linear in one argument    f(z) = f(a) + i f(b)                               reshaping, padding, sums, selections
     bilinear                  f(z, w) = f(a, c) - f(b, d) + i (f(a, d) + f(b, c))     products, matrix products
-    Fourier transforms        the only place where a complex tensor is made, used at once and taken apart
+    Fourier transforms        products with real matrices (echoform.deploy.fourier_matrices); those of real images, and along
+                              other axes than the two last, are left to the engine: the only place where a complex tensor
+                              is made, used at once and taken apart
 
 Real operations pass through as they are, so the result differs from the original by rounding only.
 """
@@ -22,6 +24,8 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
+from echoform.deploy.fourier_matrices import Transform, fourier_transform
+
 ATEN = torch.ops.aten
 
 
@@ -31,6 +35,15 @@ class Pair:
 
     real: Tensor
     imag: Tensor
+
+
+@dataclass(frozen=True)
+class Interleaved(Pair):
+    """The real tensor whose last axis holds both parts; tracers write ``z.real`` as one part selected of it."""
+
+    def whole(self) -> Tensor:
+        """Return the tensor itself."""
+        return torch.stack([self.real, self.imag], -1)
 
 
 def _part(value: Any, name: str) -> Any:
@@ -64,6 +77,10 @@ def _linear(target: Callable[..., Any], args: Sequence[Any], options: Mapping[st
 
 def _is_pair(leaf: Any) -> bool:
     return isinstance(leaf, Pair)
+
+
+def _whole(leaf: Any) -> Any:
+    return leaf.whole() if isinstance(leaf, Interleaved) else leaf
 
 
 def _where(target: Callable[..., Tensor], args: Sequence[Any], _: Mapping[str, Any]) -> Pair:
@@ -105,8 +122,8 @@ def _quotient(target: Callable[..., Tensor], args: Sequence[Any], _: Mapping[str
     return Pair(product.real / power, product.imag / power)
 
 
-def _transform(target: Callable[..., Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
-    """A Fourier transform: complex for as long as it takes."""
+def _engine_transform(target: Callable[..., Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    """A Fourier transform by the engine: complex for as long as it takes."""
     x, *settings = args
     z = torch.complex(x.real.contiguous(), x.imag.contiguous()) if _is_pair(x) else x
     found = target(z, *settings, **options)
@@ -149,9 +166,14 @@ RULES: Mapping[str, Rule] = {
     "square": lambda _, args, __: _bilinear(ATEN.mul.Tensor, (args[0], args[0])),
     "complex": lambda _, args, __: Pair(args[0], args[1]),
     "view_as_complex": lambda _, args, __: Pair(args[0].select(-1, 0), args[0].select(-1, 1)),
-    "view_as_real": lambda _, args, __: torch.stack([args[0].real, args[0].imag], -1),
+    "view_as_real": lambda _, args, __: Interleaved(args[0].real, args[0].imag),
     "real": lambda _, args, __: args[0].real,
     "imag": lambda _, args, __: args[0].imag,
+}
+#: transforms that are done by matrices, with the axes that they have when none are named
+TRANSFORMS: Mapping[str, tuple[int, ...]] = {
+    **dict.fromkeys(("fft_fft", "fft_ifft"), (-1,)),
+    **dict.fromkeys(("fft_fft2", "fft_ifft2"), (-2, -1)),
 }
 #: operations that make complex numbers of real ones
 MAKE_COMPLEX = ("complex", "view_as_complex")
@@ -159,6 +181,10 @@ MAKE_COMPLEX = ("complex", "view_as_complex")
 
 class RealArithmetic(fx.Interpreter):
     """Carries out a graph with pairs in the place of complex tensors."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.transforms: dict[Transform, tuple[Tensor, Tensor]] = {}
 
     def fetch_attr(self, target: str) -> Any:
         """Return a constant of the graph, a complex one as a pair."""
@@ -170,10 +196,13 @@ class RealArithmetic(fx.Interpreter):
         name = target.overloadpacket.__name__ if isinstance(target, torch._ops.OpOverload) else target.__name__
         if name == "_assert_tensor_metadata":
             return None
+        if name == "select" and isinstance(args[0], Interleaved) and args[1] in (-1, args[0].real.ndim):
+            return (args[0].real, args[0].imag)[args[2]]
+        args, kwargs = pytree.tree_map(_whole, (args, kwargs), is_leaf=_is_pair)
         if name == "_to_copy":
             return _converted(target, args, kwargs)
         if name.startswith(("fft_", "_fft_")):
-            return _transform(target, args, kwargs)
+            return self._transform(name, target, args, kwargs)
         leaves, _ = pytree.tree_flatten((args, kwargs), is_leaf=_is_pair)
         if name == "getitem" or not (name in MAKE_COMPLEX or any(map(_is_pair, leaves))):
             return super().call_function(target, args, kwargs)
@@ -182,6 +211,21 @@ class RealArithmetic(fx.Interpreter):
                 f"the graph applies {target} to complex numbers, for which real_arithmetic.py has no rule: add one"
             )
         return RULES[name](target, args, kwargs)
+
+    def _transform(self, name: str, target: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """A Fourier transform, by matrices where it is of complex numbers along the two last axes."""
+        x: Any = args[0]
+        size, axes, norm = (*args[1:], None, None, None)[:3]
+        axes, norm = options.get("dim", axes), options.get("norm", norm)
+        if name not in TRANSFORMS or not _is_pair(x) or size is not None or options.keys() - {"dim", "norm"}:
+            return _engine_transform(target, args, options)
+        named = TRANSFORMS[name] if axes is None else (axes,) if isinstance(axes, int) else tuple(axes)
+        named = tuple(axis if axis < 0 else axis - x.real.ndim for axis in named)
+        if x.real.ndim < 2 or min(named) < -2:
+            return _engine_transform(target, args, options)
+        parts = torch.stack([x.real, x.imag], -3)
+        found = fourier_transform(parts, named, self.transforms, inverse="_i" in name, norm=norm or "backward")
+        return Pair(found.select(-3, 0), found.select(-3, 1))
 
 
 class RealProgram(nn.Module):
@@ -205,4 +249,4 @@ class RealProgram(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return what the program returns for real inputs."""
-        return RealArithmetic(self.program).run(*inputs)  # pyright: ignore[reportArgumentType]
+        return _whole(RealArithmetic(self.program).run(*inputs))  # pyright: ignore[reportArgumentType]
