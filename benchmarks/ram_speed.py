@@ -1,10 +1,13 @@
 """How long does the official RAM take, ours beside deepinv's, with the same random weights and the same output?
 
 One run times both networks on every sensor of issue 5 at 256 x 256 (and our backbone without physics as the floor), alternating,
-and prints medians, ratios and the relative difference of the outputs. `--variants` runs ours in bfloat16 and compiled; on a
-GPU both tables are made, the second at 256 and 1024 square with peak memory and CUDA graphs.
+and prints medians, ratios and the relative difference of the outputs. The file is written after every row; `--resume` keeps its
+rows if they are of the same commit and makes the others. The first of the runs, which warms up, counts as one: a median of three
+does not feel it. `--variants` runs ours in bfloat16 and compiled; on a GPU both tables are made, the second at 256 and 1024
+square with peak memory and CUDA graphs, and there every row is warmed up once more.
 
-    python benchmarks/ram_speed.py            # writes results/ram_speed.json
+    python benchmarks/ram_speed.py            # writes results/ram_speed.json; seven minutes with two threads
+    python benchmarks/ram_speed.py --resume   # after a run that was cut off
     python benchmarks/ram_speed.py --variants             # writes results/ram_variants.json
     python benchmarks/ram_speed.py --device cuda          # writes results/ram_speed_gpu.json and ram_variants_gpu.json
     python benchmarks/ram_speed.py --side 64 --runs 1     # a trial; writes nothing
@@ -47,7 +50,7 @@ from echoform.physics.masking import SampleMask
 from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.operator import LinearOperator
 from echoform.physics.tomography import parallel_beam_like_deepinv
-from record import save
+from record import commit, load, machine, save
 
 SIGMA, ANGLES, SEED = 0.05, 51, 0
 #: sensors and sides of the second table
@@ -138,14 +141,14 @@ def without_physics(network: RAM) -> RAM:
     return plain
 
 
-def seconds(function: Callable[[], Tensor], device: torch.device, *, processor: bool = False) -> float:
-    """Wall-clock time, or the processor time of all threads, which other programs on a loaded machine disturb less."""
+def timed(function: Callable[[], Tensor], device: torch.device, *, processor: bool = False) -> tuple[Tensor, float]:
+    """The result and its wall-clock time, or the processor time of all threads, which a loaded machine disturbs less."""
     clock = time.process_time if processor else time.perf_counter
     start = clock()
-    function()
+    result = function()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return clock() - start
+    return result, clock() - start
 
 
 @dataclass(frozen=True)
@@ -195,13 +198,16 @@ def row(
         "echoform": lambda: ours(given.ours),
         "backbone": lambda: plain(given.ours),
     }
+    times: dict[str, list[float]] = {key: [] for key in functions}
+    images: dict[str, Tensor] = {}
     with torch.inference_mode():
-        expected, found, _ = (f() for f in functions.values())
-        found = real_channels(found) if given.complex_image else found
-        times: dict[str, list[float]] = {key: [] for key in functions}
-        for _ in range(runs):
+        for _ in range(runs + (given.y.device.type == "cuda")):
             for key, function in functions.items():
-                times[key].append(seconds(function, given.y.device, processor=processor))
+                images[key], taken = timed(function, given.y.device, processor=processor)
+                times[key].append(taken)
+    found = real_channels(images["echoform"]) if given.complex_image else images["echoform"]
+    expected = images["deepinv"]
+    times = {key: values[-runs:] for key, values in times.items()}
     medians = {key: 1e3 * statistics.median(values) for key, values in times.items()}
     return {
         **{f"{key}_ms": value for key, value in medians.items()},
@@ -256,7 +262,7 @@ def variant_rows(given: Task, theirs: nn.Module, ours: RAM, runs: int) -> dict[s
                 found = function(given.ours).to(reference.dtype)
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            times = [seconds(lambda f=function: f(given.ours), device) for _ in range(runs)]
+            times = [timed(lambda f=function: f(given.ours), device)[1] for _ in range(runs)]
             results[name] = {
                 "ms": 1e3 * statistics.median(times),
                 "peak_mb": torch.cuda.max_memory_allocated() / 1e6 if device.type == "cuda" else float("nan"),
@@ -266,21 +272,34 @@ def variant_rows(given: Task, theirs: nn.Module, ours: RAM, runs: int) -> dict[s
     return results
 
 
-def compare(options: argparse.Namespace, networks: tuple[nn.Module, RAM, RAM], device: torch.device) -> dict[str, Any]:
-    results = {}
+def compare(
+    options: argparse.Namespace, networks: tuple[nn.Module, RAM, RAM], device: torch.device, file: str | None
+) -> None:
+    """Print the table; write it into ``file`` after every row, beside rows of the same commit there if resumed."""
+    results = kept_rows(file) if options.resume and file else {}
     names = ("deepinv", "echoform", "backbone")
     print(" " * 16 + "".join(f"{n:>10}" for n in names) + f"{'ratio':>8}{'target':>8}{'/plain':>8}{'difference':>12}")
     for name, make in sensors(options.side).items():
         if options.only and name not in options.only:
             continue
-        given = task(make(), name, options.side, device)
-        r = results[name] = row(given, name, networks, options.runs, processor=options.processor_time)
+        if name not in results:
+            given = task(make(), name, options.side, device)
+            results[name] = row(given, name, networks, options.runs, processor=options.processor_time)
+            if file:
+                save(file, seed=SEED, results=results)
+        r = results[name]
         print(
             f"{name:16}{r['deepinv_ms']:10.0f}{r['echoform_ms']:10.0f}{r['backbone_ms']:10.0f}{r['ratio']:8.2f}"
             f"{r['target_ratio']:8.0f}{r['over_backbone']:8.2f}{r['relative_difference']:12.1e}",
             flush=True,
         )
-    return results
+
+
+def kept_rows(file: str) -> dict[str, Any]:
+    """Rows of the last file, if it is of this commit; rows of two machines never stand side by side."""
+    last = load(file)
+    here = {"commit": commit(), "machine": machine()}
+    return last["results"] if last and {key: last[key] for key in here} == here else {}
 
 
 def compare_variants(
@@ -302,6 +321,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--variants", action="store_true", help="bfloat16, compiled, CUDA graphs; always on a GPU")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the rows of the same commit that a cut-off run wrote"
+    )
     parser.add_argument("--processor-time", action="store_true", help="for a loaded machine; writes nothing")
     options = parser.parse_args()
     device = torch.device(options.device)
@@ -311,9 +333,7 @@ def main() -> None:
     whole = options.side == 256 and not options.only and not options.processor_time
     suffix = "" if device.type == "cpu" else "_gpu"
     if device.type == "cuda" or not options.variants:
-        results = compare(options, networks, device)
-        if whole:
-            print(save(f"ram_speed{suffix}", seed=SEED, results=results))
+        compare(options, networks, device, f"ram_speed{suffix}" if whole else None)
     if device.type == "cuda" or options.variants:
         results = compare_variants(options, networks, device)
         if whole:

@@ -59,6 +59,12 @@ def save(name: str, *, seed: int, results: dict[str, Any]) -> Path:
     return path
 
 
+def load(name: str) -> dict[str, Any] | None:
+    """Return what :func:`save` wrote under a name, header and results; None where nothing was."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
 def _lines(path: str) -> list[str]:
     file = Path(path)
     return file.read_text().splitlines() if file.exists() else []

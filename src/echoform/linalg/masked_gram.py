@@ -47,7 +47,7 @@ class MaskedGram(nn.Module):
         along_y = pairs @ power[..., rows, :]
         both = along_y[..., columns] @ pairs.mT
         weights = both.transpose(-3, -2).flatten(-2)
-        _, _, order = _pattern(1, *weights.shape[2:4], weights.device)
+        order = _order(*weights.shape[2:4], weights.device)
         self.register_buffer("stencil", weights.gather(-1, order.view(*weights.shape[2:]).expand_as(weights)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class MaskedGram(nn.Module):
     def _matrix(self) -> Tensor:
         """Return the stencils of all sensors and channels as one block-diagonal sparse matrix."""
         sensors, channels, height, width, _ = self.stencil.shape
-        starts, columns, _ = _pattern(sensors * channels, height, width, self.stencil.device)
+        starts, columns = _pattern(sensors * channels, height, width, self.stencil.device)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
             size = (len(starts) - 1,) * 2
@@ -108,14 +108,26 @@ def _windows(side: int, factor: int) -> Tensor:
     return (first + torch.arange(4 * factor)) % side
 
 
-@lru_cache(maxsize=32)
-def _pattern(blocks: int, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return row starts and columns of the sparse matrix, int32, and the order of each pixel's 49 weights in it."""
+def _sorted_neighbours(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return the 49 neighbours of each pixel in ascending order and where in its stencil they come from, (H W, 49)."""
     reach = torch.arange(-REACH, REACH + 1)
     rows = (torch.arange(height)[:, None] + reach) % height
     columns = (torch.arange(width)[:, None] + reach) % width
     neighbours = (rows[:, None, :, None] * width + columns[None, :, None, :]).reshape(height * width, WIDTH**2)
     place, order = neighbours.sort(1)
+    return place, order
+
+
+@lru_cache(maxsize=32)
+def _order(height: int, width: int, device: torch.device) -> Tensor:
+    """Return the order of each pixel's 49 weights in the sparse matrix."""
+    return _sorted_neighbours(height, width)[1].to(device)
+
+
+@lru_cache(maxsize=32)
+def _pattern(blocks: int, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return row starts and columns of the sparse matrix, int32."""
+    place, _ = _sorted_neighbours(height, width)
     offsets = height * width * torch.arange(blocks)[:, None, None]
     starts = WIDTH**2 * torch.arange(blocks * height * width + 1)
-    return starts.int().to(device), (offsets + place).flatten().int().to(device), order.to(device)
+    return starts.int().to(device), (offsets + place).flatten().int().to(device)
