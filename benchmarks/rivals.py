@@ -1,6 +1,6 @@
 """The networks that RAM is compared with, and RAM from drawn weights: same problems, same steps, same loss, same optimiser.
 
-    python benchmarks/rivals.py FOLDER [--steps 320] [--data ../shared/data]
+    python benchmarks/rivals.py FOLDER [--steps 240] [--data ../shared/data]
 
 Trains in turns, so that all stand at the same step whenever it is stopped, and goes on where it stopped when it is called again
 with the same arguments. FOLDER/NAME/ holds checkpoint, log and the processor time of each; benchmarks/quality.py reads them.
@@ -38,7 +38,7 @@ from echoform.train.schedule import Trapezoid
 from echoform.train.training_state import TrainingState
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
-STEPS, BATCH, SIDES, SEED = 320, 8, (32, 48), 17
+STEPS, WARMUP, BATCH, SIDES, SEED = 240, 20, 8, (32, 48), 17
 #: steps that one network does before it is the next one's turn
 TURN = 20
 NETWORKS = {
@@ -80,7 +80,7 @@ def recipe(name: str, steps: int) -> Recipe:
         network=NETWORKS[name],
         phases=(Phase(steps - last, SIDES[0], BATCH), Phase(last, SIDES[1], BATCH)),
         families=families(),
-        schedule=Trapezoid(peak=1e-3, warmup=max(1, steps // 16), cool_down=last),
+        schedule=Trapezoid(peak=1e-3, warmup=WARMUP, cool_down=last),
         modes=Modes(one_shot=1.0, state=0.0, blind=0.0),
         average=0.99,
         seed=SEED,
