@@ -1,23 +1,35 @@
 """Where does the time of one reconstruction with the official network go? Shares by kind of operation, from torch.profiler.
 
+Beside it, what sets the floor: billions of operations a second of the library's matrix product, of its 3 x 3 convolutions at
+every width, and of ours by tiles, all counted as the plain sum's operations, so that tiles may pass the processor's peak.
+
 python benchmarks/ram_profile.py            # denoising, MRI and 8-coil MRI at 256 x 256; writes results/ram_profile.json
+python benchmarks/ram_profile.py --only     # the floor alone; writes nothing
 python benchmarks/ram_profile.py --side 64 --only MRI      # a trial; writes nothing
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections import defaultdict
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from torch.profiler import profile
 
+from echoform.nets.convolution import Convolution
+from echoform.nets.narrow import NarrowConvolution
 from echoform.nets.ram import OFFICIAL
+from echoform.nets.strips import in_strips
 from ram_speed import SEED, random_peers, sensors, task
 from record import save
 
 NAMES = ("denoising", "MRI", "8-coil MRI")
-TILE = 36
+TILES = (4, 6, 8)
+#: pixels of the maps that rates are measured on at the finest level, rows and columns; and how often
+ROWS, COLUMNS, REPEATS = 96, 256, 7
 KINDS = (
     "backbone, 3x3",
     "backbone, Winograd's tiles",
@@ -36,13 +48,17 @@ def kind_of(name: str, shapes: list[list[int]]) -> str:
         out, into, size, _ = shapes[1]
         if size == 2:
             return KINDS[2]
+        if size == 1 and into in OFFICIAL.channels:
+            return KINDS[1]
         if into in OFFICIAL.channels:
             return KINDS[0] if out in OFFICIAL.channels else KINDS[3]
         return KINDS[4]
     if "fft" in name:
         return KINDS[5]
-    if name in ("aten::bmm", "aten::mm"):
-        return KINDS[1] if TILE in (shapes[0][0], shapes[0][-1]) else KINDS[6]
+    if name in ("aten::bmm", "aten::mm", "aten::addmm"):
+        if shapes[0][-1] in TILES or shapes[0][0] == max(TILES[:2]) ** 2:
+            return KINDS[1]
+        return KINDS[3] if shapes[0][-1] in OFFICIAL.channels else KINDS[6]
     return KINDS[7]
 
 
@@ -62,17 +78,50 @@ def shares(name: str, side: int) -> dict[str, float]:
     return {kind: times[kind] / whole for kind in KINDS}
 
 
+def rate(function: Callable[[], Tensor], operations: float) -> float:
+    """Return 10^9 operations a second of processor time, the best of some runs, for the machine may be loaded."""
+    best = float("inf")
+    for _ in range(REPEATS):
+        start = time.process_time()
+        function()
+        best = min(best, time.process_time() - start)
+    return operations / best / 1e9
+
+
+@torch.inference_mode()
+def rates() -> dict[str, float]:
+    """Return the rates of a matrix product, and of plain and prepared convolutions on maps of equal work at all widths."""
+    square = torch.randn(1024, 1024)
+    found = {"matrix product, 1024": rate(lambda: square @ square, 2 * 1024**3)}
+    for scale, channels in enumerate(OFFICIAL.channels):
+        shape = (1, channels, ROWS >> scale, COLUMNS >> scale)
+        x = torch.randn(shape).to(memory_format=torch.channels_last)
+        pixels = 18 * x[0, 0].numel() * channels  # operations for each output channel
+        plain = Convolution(channels, channels).to(memory_format=torch.channels_last)
+        narrow = NarrowConvolution(channels, 6).to(memory_format=torch.channels_last)
+        found[f"3x3, {channels} to {channels}"] = rate(lambda: in_strips(plain.rows, x), pixels * channels)  # noqa: B023
+        plain.prepare()
+        found[f"3x3, {channels} to {channels}, tiles"] = rate(lambda: in_strips(plain.rows, x), pixels * channels)  # noqa: B023
+        library = torch.nn.functional.conv2d
+        found[f"3x3, {channels} to 6"] = rate(lambda: library(x, narrow.weight, padding=1), pixels * 6)  # noqa: B023
+        found[f"3x3, {channels} to 6, by taps"] = rate(lambda: narrow(x), pixels * 6)  # noqa: B023
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--only", nargs="*", default=NAMES)
     given = parser.parse_args()
+    floor = rates()
+    print(f"10^9 operations a second of processor time, {torch.get_num_threads()} threads")
+    print("\n".join(f"{name:28}{value:14.1f}" for name, value in floor.items()))
     results = {name: shares(name, given.side) for name in given.only}
     print(" " * 28 + "".join(f"{name:>14}" for name in results))
     for kind in KINDS:
         print(f"{kind:28}" + "".join(f"{100 * found[kind]:13.1f}%" for found in results.values()))
     if given.side == 256 and tuple(given.only) == NAMES:
-        print(save("ram_profile", seed=SEED, results=results))
+        print(save("ram_profile", seed=SEED, results={"shares": results, "rates": floor}))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 #: pixels of a strip: on a CPU its features fill a cache; on a GPU, where launches cost more than memory, they bound memory only
-CPU_STRIP, GPU_STRIP = 3 * 2**12, 2**20
+CPU_STRIP, GPU_STRIP = 3 * 2**11, 2**20
 #: rows of a strip are a multiple of this where there are as many: whole tiles of four and of six rows
 TILE_ROWS = 12
 
