@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.profiler import profile
 
 from echoform.nets.convolution import Convolution
@@ -94,18 +95,28 @@ def rates() -> dict[str, float]:
     square = torch.randn(1024, 1024)
     found = {"matrix product, 1024": rate(lambda: square @ square, 2 * 1024**3)}
     for scale, channels in enumerate(OFFICIAL.channels):
-        shape = (1, channels, ROWS >> scale, COLUMNS >> scale)
-        x = torch.randn(shape).to(memory_format=torch.channels_last)
-        pixels = 18 * x[0, 0].numel() * channels  # operations for each output channel
-        plain = Convolution(channels, channels).to(memory_format=torch.channels_last)
-        narrow = NarrowConvolution(channels, 6).to(memory_format=torch.channels_last)
-        found[f"3x3, {channels} to {channels}"] = rate(lambda: in_strips(plain.rows, x), pixels * channels)  # noqa: B023
-        plain.prepare()
-        found[f"3x3, {channels} to {channels}, tiles"] = rate(lambda: in_strips(plain.rows, x), pixels * channels)  # noqa: B023
-        library = torch.nn.functional.conv2d
-        found[f"3x3, {channels} to 6"] = rate(lambda: library(x, narrow.weight, padding=1), pixels * 6)  # noqa: B023
-        found[f"3x3, {channels} to 6, by taps"] = rate(lambda: narrow(x), pixels * 6)  # noqa: B023
+        found |= rates_of(channels, (ROWS >> scale, COLUMNS >> scale))
     return found
+
+
+def rates_of(channels: int, shape: tuple[int, int]) -> dict[str, float]:
+    """Return the rates at one width, on maps of a shape."""
+    x = torch.randn(1, channels, *shape).to(memory_format=torch.channels_last)
+    wide = Convolution(channels, channels).to(memory_format=torch.channels_last)
+    narrow = NarrowConvolution(channels, 6).to(memory_format=torch.channels_last)
+    operations = 18.0 * shape[0] * shape[1] * channels  # for each output channel
+
+    def by_strips() -> Tensor:
+        return in_strips(lambda top, bottom: wide.rows(x, top, bottom), x)
+
+    plain = rate(by_strips, operations * channels)
+    wide.prepare()
+    return {
+        f"3x3, {channels} to {channels}": plain,
+        f"3x3, {channels} to {channels}, tiles": rate(by_strips, operations * channels),
+        f"3x3, {channels} to 6": rate(lambda: functional.conv2d(x, narrow.weight, padding=1), operations * 6),
+        f"3x3, {channels} to 6, by taps": rate(lambda: narrow(x), operations * 6),
+    }
 
 
 def main() -> None:
