@@ -262,7 +262,7 @@ def figure(curves: dict[str, list[tuple[int, dict[str, float]]]], path: Path) ->
         panel.set_ylim(lowest - 0.3, highest + 0.3)
         panel.grid(alpha=0.3)
     drawn.axes[0].set_ylabel("validation, error over v, dB")
-    drawn.axes[-1].legend(fontsize=8, title="start, radio images")
+    drawn.axes[-1].legend(fontsize=8, title="start, radio images", loc="center left", bbox_to_anchor=(1.0, 0.5))
     with atomic_path(path) as part:
         drawn.savefig(part, format="png", dpi=100)
 
