@@ -18,7 +18,6 @@ Source: Daniels, Ground Penetrating Radar (2004), chapter 7; Johansson and Mast 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ from torch import Tensor
 
 from echoform.linalg.phasor_tables import can_be_held, conjugate_row_sums, held_tables, row_sums
 from echoform.linalg.spectrum import SpectralDensity, largest_eigenvalue
-from echoform.physics.local_transfer import EntryPhase, coarse_version, transfer_weights
+from echoform.physics.local_transfer import EntryPhase, EntryPhases, coarse_version, transfer_weights
 from echoform.physics.operator import NORM_TOLERANCE, LinearOperator
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.soil import GroundSurvey, Section, refracted_path_m
@@ -145,7 +144,7 @@ class GroundPenetratingRadar(LinearOperator):
         shape = (self.range_shape[1], self.range_shape[2])
         return coarse_version(base, weights, shape, origin=(traces.start, frequencies.start))
 
-    def _entry_phase(self, sensor: int) -> Callable[[Tensor, Tensor | None], EntryPhase]:
+    def _entry_phase(self, sensor: int) -> EntryPhases:
         index = torch.arange(self.range_shape[2], dtype=torch.float64, device=self.device)
         hz = self._of(self.start_hz, sensor) + index * self._of(self.step_hz, sensor)
         path_m, spreading = self._of(self.optical_m, sensor), self._of(self.spreading, sensor)

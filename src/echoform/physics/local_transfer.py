@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from echoform.linalg.resample import COARSE_ORIGIN, kaiser_sinc, transfer
 from echoform.physics.operator import LinearOperator, coarse_shape
@@ -61,6 +62,10 @@ class EntryPhase:
     amplitude: Tensor | None = None
 
 
+#: gives the phases at some fine pixels, by their indices in row-major order, of some elements, all where absent
+EntryPhases = Callable[[Tensor, Tensor | None], EntryPhase]
+
+
 @dataclass(frozen=True)
 class TransferWeights:
     """The terms of H_s: w (B, Q, E, F), b (B, Q, H / s, W / s), real, Q terms for each of B sensors."""
@@ -81,22 +86,19 @@ class TransferWeights:
 
 
 @torch.no_grad()
-def transfer_weights(
-    factor: int, shape: tuple[int, int], sensors: Sequence[Callable[[Tensor, Tensor | None], EntryPhase]]
-) -> TransferWeights | None:
+def transfer_weights(factor: int, shape: tuple[int, int], sensors: Sequence[EntryPhases]) -> TransferWeights | None:
     """Return the weights of a coarse version, or None where too many terms are needed for it to pay or to be true.
 
     Args:
         factor: s.
         shape: (H, W) of the fine grid.
-        sensors: for each sensor the phases at some fine pixels, given by their indices in row-major order, of some elements, all
-            where absent.
+        sensors: their phases.
     """
     _, rows, columns = coarse_shape((1, *shape), factor)
     if min(rows, columns) < 2 * MARGIN + 1:
         return None  # as cheap as it is: there is no room for a test
     nodes = _nodes(rows), _nodes(columns)
-    interpolation = [_lagrange(n, count) for n, count in zip(nodes, (rows, columns), strict=True)]
+    interpolation = [_lagrange(n, torch.arange(count)) for n, count in zip(nodes, (rows, columns), strict=True)]
     found = []
     for sensor in sensors:
         at_nodes = sensor(_corners(*nodes, factor, shape[1]), None)
@@ -105,19 +107,11 @@ def transfer_weights(
         weights, lost = _kept(factor, at_nodes, basis)
         maps = [m.to(basis.device) for m in interpolation]
         image = torch.einsum("yg,xh,ghq->qyx", *maps, basis.unflatten(0, [len(n) for n in nodes]))
-        if (
-            basis.shape[1] >= factor**2
-            or not lost <= LARGEST_ERROR
-            or not math.hypot(lost, _error(factor, shape, sensor, weights, image)) <= LARGEST_ERROR
-        ):
+        pays = basis.shape[1] < factor**2 and lost <= LARGEST_ERROR
+        if not pays or not math.hypot(lost, _error(factor, shape, sensor, weights, image)) <= LARGEST_ERROR:
             return None
         found.append((weights.movedim(-1, 0), image))
-    terms = max(len(w) for w, _ in found)
-
-    def stacked(values: list[Tensor]) -> Tensor:
-        return torch.stack([torch.cat([v, v.new_zeros(terms - len(v), *v.shape[1:])]) for v in values])
-
-    return TransferWeights(stacked([w for w, _ in found]), stacked([b for _, b in found]))
+    return TransferWeights(*(pad_sequence(list(terms), batch_first=True) for terms in zip(*found, strict=True)))
 
 
 def _nodes(count: int) -> list[int]:
@@ -126,13 +120,12 @@ def _nodes(count: int) -> list[int]:
     return sorted({round(place) for place in places})
 
 
-def _lagrange(nodes: list[int], count: int) -> Tensor:
-    """Return the matrix of polynomial interpolation from values at the nodes to all pixels, (count, nodes), float64."""
-    pixels, at = torch.arange(count, dtype=torch.float64), torch.tensor(nodes, dtype=torch.float64)
-    columns = []
+def _lagrange(nodes: Sequence[int], at: Tensor) -> Tensor:
+    """Return the matrix of polynomial interpolation from values at the nodes to some points, (points, nodes), float64."""
+    known, columns = torch.tensor(nodes, dtype=torch.float64), []
     for i in range(len(nodes)):
-        others = torch.cat([at[:i], at[i + 1 :]])
-        columns.append(((pixels[:, None] - others) / (at[i] - others)).prod(1))
+        others = torch.cat([known[:i], known[i + 1 :]])
+        columns.append(((at[:, None] - others) / (known[i] - others)).prod(1))
     return torch.stack(columns, 1)
 
 
@@ -142,9 +135,7 @@ def between_pixels(count: int, factor: int) -> Tensor:
     for m, row in enumerate(matrix):
         first = max(0, min(factor * m - 1, count - 4))
         near = range(first, min(first + 4, count))
-        for j in near:
-            others = [i for i in near if i != j]
-            row[j] = math.prod((factor * m + COARSE_ORIGIN - i) / (j - i) for i in others)
+        row[near.start : near.stop] = _lagrange(near, torch.tensor([factor * m + COARSE_ORIGIN]))[0]
     return matrix
 
 
@@ -160,13 +151,7 @@ def _spread(count: int, most: int) -> Tensor:
     return torch.linspace(0, count - 1, min(count, most)).round().long()
 
 
-def _error(
-    factor: int,
-    shape: tuple[int, int],
-    sensor: Callable[[Tensor, Tensor | None], EntryPhase],
-    weights: Tensor,
-    image: Tensor,
-) -> float:
+def _error(factor: int, shape: tuple[int, int], sensor: EntryPhases, weights: Tensor, image: Tensor) -> float:
     """Return the relative error of some entries: w . b beside sum_j exp(i arg a(r_j) - i arg a(r_m)) U_s[j, m]."""
     window = torch.arange(4 * factor) - (2 * factor - 1)
     places = [MARGIN + _spread(n // factor - 2 * MARGIN, TESTED[0]) for n in shape]
@@ -191,7 +176,7 @@ def _error(
 def _middle(values: Tensor, factor: int) -> Tensor:
     """Return the values in the middle of windows (..., 4 s, 4 s) by cubic interpolation, (..., 1, 1)."""
     weights = values.new_zeros(4 * factor)
-    weights[2 * factor - 2 : 2 * factor + 2] = torch.tensor([-1 / 16, 9 / 16, 9 / 16, -1 / 16])
+    weights[2 * factor - 2 : 2 * factor + 2] = _lagrange(range(4), torch.tensor([1.5]))[0]
     return torch.einsum("...jk,j,k->...", values, weights, weights)[..., None, None]
 
 

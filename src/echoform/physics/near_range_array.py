@@ -17,7 +17,6 @@ Source: Lopez-Sanchez and Fortuny-Guasch (2000), IEEE Trans. Antennas Propag. 48
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,7 +26,7 @@ from torch import Tensor
 
 from echoform.linalg.phasor_tables import can_be_held, held_tables, phasor, phasor_tables, split
 from echoform.linalg.spectrum import SpectralDensity, largest_eigenvalue
-from echoform.physics.local_transfer import EntryPhase, between_pixels, coarse_version, transfer_weights
+from echoform.physics.local_transfer import EntryPhase, EntryPhases, between_pixels, coarse_version, transfer_weights
 from echoform.physics.operator import NORM_TOLERANCE, LinearOperator
 from echoform.scene.array import MimoArray
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
@@ -244,7 +243,7 @@ class NearRangeArray(LinearOperator):
         base = NearRangeArray(array, self.carrier_hz, steps, positions, frequencies=count, dtype=self.dtype)
         return coarse_version(base, weights, (self.range_shape[1], count))
 
-    def _entry_phase(self, sensor: int) -> Callable[[Tensor, Tensor | None], EntryPhase]:
+    def _entry_phase(self, sensor: int) -> EntryPhases:
         def of(buffer: Tensor) -> Tensor:
             return buffer[sensor % buffer.shape[0]]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from echoform.physics.differential_range import half_path
-from echoform.physics.local_transfer import EntryPhase, LocalTransfer, coarse_version, transfer_weights
+from echoform.physics.local_transfer import EntryPhase, EntryPhases, LocalTransfer, coarse_version, transfer_weights
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_spherical import SphericalSpotlight, of_sensor
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
@@ -54,9 +54,7 @@ def coarse_spotlight(
     )
 
 
-def _entry_phase(
-    collection: SpotlightCollection, carrier: Tensor, grid: Grid, sensor: int
-) -> Callable[[Tensor, Tensor | None], EntryPhase]:
+def _entry_phase(collection: SpotlightCollection, carrier: Tensor, grid: Grid, sensor: int) -> EntryPhases:
     def of(values: Tensor) -> Tensor:
         return of_sensor(values, sensor).detach()
 
