@@ -68,6 +68,61 @@ def test_a_known_bound_ends_the_search_at_once() -> None:
     assert float(far.below) > 0.98
 
 
+def test_samples_that_settle_sooner_are_left_alone_and_cost_nothing() -> None:
+    """Spectra with ever smaller gaps: each gives the bounds that it gives alone, and takes the products that it takes alone."""
+    gaps = (0.5, 3e-2, 3e-3, 0.2)
+    crowded = torch.rand(len(gaps), SIZE - 1, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    values = torch.stack(
+        [torch.cat([(1 - gap) * row, torch.ones(1).double()]) for gap, row in zip(gaps, crowded, strict=True)]
+    )
+    basis = torch.linalg.qr(randn((len(gaps), SIZE, SIZE), 9)).Q
+    scale = torch.tensor([1.0, 20.0, 1.0, 0.1], dtype=torch.float64)
+    matrix = scale[:, None, None] * (basis * values[:, None]) @ basis.mH
+    expected, start = torch.linalg.eigvalsh(matrix)[:, -1], randn((len(gaps), SIZE), 2)
+    products: list[Tensor] = []
+
+    def among(rows: Tensor):
+        def normal(x: Tensor) -> Tensor:
+            products.append(rows)
+            return apply(matrix[rows])(x)
+
+        return normal
+
+    everywhere = torch.arange(len(gaps))
+    together = largest_eigenvalue(among(everywhere), start, ndim=1, tolerance=1e-5, among=among)
+    counts = torch.cat(products).bincount(minlength=len(gaps)).tolist()
+    assert len(set(counts)) > 2  # they do settle at different times
+    for row in range(len(gaps)):
+        products.clear()
+        alone = largest_eigenvalue(among(everywhere[row : row + 1]), start[row : row + 1], ndim=1, tolerance=1e-5)
+        assert len(products) == counts[row]
+        for one, other in zip(alone, together, strict=True):
+            assert abs(float(one[0] / other[row]) - 1) < 1e-9
+    assert bool((together.below <= expected * (1 + 1e-12)).all())
+    assert bool((together.above >= expected * (1 - 1e-12)).all())
+    assert bool((together.above - together.below <= 1e-5 * together.below).all())
+
+
+def test_a_known_bound_stays_with_its_sample_as_others_settle() -> None:
+    """The first starts at its leading eigenvector and ends after two products; the bounds of the others are their own."""
+    values = torch.stack([torch.linspace(0.1, top, SIZE, dtype=torch.float64) for top in (1.0, 2.0, 3.0)])
+    start = randn((3, SIZE), 4)
+    start[0] = torch.zeros(SIZE)
+    start[0, -1] = 1
+    asked: list[list[int]] = []
+
+    def among(rows: Tensor):
+        asked.append(rows.tolist())
+        return lambda x: values[rows] * x
+
+    bound = torch.tensor([1.0, 2.001, 3.0], dtype=torch.float64)
+    found = largest_eigenvalue(lambda x: values * x, start, ndim=1, tolerance=1e-3, bound=bound, among=among)
+    assert asked[0] == [1, 2]
+    assert bool((found.above <= bound).all())
+    assert bool((found.above >= values[:, -1] * (1 - 1e-12)).all())
+    assert bool((found.above - found.below <= 1e-3 * found.below).all())
+
+
 def test_largest_eigenvalue_of_zero_is_zero() -> None:
     assert float(largest_eigenvalue(lambda x: 0 * x, randn((1, 8), 3), ndim=1).above) == 0.0
 

@@ -14,7 +14,7 @@ from echoform.physics.channelwise import ChannelwiseOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.nonuniform_fourier import NonuniformFourier
-from echoform.physics.polarimetry import apply_crosstalk, distortion_matrix
+from echoform.physics.polarimetry import CrosstalkOperator, apply_crosstalk, distortion_matrix
 from echoform.physics.range_angle_doppler import range_doppler
 from echoform.physics.sample_errors import (
     apply_channel_gain,
@@ -187,6 +187,21 @@ def test_crosstalk_mixes_what_the_channels_measure(channels) -> None:
     assert (
         distance(dense(operator), torch.stack([torch.kron(m, dense(pair, 1)[0].contiguous()) for m in matrix])) < 1e-12
     )
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4])
+def test_norm_and_spectrum_of_crosstalk_are_products_of_those_of_its_factors(rows) -> None:
+    """In closed form, against the singular values of the whole matrix: square, rank-deficient and tall mixing of 3 channels."""
+    share = torch.rand(1, 1, 5, 4, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    base = FourierMask(share * (share > 0.3))
+    operator = apply_crosstalk(ChannelwiseOperator(base, 3), randn((2, rows, 3), 7))
+    assert isinstance(operator, CrosstalkOperator)
+    values = torch.linalg.eigvalsh(dense(operator).mH @ dense(operator)).clamp_min(0)
+    assert distance(operator.norm(), values[:, -1].sqrt()) < 1e-12
+    density = operator.spectrum()
+    assert distance(density.weights.sum(1), torch.ones(2, dtype=torch.float64)) < 1e-12
+    for function in (lambda v: v, lambda v: v**3, lambda v: 1 / (v + 0.05)):
+        assert distance(density.mean(function), function(values).mean(1)) < 1e-9
 
 
 def test_a_unitary_change_of_basis_keeps_the_normal() -> None:
