@@ -26,7 +26,12 @@ def save_onnx(part: Exportable, path: Path) -> None:
     imported("onnxscript")
     with torch.no_grad():
         program = torch.onnx.export(
-            real_program(part), part.example_inputs(), dynamo=True, opset_version=OPERATOR_SET, verbose=False
+            real_program(part),
+            part.example_inputs(),
+            dynamo=True,
+            opset_version=OPERATOR_SET,
+            verbose=False,
+            optimize=False,  # runtimes do so themselves as they load
         )
     assert program is not None
     with atomic_path(path) as written:
