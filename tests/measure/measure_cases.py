@@ -28,6 +28,7 @@ from echoform.physics.noise import GaussianNoise
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import LinearOperator
 from echoform.physics.pansharpening import SpectralResponse, pansharpening
+from echoform.physics.polarimetry import apply_crosstalk
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.separable import SeparableOperator
@@ -143,6 +144,7 @@ def operators() -> dict[str, LinearOperator]:
             dtype=torch.complex128,
         ),
         "channelwise": ChannelwiseOperator(nonuniform, 3),
+        "crosstalk, batched": apply_crosstalk(ChannelwiseOperator(nonuniform, 3), rough[:, 0, :2, :3]),
         "block diagonal": BlockDiagonalOperator([nonuniform, SampleGain(rough[:1, :, :3, :4], (1, 3, 4)) @ nonuniform]),
         "nested": 0.25 * stack([GalerkinOperator(mask, 2) @ GalerkinOperator(mask, 2).H @ mask.coarsen(2)]),
     }

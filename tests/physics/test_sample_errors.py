@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from contracts import dense, distance, image_for, randn
+from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.channelwise import ChannelwiseOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.kronecker import KroneckerOperator
@@ -202,6 +203,15 @@ def test_norm_and_spectrum_of_crosstalk_are_products_of_those_of_its_factors(row
     assert distance(density.weights.sum(1), torch.ones(2, dtype=torch.float64)) < 1e-12
     for function in (lambda v: v, lambda v: v**3, lambda v: 1 / (v + 0.05)):
         assert distance(density.mean(function), function(values).mean(1)) < 1e-9
+
+
+def test_what_does_not_mix_whole_channels_is_no_crosstalk() -> None:
+    pairs = ChannelwiseOperator(ChannelwiseOperator(gridded(4, 4), 2), 2)
+    with pytest.raises(ValueError, match="axis 0, I of size 2"):
+        CrosstalkOperator(pairs, AxisMatrix(randn((1, 4, 4), 5), pairs.domain_shape, 0))
+    with pytest.raises(ValueError, match="along axis 1"):
+        CrosstalkOperator(pairs, AxisMatrix(randn((1, 4, 4), 5), pairs.domain_shape, 1))
+    assert isinstance(apply_crosstalk(pairs, randn((1, 2, 2), 5)), CrosstalkOperator)
 
 
 def test_a_unitary_change_of_basis_keeps_the_normal() -> None:

@@ -38,9 +38,18 @@ class CrosstalkOperator(ComposedOperator):
     Args:
         channels: I (x) A.
         mixing: M (x) I along the channels of the image.
+
+    Raises:
+        ValueError: the mixing is along another axis, or within what one A sees.
     """
 
     def __init__(self, channels: ChannelwiseOperator, mixing: AxisMatrix) -> None:
+        seen = channels.base.domain_shape[0]
+        if mixing.axis != 0 or not torch.equal(mixing.matrix, _repeated(mixing.matrix[:, ::seen, ::seen], seen)):
+            raise ValueError(
+                f"crosstalk mixes whole channels, got a matrix {tuple(mixing.matrix.shape)} along axis {mixing.axis}: it must be "
+                f"M (x) I along axis 0, I of size {seen}"
+            )
         super().__init__(channels, mixing)
 
     @torch.no_grad()
@@ -84,4 +93,4 @@ def apply_crosstalk(operator: LinearOperator, matrix: Tensor) -> ComposedOperato
 def _repeated(matrix: Tensor, times: int) -> Tensor:
     """Return M (x) I of this size for each sensor."""
     each = torch.eye(times, dtype=matrix.dtype, device=matrix.device)
-    return torch.stack([torch.kron(m, each) for m in matrix])
+    return torch.einsum("bmn,cd->bmcnd", matrix, each).flatten(3).flatten(1, 2)
