@@ -18,7 +18,7 @@ from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.masking import apply_gain, restrict
 from echoform.physics.noise_coloured import ColouredGaussianNoise
 from echoform.physics.operator import LinearOperator
-from echoform.physics.polarimetry import apply_crosstalk
+from echoform.physics.polarimetry import CrosstalkOperator, apply_crosstalk
 from echoform.physics.sample_errors import apply_image_gain
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
@@ -232,9 +232,6 @@ PRODUCTS = [
     # A smooth gain goes before U_s: within LARGEST_CHANGE of it, at factor 2 here 1.5 %, at 4 by way of the grid of factor 2.
     Example("beam_on_spotlight", beam_on_spotlight, coarsen_bound=5e-2, coarsen_margin=2, coarsen_keeps_samples=False),
     Example("mixing_before_radars", mixing_before_radars),
-    Example("crosstalk_on_masks", crosstalk_on_masks),
-    Example("crosstalk_on_spotlights", crosstalk_on_spotlights, **NUFFT),
-    Example("crosstalk_on_radars", crosstalk_on_radars),
     Example("whitened_mask", whitened_mask),
     # Samples that the coarse grid leaves out (below BAND_EDGE) are mixed into those that it keeps; of the three pulses kept
     # few samples lie inside the coarse band, so that those left out are 7.0e-3 of |A U_s x| already without the whitening.
@@ -245,6 +242,11 @@ PRODUCTS = [
     Example("unitary_on_masks", unitary_on_masks, exact_spectrum=True),
 ]
 WRAPPERS: dict[type[LinearOperator], list[Example]] = {
+    CrosstalkOperator: [
+        Example("crosstalk_on_masks", crosstalk_on_masks, exact_spectrum=True),
+        Example("crosstalk_on_spotlights", crosstalk_on_spotlights, **NUFFT),
+        Example("crosstalk_on_radars", crosstalk_on_radars),
+    ],
     SampleGain: [
         Example("sample_gain", sample_gain, exact_spectrum=True),
         Example("small_gain", small_gain, exact_spectrum=True),

@@ -19,6 +19,9 @@ from echoform.train.problems.stream import (
 )
 from echoform.train.problems.very_long_baselines import Interferometry
 
+#: as on a machine of one core
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create . worker")
+
 SHARES = (Share(GriddedFourier(shape=(16, 16)), 3.0), Share(Interferometry(shape=(16, 16), times=4)))
 
 
@@ -35,7 +38,6 @@ def prints(problems: list[Problem]) -> list[bytes]:
     return [p.family.name.encode() + p.truth.numpy().tobytes() + p.measurement.y.numpy().tobytes() for p in problems]
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
 def test_workers_and_ranks_share_the_stream_without_repeats() -> None:
     alone = prints(taken(stream(), 12))
     assert len(set(alone)) == 12
