@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from echoform.assess.metrics import nmse_db
+from echoform.linalg.cg import Stopping
 from echoform.linalg.inner import expand, squared_norm
 from echoform.measure.atomic import atomic_path
 from echoform.nets.backbone import Backbone
@@ -55,7 +56,7 @@ CHANNELS, BLOCKS = (8, 16, 32, 64), 1
 RATE, WARMUP, CLIP, AVERAGE = 1e-3, 50, 1.0, 0.99
 TRAIN_SEED, JUDGE_SEED, JUDGE_BATCHES = 5_000, 909_001, 4
 #: steps of conjugate gradients of a prox without a closed form
-CG_STEPS = 8
+STOPPING = Stopping(tolerance=0.0, max_iterations=8)
 #: least noise level in the weight of the loss
 FLOOR = 5e-3
 SNR_DB = (0.0, 40.0)
@@ -148,9 +149,7 @@ class Ablated(OnePassNetwork):
         if self.eta is not None:
             size = sensing.y.abs().flatten(1).mean(1)
             weight = sensing.sigma / (self.eta.clamp_min(1e-4) * size.clamp_min(1e-12))
-            start = sensing.operator.prox_from_backprojection(
-                start, start, weight, tolerance=0.0, max_iterations=CG_STEPS
-            )
+            start = sensing.operator.prox_from_backprojection(start, start, weight, STOPPING)
         channels = to_channels(start, start.is_complex())
         level = expand(sensing.sigma, 3).expand(-1, 1, *start.shape[-2:]).to(channels)
         kind = image_kind(sensing.operator, self.kinds)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import Stopping
 from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.operator import LinearOperator
 
@@ -122,10 +123,10 @@ def check_prox(operator: LinearOperator, tolerance: float = 1e-8) -> None:
     gram = matrix.mH @ matrix + torch.diag_embed(weight[:, None].expand(2, matrix.shape[2])).to(matrix.dtype)
     rhs = (matrix.mH @ y.flatten(1)[..., None])[..., 0] + weight[:, None] * anchor.flatten(1)
     expected = torch.linalg.solve(gram, rhs).reshape(anchor.shape)
-    options = {"tolerance": 1e-12, "max_iterations": 400}
-    assert distance(operator.prox(y, anchor, weight, **options), expected) < tolerance
+    exact = Stopping(1e-12, 400)
+    assert distance(operator.prox(y, anchor, weight, exact), expected) < tolerance
     back = operator.adjoint(y)
-    assert distance(operator.prox_from_backprojection(back, anchor, weight, **options), expected) < tolerance
+    assert distance(operator.prox_from_backprojection(back, anchor, weight, exact), expected) < tolerance
 
 
 def check_coarsen(example: Example, factor: int) -> None:
@@ -167,9 +168,9 @@ def check_batch(example: Example) -> None:
         assert distance(both.adjoint(y)[part], one.adjoint(y[part])) < EXACT
         assert distance(both.normal(x)[part], one.normal(x[part])) < EXACT
         if example.image:
-            options = {"tolerance": 1e-12, "max_iterations": 400}
-            expected = one.prox(y[part], x[part], weight[part], **options)
-            assert distance(both.prox(y, x, weight, **options)[part], expected) < 1e-8
+            exact = Stopping(1e-12, 400)
+            expected = one.prox(y[part], x[part], weight[part], exact)
+            assert distance(both.prox(y, x, weight, exact)[part], expected) < 1e-8
             assert distance(both.coarsen(2).adjoint(y)[part], one.coarsen(2).adjoint(y[part])) < EXACT
         if both.support() is not None:
             marks = both.support().expand(2, *both.range_shape)
@@ -212,7 +213,7 @@ def check_gradients(operator: LinearOperator, *, image: bool) -> None:
         weight = torch.linalg.matrix_norm(dense(operator), ord=2).square() * 0.3 + 1e-3
 
         def prox(y: Tensor, anchor: Tensor) -> Tensor:
-            return operator.prox(y, anchor, weight, tolerance=1e-12, max_iterations=8)
+            return operator.prox(y, anchor, weight, Stopping(1e-12, 8))
 
         assert torch.autograd.gradcheck(prox, (y, x), atol=1e-4, fast_mode=True)
 

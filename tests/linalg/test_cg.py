@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from contracts import distance, randn
-from echoform.linalg.cg import cg
+from echoform.linalg.cg import Stopping, cg
 
 SIZE = 24
 
@@ -24,7 +24,7 @@ def apply(matrix: Tensor):
 
 def test_dense_solve() -> None:
     matrix, rhs = systems()
-    result = cg(apply(matrix), rhs, ndim=2, tolerance=1e-12, max_iterations=200)
+    result = cg(apply(matrix), rhs, ndim=2, stopping=Stopping(1e-12, 200))
     expected = torch.linalg.solve(matrix, rhs.flatten(1)[..., None]).reshape(rhs.shape)
     assert distance(result.solution, expected) < 1e-9
     assert float(result.residuals[-1].max()) <= 1e-12
@@ -33,7 +33,7 @@ def test_dense_solve() -> None:
 def test_start_at_the_solution_takes_no_step() -> None:
     matrix, rhs = systems()
     solution = torch.linalg.solve(matrix, rhs.flatten(1)[..., None]).reshape(rhs.shape)
-    result = cg(apply(matrix), rhs, ndim=2, start=solution, tolerance=1e-8)
+    result = cg(apply(matrix), rhs, ndim=2, start=solution, stopping=Stopping(1e-8))
     assert result.iterations == 0
     assert torch.equal(result.solution, solution)
     assert result.residuals.shape == (1, 3)
@@ -45,7 +45,7 @@ def test_a_converged_sample_stands_still_while_others_go_on() -> None:
     rhs[1] = 0
     start = torch.zeros_like(rhs)
     start[0] = torch.linalg.solve(matrix[0], rhs[0].flatten()[:, None]).reshape(rhs[0].shape)
-    result = cg(apply(matrix), rhs, ndim=2, start=start, tolerance=1e-10, max_iterations=200)
+    result = cg(apply(matrix), rhs, ndim=2, start=start, stopping=Stopping(1e-10, 200))
     assert torch.equal(result.solution[0], start[0])
     assert float(result.solution[1].abs().max()) == 0.0
     expected = torch.linalg.solve(matrix[2], rhs[2].flatten()[:, None]).reshape(rhs[2].shape)
@@ -55,9 +55,9 @@ def test_a_converged_sample_stands_still_while_others_go_on() -> None:
 
 def test_batch_is_a_loop() -> None:
     matrix, rhs = systems()
-    together = cg(apply(matrix), rhs, ndim=2, tolerance=1e-9, max_iterations=200)
+    together = cg(apply(matrix), rhs, ndim=2, stopping=Stopping(1e-9, 200))
     for i in range(3):
-        alone = cg(apply(matrix[i : i + 1]), rhs[i : i + 1], ndim=2, tolerance=1e-9, max_iterations=200)
+        alone = cg(apply(matrix[i : i + 1]), rhs[i : i + 1], ndim=2, stopping=Stopping(1e-9, 200))
         assert distance(together.solution[i : i + 1], alone.solution) < 1e-10
         assert torch.allclose(together.residuals[:8, i], alone.residuals[:8, 0], rtol=1e-9)
 
@@ -65,7 +65,7 @@ def test_batch_is_a_loop() -> None:
 def test_history_holds_the_true_residuals() -> None:
     matrix, rhs = systems()
     for steps in (0, 1, 5):
-        result = cg(apply(matrix), rhs, ndim=2, tolerance=0.0, max_iterations=steps)
+        result = cg(apply(matrix), rhs, ndim=2, stopping=Stopping(0.0, steps))
         residual = rhs - apply(matrix)(result.solution)
         true = residual.flatten(1).norm(dim=1) / rhs.flatten(1).norm(dim=1)
         assert result.iterations == steps
@@ -77,7 +77,7 @@ def test_history_holds_the_true_residuals() -> None:
 def test_steps_never_exceed_the_distinct_eigenvalues() -> None:
     """In exact arithmetic CG ends after as many steps as there are distinct eigenvalues."""
     values = torch.tensor([1.0, 3.0, 10.0], dtype=torch.float64).repeat(8)
-    result = cg(lambda x: values * x, randn((2, SIZE), 3), ndim=1, tolerance=1e-10, max_iterations=50)
+    result = cg(lambda x: values * x, randn((2, SIZE), 3), ndim=1, stopping=Stopping(1e-10, 50))
     assert result.iterations == 3
 
 
@@ -85,7 +85,7 @@ def test_steps_never_exceed_the_distinct_eigenvalues() -> None:
 def test_single_precision_and_real(dtype: torch.dtype) -> None:
     values = torch.linspace(1, 4, SIZE)
     rhs = randn((2, SIZE), 4, dtype)
-    result = cg(lambda x: values * x, rhs, ndim=1, tolerance=1e-5)
+    result = cg(lambda x: values * x, rhs, ndim=1, stopping=Stopping(1e-5))
     assert result.solution.dtype == dtype
     assert distance(result.solution, rhs / values) < 3e-5
 
@@ -94,7 +94,7 @@ def test_gradient_of_the_solution() -> None:
     values = torch.linspace(1, 4, 6, dtype=torch.float64)
     rhs = randn((1, 6), 5).requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda b: cg(lambda x: values * x, b, ndim=1, tolerance=0.0, max_iterations=4).solution, (rhs,)
+        lambda b: cg(lambda x: values * x, b, ndim=1, stopping=Stopping(0.0, 4)).solution, (rhs,)
     )
 
 
@@ -104,7 +104,7 @@ def test_steps_beyond_convergence_leave_the_gradient_what_it_is(spread: float) -
     values = 1 + spread * torch.linspace(0, 1, SIZE)
     rhs = randn((2, SIZE), 6, torch.complex64).requires_grad_()
     values.requires_grad_()
-    solution = cg(lambda x: values * x, rhs, ndim=1, tolerance=0.0, max_iterations=8).solution
+    solution = cg(lambda x: values * x, rhs, ndim=1, stopping=Stopping(0.0, 8)).solution
     solution.abs().square().sum().backward()
     assert rhs.grad is not None
     assert values.grad is not None

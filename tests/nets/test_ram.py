@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import Stopping
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement, simulate
 from echoform.nets.ram import OFFICIAL, RAM, RAMConfig
 from echoform.nets.sensing import normalize
-from echoform.nets.state import CG_STEPS, DiffusionState, input_channels, state_inputs
+from echoform.nets.state import STOPPING, DiffusionState, input_channels, state_inputs
 from echoform.nets.weights import load as load_weights
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import blind
@@ -92,11 +93,10 @@ def test_wiener_input_of_a_nonuniform_sensor_is_close_after_the_fixed_number_of_
         sensing.backprojection,
         precision / (precision + 1) * x_t,
         torch.tensor([sigma**2 * (precision + 1)]),
-        tolerance=1e-6,
-        max_iterations=2000,
+        Stopping(1e-6, 2000),
     )
     error = float((given.wiener - exact).norm() / exact.norm())
-    print(f"sigma {sigma}, sigma_t {sigma_t}: {CG_STEPS} steps leave {error:.1e}")
+    print(f"sigma {sigma}, sigma_t {sigma_t}: {STOPPING.max_iterations} steps leave {error:.1e}")
     # Ill conditioned only where the noise is far below the image and the state says little; the network sees b as well.
     assert error < {0.01: 0.3, 0.1: 0.12, 1.0: 0.01}[sigma]
 

@@ -13,6 +13,7 @@ from operator_examples import EXAMPLES
 import contracts
 import echoform.physics
 from contracts import EXACT, LARGE, SEEDS, SMALL, TINY, Example
+from echoform.linalg.cg import USUAL
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.operator import LinearOperator
 
@@ -161,7 +162,7 @@ class Broken(ScalarOperator):
     def support(self) -> torch.Tensor | None:
         return torch.zeros(1, *self.range_shape) if self.fault == "support" else None
 
-    def prox_from_backprojection(self, backprojection, anchor, weight, *, tolerance=1e-6, max_iterations=50):
+    def prox_from_backprojection(self, backprojection, anchor, weight, stopping=USUAL):
         wrong = 1.01 if self.fault == "prox" else 1
         return super().prox_from_backprojection(backprojection, anchor, wrong * weight)
 

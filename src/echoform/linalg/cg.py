@@ -15,6 +15,24 @@ from echoform.linalg.inner import expand, squared_norm
 
 
 @dataclass(frozen=True)
+class Stopping:
+    """When conjugate gradients stop.
+
+    Attributes:
+        tolerance: once |r| <= tolerance |b| for every sample; 0 takes all steps without looking, so that the work does not depend
+            on the numbers (no wait for a GPU, and a trace holds for all inputs). A sample stops moving, in either case, once |r|
+            is below the rounding of |b|.
+        max_iterations: upper bound on the applications of N.
+    """
+
+    tolerance: float = 1e-6
+    max_iterations: int = 50
+
+
+USUAL = Stopping()
+
+
+@dataclass(frozen=True)
 class CGResult:
     """Solution of a conjugate-gradient run.
 
@@ -32,8 +50,7 @@ def cg(
     *,
     ndim: int,
     start: Tensor | None = None,
-    tolerance: float = 1e-6,
-    max_iterations: int = 50,
+    stopping: Stopping = USUAL,
 ) -> CGResult:
     """Solve N x = b for a Hermitian positive semi-definite N.
 
@@ -42,10 +59,7 @@ def cg(
         rhs: b, shape (*batch, *sample) with ``ndim`` sample axes.
         ndim: how many trailing axes make one sample.
         start: first iterate, zero when absent.
-        tolerance: stop once |r| <= tolerance |b| for every sample; 0 takes all steps without looking, so that the work does not
-            depend on the numbers (no wait for a GPU, and a trace holds for all inputs). A sample stops moving, in either case,
-            once |r| is below the rounding of |b|.
-        max_iterations: upper bound on the applications of N.
+        stopping: when to stop.
 
     Returns:
         the iterate, the relative residuals of every step and the number of steps taken.
@@ -60,11 +74,11 @@ def cg(
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     history = [(rho / scale).sqrt()]
     # below the rounding of b the recurrence's r goes on falling, N x - b does not: quotients of such numbers have no gradient
-    floor = max(tolerance, torch.finfo(rhs.dtype).eps) ** 2
+    floor = max(stopping.tolerance, torch.finfo(rhs.dtype).eps) ** 2
     iterations = 0
-    while iterations < max_iterations:
+    while iterations < stopping.max_iterations:
         active = rho > floor * scale
-        if tolerance > 0 and not bool(active.any()):
+        if stopping.tolerance > 0 and not bool(active.any()):
             break
         q = normal(p)
         curvature = (p.conj() * q).real.flatten(-ndim).sum(-1)
@@ -78,6 +92,6 @@ def cg(
         rho = torch.where(usable, rho_next, rho)
         iterations += 1
         history.append((rho / scale).sqrt())
-        if tolerance > 0 and not bool(usable.any()):
+        if stopping.tolerance > 0 and not bool(usable.any()):
             break
     return CGResult(x, torch.stack(history), iterations)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import Stopping
 from echoform.nets.denoiser import Denoiser
 from echoform.physics.operator import LinearOperator
 
@@ -46,6 +47,10 @@ def half_quadratic_weights(sigma: Tensor, levels: Tensor, *, trade_off: float = 
     return trade_off * (sigma / levels).square()
 
 
+#: of a data step that has no closed form
+DATA_STEP = Stopping(tolerance=1e-4, max_iterations=30)
+
+
 def half_quadratic_splitting(
     operator: LinearOperator,
     backprojection: Tensor,
@@ -54,8 +59,7 @@ def half_quadratic_splitting(
     *,
     levels: Tensor,
     weights: Tensor,
-    tolerance: float = 1e-4,
-    max_iterations: int = 30,
+    stopping: Stopping = DATA_STEP,
 ) -> Tensor:
     """Return z_K, (B, C, H, W).
 
@@ -66,14 +70,11 @@ def half_quadratic_splitting(
         denoisers: D of each step, as many as levels.
         levels: s_k, (steps, B).
         weights: w_k, (steps, B).
-        tolerance: of conjugate gradients where the data step has no closed form.
-        max_iterations: bound on the applications of A^H A in one data step without a closed form.
+        stopping: of conjugate gradients where the data step has no closed form.
     """
     z = start
     for denoiser, level, weight in zip(denoisers, levels, weights, strict=True):
         with torch.autocast(z.device.type, enabled=False):  # physics keeps its precision
-            x = operator.prox_from_backprojection(
-                backprojection, z, weight, tolerance=tolerance, max_iterations=max_iterations
-            )
+            x = operator.prox_from_backprojection(backprojection, z, weight, stopping)
         z = denoiser(x, level)
     return z

@@ -24,12 +24,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from echoform.linalg.cg import Stopping
 from echoform.linalg.inner import expand
 from echoform.nets.channels import COMPLEX, to_channels
 from echoform.nets.sensing import Sensing
 
 #: conjugate-gradient steps for mu where no closed form exists; the network sees b too, so they cost efficiency only
-CG_STEPS = 8
+STOPPING = Stopping(tolerance=0.0, max_iterations=8)
 #: images stacked as inputs, and the map of strength beside them
 INPUT_IMAGES = 6
 #: features of the noise levels entering the embedding: five for each of s_n, s_t, v and two marks
@@ -90,16 +91,14 @@ def state_inputs(sensing: Sensing, state: DiffusionState | None) -> StateInputs:
         x_t = state.x_t
     weight = noise_power * (precision + 1)
     wiener = sensing.operator.prox_from_backprojection(
-        bp, expand(precision / (precision + 1), 3) * x_t, weight, tolerance=0.0, max_iterations=CG_STEPS
+        bp, expand(precision / (precision + 1), 3) * x_t, weight, STOPPING
     )
     per_mode = sensing.spectrum.mean
     variance = per_mode(lambda node: 1 / (node / noise_power[:, None] + precision[:, None] + 1))
     if state is None:
         skipped = torch.zeros_like(bp)
     else:
-        mu = sensing.operator.prox_from_backprojection(
-            bp, x_t, noise_power * precision, tolerance=0.0, max_iterations=CG_STEPS
-        )
+        mu = sensing.operator.prox_from_backprojection(bp, x_t, noise_power * precision, STOPPING)
         spread = per_mode(lambda node: 1 / (node / noise_power[:, None] + precision[:, None]))
         skipped = mu / expand(1 + spread, 3)
 
@@ -171,7 +170,7 @@ class Consistency(nn.Module):
             anchor = expand(inverse / weight, 3) * image + expand(precision / weight, 3) * state.x_t
         with torch.autocast(anchor.device.type, enabled=False):  # physics keeps its precision
             return sensing.operator.prox_from_backprojection(
-                sensing.backprojection, anchor, sensing.sigma.square() * weight, tolerance=0.0, max_iterations=CG_STEPS
+                sensing.backprojection, anchor, sensing.sigma.square() * weight, STOPPING
             )
 
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from echoform.linalg.cg import Stopping
 from echoform.nets.drunet import DRUNet, DRUNetConfig
 from echoform.nets.half_quadratic import (
     STEPS,
@@ -25,7 +26,7 @@ from echoform.nets.one_pass import OnePassNetwork, linear_image
 from echoform.nets.sensing import Sensing
 
 #: conjugate-gradient steps of a data step without closed form: few, because training keeps them all
-CG_STEPS = 10
+STOPPING = Stopping(1e-4, 10)
 
 
 @dataclass(frozen=True)
@@ -75,5 +76,5 @@ class UnrolledDPIR(OnePassNetwork):
             list(self.denoisers) * (self.config.steps if self.config.tied else 1),
             levels=levels * self.log_level.exp()[:, None],
             weights=weights * self.log_weight.exp()[:, None],
-            max_iterations=CG_STEPS,
+            stopping=STOPPING,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.inner import expand
 from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.diagonal import ROUNDING_ERRORS
@@ -99,13 +100,7 @@ class AxisMatrix(LinearOperator):
         return SpectralDensity(values, torch.full_like(values, 1 / values.shape[1]))
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return (M^H M + w I)^-1 (A^H y + w a) along the axis."""
         identity = torch.eye(self.gram.shape[-1], dtype=self.dtype, device=self.device)

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.spectrum import SpectralDensity, mixture
-from echoform.physics.operator import LinearOperator
+from echoform.physics.operator import DerivedOperator, LinearOperator
 
 
-class ChannelwiseOperator(LinearOperator):
+class ChannelwiseOperator(DerivedOperator):
     """One operator A for each of C channels: y_c = A x_c, at C times the cost of A and the memory of one.
 
     Args:
@@ -27,14 +28,10 @@ class ChannelwiseOperator(LinearOperator):
 
     def __init__(self, base: LinearOperator, channels: int) -> None:
         first, height, width = base.domain_shape
-        super().__init__((channels * first, height, width), (channels * base.range_shape[0], *base.range_shape[1:]))
-        self.base = base
+        super().__init__(
+            base, (channels * first, height, width), (channels * base.range_shape[0], *base.range_shape[1:])
+        )
         self.channels = channels
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of A."""
-        return self.base.dtype
 
     def forward(self, x: Tensor) -> Tensor:
         """Return A x_c for every channel."""
@@ -80,21 +77,11 @@ class ChannelwiseOperator(LinearOperator):
         return self.base.spectrum()
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return the prox of A for every channel."""
         solution = self.base.prox_from_backprojection(
-            self._separate(backprojection, 3),
-            self._separate(anchor, 3),
-            weight,
-            tolerance=tolerance,
-            max_iterations=max_iterations,
+            self._separate(backprojection, 3), self._separate(anchor, 3), weight, stopping
         )
         return self._join(solution, 3)
 
@@ -182,18 +169,9 @@ class BlockDiagonalOperator(LinearOperator):
         return mixture([(p.spectrum(), c / total) for p, c in zip(self.operators, self.widths, strict=True)])
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return the prox of every part."""
         pieces = zip(self.operators, backprojection.split(self.widths, -3), anchor.split(self.widths, -3), strict=True)
-        solved = [
-            p.prox_from_backprojection(b, a, weight, tolerance=tolerance, max_iterations=max_iterations)
-            for p, b, a in pieces
-        ]
+        solved = [p.prox_from_backprojection(b, a, weight, stopping) for p, b, a in pieces]
         return torch.cat(solved, -3)

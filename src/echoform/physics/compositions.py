@@ -8,10 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.inner import expand
 from echoform.linalg.resample import downsample, resampling_gram, upsample
 from echoform.linalg.spectrum import SpectralDensity, lanczos_density, mixture
-from echoform.physics.operator import LinearOperator, coarse_shape
+from echoform.physics.operator import DerivedOperator, LinearOperator, coarse_shape
 
 #: probes whose densities a product averages where its spectrum has no closed form
 PRODUCT_PROBES = 4
@@ -19,18 +20,12 @@ PRODUCT_PROBES = 4
 LARGE_RANK = 4096
 
 
-class GalerkinOperator(LinearOperator):
+class GalerkinOperator(DerivedOperator):
     """A_s = A U_s with the Kaiser-sinc U_s of :mod:`echoform.linalg.resample`: exact, at the cost of the fine grid."""
 
     def __init__(self, base: LinearOperator, factor: int) -> None:
-        super().__init__(coarse_shape(base.domain_shape, factor), base.range_shape)
-        self.base = base
+        super().__init__(base, coarse_shape(base.domain_shape, factor), base.range_shape)
         self.factor = factor
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the fine operator."""
-        return self.base.dtype
 
     def forward(self, x: Tensor) -> Tensor:
         """Return A U x."""
@@ -52,20 +47,14 @@ class GalerkinOperator(LinearOperator):
         return self.base.support()
 
 
-class ScaledOperator(LinearOperator):
+class ScaledOperator(DerivedOperator):
     """c A with one factor per sensor, shape (batch,) or (1,)."""
 
     scale: Tensor
 
     def __init__(self, base: LinearOperator, scale: Tensor) -> None:
-        super().__init__(base.domain_shape, base.range_shape)
-        self.base = base
+        super().__init__(base, base.domain_shape, base.range_shape)
         self.register_buffer("scale", scale)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the operator that is scaled."""
-        return self.base.dtype
 
     def forward(self, x: Tensor) -> Tensor:
         """Return c (A x)."""
@@ -118,13 +107,7 @@ class ScaledOperator(LinearOperator):
         return self.base.spectrum().scaled(self.scale.abs().square())
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return the base operator's prox with A^H y / |c|^2 and weight / |c|^2: the same minimiser; the anchor where c = 0.
 
@@ -132,28 +115,18 @@ class ScaledOperator(LinearOperator):
         of single precision, and their gradients with it.
         """
         if type(self.base).prox_from_backprojection is LinearOperator.prox_from_backprojection:
-            return super().prox_from_backprojection(
-                backprojection, anchor, weight, tolerance=tolerance, max_iterations=max_iterations
-            )
+            return super().prox_from_backprojection(backprojection, anchor, weight, stopping)
         power = self.scale.abs().square()
         safe = torch.where(power > 0, power, torch.ones_like(power))
-        solution = self.base.prox_from_backprojection(
-            backprojection / expand(safe, 3), anchor, weight / safe, tolerance=tolerance, max_iterations=max_iterations
-        )
+        solution = self.base.prox_from_backprojection(backprojection / expand(safe, 3), anchor, weight / safe, stopping)
         return torch.where(expand(power > 0, 3), solution, anchor)
 
 
-class AdjointOperator(LinearOperator):
+class AdjointOperator(DerivedOperator):
     """A^H as an operator in its own right; its domain is the range of A and need not be an image."""
 
     def __init__(self, base: LinearOperator) -> None:
-        super().__init__(base.range_shape, base.domain_shape)  # pyright: ignore[reportArgumentType]
-        self.base = base
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the base operator."""
-        return self.base.dtype
+        super().__init__(base, base.range_shape, base.domain_shape)  # pyright: ignore[reportArgumentType]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return A^H x."""
@@ -256,23 +229,13 @@ class ComposedOperator(LinearOperator):
         return mixture([(density, 1 / probes) for density in found])
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return the inner operator's prox with A^H y / c and weight / c where A^H A = c I > 0, else conjugate gradients."""
         gain = self.outer.isometry()
         if gain is None or not bool((gain > 0).all()):
-            return super().prox_from_backprojection(
-                backprojection, anchor, weight, tolerance=tolerance, max_iterations=max_iterations
-            )
-        return self.inner.prox_from_backprojection(
-            backprojection / expand(gain, 3), anchor, weight / gain, tolerance=tolerance, max_iterations=max_iterations
-        )
+            return super().prox_from_backprojection(backprojection, anchor, weight, stopping)
+        return self.inner.prox_from_backprojection(backprojection / expand(gain, 3), anchor, weight / gain, stopping)
 
 
 def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:

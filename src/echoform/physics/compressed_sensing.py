@@ -20,6 +20,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.inner import expand
 from echoform.linalg.spectrum import SpectralDensity
 from echoform.physics.compositions import ComposedOperator
@@ -76,13 +77,7 @@ class SineTransform(LinearOperator):
         return SpectralDensity(self.isometry()[:, None], self.isometry()[:, None])
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return (A^H y + w a) / (1 + w)."""
         w = expand(weight, 3)
@@ -121,13 +116,7 @@ class KeptSines(ComposedOperator):
         return self.outer.norm()
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return a + (A^H y - A^H A a) / (1 + w)."""
         return anchor + (backprojection - self.normal(anchor)) / (1 + expand(weight, 3))

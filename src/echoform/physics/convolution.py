@@ -18,6 +18,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.half_spectrum import (
     columns_needed,
     decimated_image,
@@ -135,9 +136,7 @@ class CircularConvolution(GridFilter):
         values = self.eigenvalues.flatten(1)
         return SpectralDensity(values, torch.full_like(values, 1 / values.shape[1]))
 
-    def prox(
-        self, y: Tensor, anchor: Tensor, weight: Tensor, *, tolerance: float = 1e-6, max_iterations: int = 50
-    ) -> Tensor:
+    def prox(self, y: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL) -> Tensor:
         """Return IFFT((conj(H) FFT y + w FFT a) / (|H|^2 + w)): A^H y never leaves the spectrum, so none of its rounding
         is divided by a small w.
         """
@@ -146,13 +145,7 @@ class CircularConvolution(GridFilter):
         return self._blended(self._needed(self.transfer).conj() * spectrum_of(y), anchor, weight)
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return IFFT((FFT(A^H y) + w FFT a) / (|H|^2 + w)); the anchor's own spectrum where H is zero."""
         return self._blended(spectrum_of(backprojection), anchor, weight)

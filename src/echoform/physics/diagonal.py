@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from echoform.linalg.between_grids import between_grids
+from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.inner import expand
 from echoform.linalg.masked_gram import MaskedGram, fits
 from echoform.linalg.resample import separable, upsampling_matrix
@@ -127,13 +128,7 @@ class DiagonalOperator(LinearOperator):
         return SpectralDensity(values, torch.full_like(values, 1 / values.shape[1]))
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return (A^H y + w a) / (|d|^2 + w)."""
         w = expand(weight, len(self.domain_shape))

@@ -21,6 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.half_spectrum import decimated_image, folded, inserted_spectrum, spectrum_of
 from echoform.linalg.inner import expand
 from echoform.linalg.spectrum import SpectralDensity
@@ -88,9 +89,7 @@ class Downsampling(GridFilter):
         density = SpectralDensity(values, torch.full_like(values, 1 / values.shape[1]))
         return density if self.factor == 1 else density.padded(1 / self.factor**2)
 
-    def prox(
-        self, y: Tensor, anchor: Tensor, weight: Tensor, *, tolerance: float = 1e-6, max_iterations: int = 50
-    ) -> Tensor:
+    def prox(self, y: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL) -> Tensor:
         """Return a + A^H (A A^H + w)^-1 (y - A a), exact."""
         power = self._needed(self.eigenvalues)
         misfit = spectrum_of(y - self.forward(anchor)) / (power + expand(weight, 3))
@@ -98,13 +97,7 @@ class Downsampling(GridFilter):
         return anchor + step
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return :meth:`prox` with y = (A A^H)^-1 A (A^H y), what of y reaches A^H y."""
         power = self._needed(self.eigenvalues)

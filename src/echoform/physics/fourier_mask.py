@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.fft import circulant, fft2c, ifft2c
 from echoform.linalg.inner import expand
 from echoform.linalg.resample import COARSE_ORIGIN, transfer
@@ -110,13 +111,7 @@ class FourierMask(LinearOperator):
         return SpectralDensity(values, torch.full_like(values, 1 / values.shape[1]))
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return IFFT (FFT(A^H y + w a) / (|W|^2 + w)), exact; the anchor's own spectrum where nothing is measured.
 

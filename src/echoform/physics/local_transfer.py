@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from echoform.linalg.resample import COARSE_ORIGIN, kaiser_sinc, transfer
-from echoform.physics.operator import LinearOperator, coarse_shape
+from echoform.physics.operator import DerivedOperator, LinearOperator, coarse_shape
 
 #: samples whose response falls below this everywhere are left out
 BAND_EDGE = 3e-2
@@ -217,7 +217,7 @@ def _kept(factor: int, phase: EntryPhase, basis: Tensor) -> tuple[Tensor, float]
     return torch.cat(weights), math.sqrt(dropped / whole) if whole else math.inf
 
 
-class LocalTransfer(LinearOperator):
+class LocalTransfer(DerivedOperator):
     """A_s = sum_q diag(w_q) A' diag(b_q): the coarse version of a sensor A'; its coarse versions are Galerkin.
 
     Args:
@@ -250,19 +250,14 @@ class LocalTransfer(LinearOperator):
                 f"weights of shape {tuple(sample_weights.shape)} and {tuple(image_weights.shape)} do not fit samples "
                 f"{expected[0]} and pixels {expected[1]}: both need (batch, terms, ...)"
             )
-        super().__init__(base.domain_shape, range_shape)
+        super().__init__(base, base.domain_shape, range_shape)
         after = [n - o - m for n, o, m in zip(range_shape[1:], origin, base.range_shape[1:], strict=True)]
         if min(*origin, *after) < 0:
             raise ValueError(f"samples {expected[0]} from {origin} on reach beyond {range_shape[1:]}")
-        self.base, self.origin = base, origin
+        self.origin = origin
         self._margins = (origin[1], after[1], origin[0], after[0])
         self.register_buffer("sample_weights", sample_weights.to(base.dtype.to_real()))
         self.register_buffer("image_weights", image_weights.to(base.dtype))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of A'."""
-        return self.base.dtype
 
     def support(self) -> Tensor:
         """Return the samples that A' has and that are not dropped."""

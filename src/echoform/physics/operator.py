@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from echoform.linalg.cg import cg
+from echoform.linalg.cg import USUAL, Stopping, cg
 from echoform.linalg.inner import expand, squared_norm
 from echoform.linalg.spectrum import SpectralDensity, lanczos_density, largest_eigenvalue
 
@@ -151,30 +151,19 @@ class LinearOperator(nn.Module, ABC):
         """Return t and B with A U_s ~ U_t B, so that what comes after A need see no grid finer than t; None by default."""
         return None
 
-    def prox(
-        self, y: Tensor, anchor: Tensor, weight: Tensor, *, tolerance: float = 1e-6, max_iterations: int = 50
-    ) -> Tensor:
+    def prox(self, y: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL) -> Tensor:
         """Return argmin_u |A u - y|^2 + weight |u - anchor|^2 by conjugate gradients from the anchor.
 
         Args:
             y: measurement, (B, *range_shape).
             anchor: image, (B, *domain_shape).
             weight: positive, shape (B,) or (1,).
-            tolerance: relative residual at which to stop; closed forms ignore it.
-            max_iterations: bound on the applications of A^H A; closed forms ignore it.
+            stopping: of conjugate gradients; closed forms ignore it.
         """
-        return self.prox_from_backprojection(
-            self.adjoint(y), anchor, weight, tolerance=tolerance, max_iterations=max_iterations
-        )
+        return self.prox_from_backprojection(self.adjoint(y), anchor, weight, stopping)
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return :meth:`prox` given A^H y, so that one adjoint serves many weights; overridden by closed forms."""
         w = expand(weight, 3)
@@ -183,8 +172,7 @@ class LinearOperator(nn.Module, ABC):
             backprojection + w * anchor,
             ndim=3,
             start=anchor,
-            tolerance=tolerance,
-            max_iterations=max_iterations,
+            stopping=stopping,
         )
         return result.solution
 
@@ -249,6 +237,23 @@ class LinearOperator(nn.Module, ABC):
 
         value = torch.as_tensor([scalar], device=self.device)
         return ScaledOperator(self, value.to(self.dtype if value.is_complex() else self.probe().real.dtype))
+
+
+class DerivedOperator(LinearOperator):
+    """An operator made from another one, whose dtype it has.
+
+    Attributes:
+        base: what it is made from.
+    """
+
+    def __init__(self, base: LinearOperator, domain_shape: tuple[int, int, int], range_shape: tuple[int, ...]) -> None:
+        super().__init__(domain_shape, range_shape)
+        self.base = base
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the operator that this one is made from."""
+        return self.base.dtype
 
 
 def _rows(module: nn.Module) -> int:

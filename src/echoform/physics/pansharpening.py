@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.inner import expand
 from echoform.linalg.spectrum import SpectralDensity, mixture
 from echoform.physics.compositions import GalerkinOperator
@@ -83,13 +84,7 @@ class SpectralResponse(LinearOperator):
         return SpectralDensity(power, torch.ones_like(power)).padded(1 / self.domain_shape[0])
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return a + (A^H y - A^H A a) / (|r|^2 + w): both lie along r."""
         return anchor + (backprojection - self.normal(anchor)) / expand(self.coisometry() + weight, 3)
@@ -135,9 +130,7 @@ class PanSharpening(StackedOperator):
         along = SpectralDensity(across.nodes + self.sharp.coisometry()[:, None], across.weights)
         return mixture([(along, share), (across, 1 - share)])
 
-    def prox(
-        self, y: Tensor, anchor: Tensor, weight: Tensor, *, tolerance: float = 1e-6, max_iterations: int = 50
-    ) -> Tensor:
+    def prox(self, y: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL) -> Tensor:
         """Return the prox of D across r, and along r that with weight |r|^2 + w about (|r| y_r + w a) / (|r|^2 + w)."""
         coarse, sharp = (
             part.unflatten(-1, shape)
@@ -154,13 +147,7 @@ class PanSharpening(StackedOperator):
         return across + self._direction() * (along - self._along(across))
 
     def prox_from_backprojection(
-        self,
-        backprojection: Tensor,
-        anchor: Tensor,
-        weight: Tensor,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 50,
+        self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
         """Return :meth:`prox`: across r A^H y is D^H y_D; along r b / v - D^H (D D^H + v)^-1 D b / v, v = |r|^2 + w."""
         power = self.sharp.coisometry() + weight

@@ -20,7 +20,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from echoform.linalg.cg import cg
+from echoform.linalg.cg import Stopping, cg
 from echoform.linalg.spectrum import largest_eigenvalue
 from echoform.measure.measurement import Measurement
 from echoform.physics.born import BornScattering
@@ -82,7 +82,7 @@ class DistortedBorn(Reconstructor):
         if not stages:
             raise ValueError("distorted Born needs at least one stage")
         self.stages, self.medium = stages, medium
-        self.tolerance, self.max_iterations = tolerance, max_iterations
+        self.stopping = Stopping(tolerance, max_iterations)
 
     @torch.no_grad()
     def forward(self, measurement: Measurement, *, generator: torch.Generator | None = None) -> Estimate:
@@ -123,8 +123,7 @@ class DistortedBorn(Reconstructor):
             back,
             ndim=3,
             start=now,
-            tolerance=self.tolerance,
-            max_iterations=self.max_iterations,
+            stopping=self.stopping,
         )
         return self.medium.projected(solved.solution[0, 0])
 

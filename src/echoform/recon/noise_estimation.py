@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from echoform.linalg.cg import cg
+from echoform.linalg.cg import Stopping, cg
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.physics.noise import standard_normal
@@ -193,8 +193,7 @@ def _explained(operator: LinearOperator, samples: Tensor) -> Tensor:
         lambda u: operator.normal(u) + damping * u,
         operator.adjoint(samples),
         ndim=3,
-        tolerance=CG_TOLERANCE,
-        max_iterations=CG_ITERATIONS,
+        stopping=Stopping(CG_TOLERANCE, CG_ITERATIONS),
     ).solution
     return operator(solution)
 

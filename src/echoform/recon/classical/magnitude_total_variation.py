@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from echoform.linalg.cg import cg
+from echoform.linalg.cg import Stopping, cg
 from echoform.linalg.finite_difference import differences, differences_adjoint, field_magnitude
 from echoform.linalg.inner import expand, squared_norm
 from echoform.measure.measurement import Measurement
@@ -100,8 +100,7 @@ def feature_enhanced(
             shrink * backprojection,
             ndim=3,
             start=x / shrink,
-            tolerance=INNER_TOLERANCE,
-            max_iterations=INNER_ITERATIONS,
+            stopping=Stopping(INNER_TOLERANCE, INNER_ITERATIONS),
         )
         new = shrink * result.solution
         moving = squared_norm(new - x, 3) > tolerance**2 * squared_norm(new, 3)

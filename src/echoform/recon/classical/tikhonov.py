@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import Stopping
 from echoform.linalg.spectrum import lanczos_density
 from echoform.measure.measurement import Measurement
 from echoform.recon.discrepancy import (
@@ -43,8 +44,7 @@ class Tikhonov(Reconstructor):
     ) -> None:
         super().__init__()
         self.weight = weight
-        self.tolerance = tolerance
-        self.max_iterations = max_iterations
+        self.stopping = Stopping(tolerance, max_iterations)
 
     def forward(self, measurement: Measurement, *, generator: torch.Generator | None = None) -> Estimate:
         """Return the regularised image.
@@ -68,8 +68,7 @@ class Tikhonov(Reconstructor):
             backprojection,
             torch.zeros_like(backprojection),
             weight.to(backprojection.real.dtype),
-            tolerance=self.tolerance,
-            max_iterations=self.max_iterations,
+            self.stopping,
         )
 
     @torch.no_grad()
