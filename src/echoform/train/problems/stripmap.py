@@ -70,7 +70,9 @@ class Stripmap(ProblemFamily[StripmapLayout]):
         aspect: range of the pixel along the track over that across it.
         oversampling: range of frequencies over pixels.
         squint: greatest Doppler centroid, in PRF.
-        aperture: greatest synthetic aperture, in heights of the image.
+        aperture: greatest synthetic aperture that is heard, in heights of the image.
+        beam: greatest stretch of the track that lies in the beam, in heights of the image, where ``range_m`` allows: the
+            operator's transforms are that long, whatever part of it is heard.
         kept: range of the share of pulses heard.
         range_doppler: share of batches with the range-Doppler operator.
         raw: share of batches with raw echoes.
@@ -89,6 +91,7 @@ class Stripmap(ProblemFamily[StripmapLayout]):
     oversampling: tuple[float, float] = (1.1, 1.4)
     squint: float = 1.0
     aperture: float = 2.0
+    beam: float = 8.0
     kept: tuple[float, float] = (0.4, 1.0)
     range_doppler: float = 0.2
     raw: float = 0.25
@@ -106,7 +109,8 @@ class Stripmap(ProblemFamily[StripmapLayout]):
         along = max(spacing * float(source.log_uniform((), *self.aspect)), wavelength)
         scenes = choose_scenes(source, batch, spacing_m=(0.95 * spacing, 1.05 * spacing))
         antenna = 2 * along / fill
-        distance = max(float(source.log_uniform((), *self.range_m)), 4 * width * spacing)
+        nearest, farthest = max(self.range_m[0], 4 * width * spacing), self.beam * height * along * antenna / wavelength
+        distance = min(max(float(source.log_uniform((), *self.range_m)), nearest), max(farthest, nearest))
         aperture = min(distance * wavelength / antenna / along, self.aperture * height)
         pulses = height + round(aperture)
         speed = float(source.log_uniform((), *self.speed_m_s))
