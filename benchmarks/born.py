@@ -70,6 +70,7 @@ def peak_bytes(run: Callable[[], object]) -> int:
 
 
 def memory() -> dict[str, Any]:
+    """Return what the operator holds and what its normal takes, megabytes."""
     frequency, pixels = torch.linspace(2e9, 4e9, 6, dtype=torch.float64), 64 * 64
     cells = cells_of(Grid((64, 64), (0.005, 0.005)))
     operator = BornScattering(ring_rig(frequency, 64), cells, radiator=Radiator.LINE, normal_memory_bytes=0)
@@ -90,6 +91,7 @@ def memory() -> dict[str, Any]:
 
 
 def cylinder() -> list[dict[str, Any]]:
+    """Return the errors of Born and distorted Born on cylinders whose field is known in closed form."""
     frequency, grid, radius_m = torch.arange(1, 5, dtype=torch.float64) * 1e9, Grid((32, 32), (0.004, 0.004)), 0.04
     rig, cells, found = ring_rig(frequency, 24), cells_of(grid), []
     operator = BornScattering(rig, cells, radiator=Radiator.LINE, dtype=torch.complex128)
@@ -150,6 +152,7 @@ def fresnel_stages(highest_ghz: int) -> tuple[Stage, ...]:
 
 
 def fresnel() -> dict[str, Any]:
+    """Image the measured cylinders by Born and distorted Born, to 5 and 10 GHz."""
     grid, found, images = Grid((40, 40), (0.0025, 0.0025)), {}, {}
     runs = {
         "born, to 5 GHz": (5, (Stage(5e9, 1e-2, 1),)),
@@ -172,6 +175,7 @@ def fresnel() -> dict[str, Any]:
 
 
 def panels(images: dict[str, np.ndarray], grid: Grid, path: Path) -> None:
+    """Draw permittivities side by side with the outlines of the true cylinders."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -195,6 +199,7 @@ def panels(images: dict[str, np.ndarray], grid: Grid, path: Path) -> None:
 
 
 def merit() -> list[dict[str, Any]]:
+    """Return how far the tumour stands out for each assumed background permittivity."""
     found, images = [], {}
     for eps in (6.0, 7.0, 8.0, 9.0, 10.0, 12.0):
         measurement = read_merit(MERIT, permittivity=eps)
@@ -218,6 +223,7 @@ def merit() -> list[dict[str, Any]]:
 
 
 def slices(image: Tensor, operator: BornScattering, path: Path) -> None:
+    """Draw slices of the breast in decibels."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -26,6 +26,7 @@ SEED, RUNS = 0, 5
 
 
 def judged(operator: BornScattering) -> dict[str, float]:
+    """Return time, memory and distance of the normal with rows held against two passes."""
     began = time.perf_counter()
     prepared = operator.prepared()
     build = time.perf_counter() - began

@@ -65,6 +65,7 @@ class Judge:
     one_pass: list[Tensor]
 
     def row(self, generator: torch.Generator) -> dict[str, float]:
+        """Return the figures of one table row: error over variance, chi-square, ECE and ranks."""
         stated, happened = [], []
         for samples, truth, one_pass in zip(self.samples, self.truth, self.one_pass, strict=True):
             level = float(one_pass.abs().amax()) * 10 ** (LEVEL_DB / 20)
@@ -93,6 +94,7 @@ class Judge:
 
 
 def scenes(side: int, count: int, generator: torch.Generator) -> list[tuple[Tensor, Measurement]]:
+    """Draw sparse scenes behind a Fourier mask."""
     found = []
     for _ in range(count):
         x = draw_scene(SceneKind.POINTS, generator, 1, (side, side))
@@ -109,6 +111,7 @@ def of_network(
     samples: int,
     generator: torch.Generator,
 ) -> Judge:
+    """Draw posterior samples of every scene by the network."""
     sampler = PosteriorSampler(network, samples=samples, trajectory=trajectory, at_once=20)
     judge = Judge([], [], [])
     for x, measurement in drawn:

@@ -65,6 +65,7 @@ def milliseconds(draw: Callable[[], object], repeats: int = 15) -> float:
 
 
 def measure(law: Clutter) -> tuple[dict[str, float], np.ndarray]:
+    """Compare drawn clutter with its law: Kolmogorov-Smirnov distance and log-cumulants."""
     mean = torch.ones(1, COUNT, dtype=torch.float64)
     intensity = law.sample(mean, generator(SEED)).abs().square()
     test = scipy.stats.kstest(law.cdf(intensity, mean)[0].numpy(), "uniform")
@@ -94,6 +95,7 @@ def image(law: Clutter) -> Tensor:
 
 
 def histogram(axis: Axes, label: str, law: Clutter, decibels: np.ndarray) -> None:
+    """Draw the histogram of a law with its density."""
     grid = torch.linspace(-60, 40, 500, dtype=torch.float64)
     x = 10 ** (grid / 10)
     density = (law.log_prob(x[None], torch.ones(1, 1, dtype=torch.float64))[0].exp() * x / DB).numpy()

@@ -99,6 +99,7 @@ def carry_out(name: str, rows: Visibilities) -> Case:
 
 
 def skies() -> dict[str, Tensor]:
+    """Return the simulated skies, 0.6 Jy each."""
     m, l = (axis / UAS for axis in GRID.axes_rad())  # noqa: E741
     radius = (m[:, None].square() + l.square()).sqrt()
     bright_side = 1 + 0.5 * torch.cos(torch.atan2(l.expand(64, 64), m[:, None].expand(64, 64)) - math.radians(160))
@@ -116,6 +117,7 @@ def blurred(sky: Tensor) -> Tensor:
 
 
 def simulated(rows: Visibilities, sky: Tensor) -> Visibilities:
+    """Return visibilities of a sky as the array would have measured them: noise, unknown gains and phases."""
     generator = torch.Generator().manual_seed(SEED)
     shape = (len(rows.time_s.unique()), len(rows.stations))
     log_size = gain_sd(rows) * torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -141,6 +143,7 @@ def reduced(rows: Visibilities, image: Tensor) -> dict[str, float]:
 
 
 def facts(case: Case) -> dict[str, Any]:
+    """Return the figures of one reconstruction."""
     ring = case.ring()
     closure_ring = measure_ring(case.closure.image, GRID, radii_rad=RADII_RAD)
     return {
@@ -164,6 +167,7 @@ def facts(case: Case) -> dict[str, Any]:
 
 
 def survey(rows: Visibilities) -> list[dict[str, float]]:
+    """Return the ring for each prior that was tried."""
     found = []
     for prior in SURVEY:
         image = closure_image(strong(rows), GRID, prior, gain_sd=gain_sd(rows))
@@ -183,6 +187,7 @@ def survey(rows: Visibilities) -> list[dict[str, float]]:
 
 
 def table(rows: dict[str, dict[str, Any]]) -> None:
+    """Print the figures of every case."""
     columns = (
         "diameter_uas",
         "scatter_uas",
@@ -201,6 +206,7 @@ def table(rows: dict[str, dict[str, Any]]) -> None:
 
 
 def picture(cases: list[Case], dirty: Tensor) -> None:
+    """Draw the dirty image, the reconstructions and the simulated truths."""
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 4).flatten()

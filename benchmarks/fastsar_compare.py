@@ -78,6 +78,7 @@ def fastsar_images(python: str, samples: Tensor, side: int, *, threads: int, run
 
 @torch.no_grad()
 def measure_side(python: str, side: int, *, threads: int, runs: int) -> dict[str, Any]:
+    """Return time and error of every program on one scene."""
     collection, grid = NEAR.collect(side, side), Grid((side, side), (SPACING_M, SPACING_M))
     scene = noise((1, 1, side, side))
     y = FactorisedSpotlight(collection, grid)(scene.to(torch.complex64))

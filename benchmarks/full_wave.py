@@ -68,6 +68,7 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def checks() -> dict[str, Any]:
+    """Compare the lattice with the series of a cylinder and with reciprocity."""
     setup, cells = rig(), cells_of(GRID)
     k = wavenumber(setup.frequency_hz, torch.ones(1, dtype=torch.float64))[0]
     found: dict[str, Any] = {"series_error": {}}
@@ -100,6 +101,7 @@ def border_echo_db(setup: MultistaticRig, settings: LatticeSettings) -> float:
 
 
 def born() -> dict[str, Any]:
+    """Return how far Born is from the full wave over the ranges of the training set."""
     found = {}
     for name, within in RANGES.items():
         phases, misfits, coarse = [], [], []
@@ -122,6 +124,7 @@ def born() -> dict[str, Any]:
 
 
 def cost() -> dict[str, Any]:
+    """Return the processor seconds of a problem."""
     found = {}
     for name, within in RANGES.items():
         for side in (32, 64):
@@ -140,6 +143,7 @@ def drawn(seed: int, batch: int, side: int, within: FullWaveRange) -> FullWavePr
 
 
 def write_set(count: int, folder: Path, *, side: int = 32, together: int = 8) -> None:
+    """Write a set of full-wave problems, one file each."""
     folder.mkdir(parents=True, exist_ok=True)
     for offset, (name, within) in enumerate(RANGES.items()):
         for first in range(0, count, together):

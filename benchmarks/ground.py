@@ -63,6 +63,7 @@ def noise(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def accuracy() -> list[dict[str, float]]:
+    """Return the error of the fast path against the exact one, over depth and widest angle."""
     found = []
     for top_m in (0.3, 0.6, 1.2):
         section = Section(Grid((32, 48), (0.03, 0.03)), top_m)
@@ -87,6 +88,7 @@ def seconds(run, *, repeats: int) -> float:
 
 
 def speed() -> list[dict[str, float]]:
+    """Return the times of both paths over the side of the image."""
     found = []
     for side in (64, 128, 256):
         section = Section(Grid((side, side), (0.02, 2.5 / side)), 0.6)
@@ -135,6 +137,7 @@ def semblance(
 
 
 def diffractions(count: int = 8) -> list[dict[str, object]]:
+    """Return the clearest diffractions of the measured line and the permittivity at which each is most coherent."""
     measurement, step_ns = read_dzt(LINE), 0.1
     traces = envelopes(measurement, torch.arange(0, 46, step_ns, dtype=torch.float64)).numpy()
     time_ns, columns = np.arange(4, 42, 0.2), np.arange(60, traces.shape[1] - 60, 2)
@@ -199,6 +202,7 @@ def width_m(cut: Tensor, at: int) -> float:
 
 
 def focus(trace: int, at_ns: float) -> dict[str, object]:
+    """Return how far migration focuses one diffraction at each permittivity."""
     whole = read_dzt(LINE, processing=LineProcessing(first=trace - REACH, last=trace + REACH))
     time_ns = torch.arange(40.0, 4.0, -0.2, dtype=torch.float64)
     before = envelopes(whole, time_ns)
@@ -221,6 +225,7 @@ def focus(trace: int, at_ns: float) -> dict[str, object]:
 
 
 def picture(trace: int, permittivity: float) -> None:
+    """Draw the section before and after migration."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -93,6 +93,7 @@ def scores(image: Tensor, reference: Tensor) -> dict[str, float]:
 
 
 def run(case: Case, full: KSpace, reference: Tensor) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return scores and images of every method on one case."""
     measurement = undersampled(full, case)
     table = Table(title=f"{case.label}: {measurement.metadata.notes['sampled']}", title_justify="left")
     for column in ("method", "NMSE dB", "PSNR dB", "log SSIM", "s"):

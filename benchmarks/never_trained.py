@@ -129,6 +129,7 @@ def brain() -> Case:
 
 
 def counts() -> Case:
+    """Return a measured head seen by counted photons at 51 angles."""
     pictures = read_sections(DATA / "med_volumes_niivue" / "CT_pitch.nii.gz").pictures
     section = pictures[len(pictures) // 2][None]
     truth = torch.nn.functional.interpolate(section, (96, 96), mode="bilinear", antialias=True)
@@ -142,6 +143,7 @@ def counts() -> Case:
 
 
 def gotcha() -> Case:
+    """Return Gotcha with two of five pulses; the others judge."""
     measurement = read_gotcha(DATA / "sar_phase_gotcha" / "data_3dsar_pass1_az001_HH.mat")
     given, rest = drop_pulses(measurement, 0.4, generator=torch.Generator().manual_seed(SEED))
     return Case(
@@ -150,6 +152,7 @@ def gotcha() -> Case:
 
 
 def radarsat() -> Case:
+    """Return a block of RADARSAT-1 with half its pulses; the others judge."""
     raw = read_raw(sorted((DATA / "sar_raw_radarsat1").glob("*data1.mat"))[-1])
     measurement = measurement_from(raw.block(slice(500, 756), slice(800, 1200)), form=StripmapOmegaK)
     given, rest = drop_pulses(measurement, 0.5, generator=torch.Generator().manual_seed(SEED))
@@ -159,6 +162,7 @@ def radarsat() -> Case:
 
 
 def fresnel() -> Case:
+    """Return the Fresnel cylinders seen from six of eight views; the others judge, and so does the known target."""
     grid = Grid((48, 48), (0.0025, 0.0025))
     measurement = read_fresnel(DATA / "rf_fresnel" / "FoamDielIntTM.exp", grid=grid, highest_hz=4.001e9)
     views = measurement.y.shape[-1]

@@ -146,6 +146,7 @@ def percentiles(ratios: list[float]) -> dict[str, float]:
 
 
 def simulations(trials: int) -> dict[str, Any]:
+    """Return estimated over true sigma for every simulated collection and SNR."""
     results: dict[str, Any] = {}
     grid = Table(title=f"Estimated over true sigma, median (5 to 95 %), {trials} trials", title_justify="left")
     grid.add_column("collection")
@@ -194,6 +195,7 @@ def quietest_cells(samples: Tensor, side: int = 8) -> float:
 
 
 def measured(folder: Path) -> dict[str, Any]:
+    """Return the levels that three estimates find in Gotcha files."""
     results: dict[str, Any] = {}
     files = sorted(folder.rglob("data_3dsar_pass1_az*_HH.mat"))[:4] if folder.exists() else []
     if not files:

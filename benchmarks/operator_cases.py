@@ -213,6 +213,7 @@ def ring(count: int, radius_m: float) -> Tensor:
 
 
 def born(side: int, dtype: torch.dtype, *, count: int = 24, heard: float = 1.0) -> BornScattering:
+    """Return a ring of antennas about a square, every pair heard or a share of them."""
     rig = all_pairs(ring(count, 0.9), ring(count, 0.8), torch.linspace(2e9, 4e9, 4, dtype=torch.float64)[None])
     if heard < 1:
         pairs = (uniform(1, 1, count, count) < heard).double()

@@ -161,6 +161,7 @@ class Run:
     seed: int
 
     def recipe(self) -> Recipe:
+        """Return the recipe of this run."""
         return Recipe(
             network=NETWORK,
             phases=(Phase(self.steps, SIDE, BATCH),),

@@ -66,6 +66,7 @@ def oracle(
     """Return a method with the weight of least true error for every scene, from a grid and refinements of it."""
 
     def run(m: Measurement, x: Tensor) -> Outcome:
+        """Return the image with the best weight of each problem."""
         least, best, chosen = torch.full((len(x),), math.inf), torch.zeros_like(x), grid[0].expand(len(x))
         scale, solves, began = unit(m), 0, time.process_time()
 

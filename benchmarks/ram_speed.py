@@ -82,6 +82,7 @@ class PlainBlock(nn.Module):
 
 
 def sensors(side: int) -> dict[str, Callable[[], Sensor]]:
+    """Return the sensors of the table, each as deepinv's and as ours."""
     generator = torch.Generator().manual_seed(SEED)
     mask = (torch.rand(1, 1, side, side, generator=generator) < 0.3).float()
     mask[..., side // 2, side // 2] = 1
@@ -162,6 +163,7 @@ class Task:
 
 
 def task(sensor: Sensor, name: str, side: int, device: torch.device) -> Task:
+    """Return one measurement for both programs."""
     physics = sensor.theirs.to(device)
     physics.noise_model = dinv.physics.GaussianNoise(SIGMA)
     physics.max_iter, physics.tol = 50, 1e-6  # the same stopping rule as ours
@@ -191,6 +193,7 @@ def told_the_factor(theirs: nn.Module, given: Task) -> None:
 def row(
     given: Task, name: str, networks: tuple[nn.Module, RAM, RAM], runs: int, *, processor: bool
 ) -> dict[str, float]:
+    """Return the times of both networks and of the plain backbone, and how far the images are apart."""
     theirs, ours, plain = networks
     told_the_factor(theirs, given)
     functions = {
@@ -305,6 +308,7 @@ def kept_rows(file: str) -> dict[str, Any]:
 def compare_variants(
     options: argparse.Namespace, networks: tuple[nn.Module, RAM, RAM], device: torch.device
 ) -> dict[str, Any]:
+    """Return time and peak memory of every variant of both networks."""
     results: dict[str, Any] = {}
     for side in SIDES if device.type == "cuda" else (options.side,):
         for name in options.only or VARIED:

@@ -97,6 +97,7 @@ class Type:
 
 
 def measured_types() -> list[Type]:
+    """Return the measured chips by type, each with its simulated counterpart."""
     strip, ships, terra = (
         read_chips("S1_SM_BBE7_HH"),
         read_chips("S1_IW_openship_cargo", iw=True),
@@ -254,6 +255,7 @@ def headline(own: list[dict[str, Estimated]], floors: list[float]) -> dict[str, 
 
 
 def show(results: dict[str, Any], names: list[str]) -> None:
+    """Print the distances as tables."""
     for state in ("raw", "sensed"):
         table = Table(title=f"KID to measured chips, {state} scenes (counterpart in bold)")
         table.add_column("family")

@@ -41,6 +41,7 @@ class Panel:
 
 
 def draw_figure(panels: list[Panel]) -> Path:
+    """Draw a row of panels for each type."""
     figure = Figure(figsize=(17, 2.3 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(panels), 6, width_ratios=[1.9, 1, 1, 1, 1, 1])
@@ -85,6 +86,7 @@ def mosaic(axis: Axes, panel: Panel) -> None:
 
 
 def amplitudes(axis: Axes, panel: Panel) -> None:
+    """Draw the histograms of intensity."""
     bins = np.linspace(-30, 60, 91)
     for state, chips in panel.chips.items():
         axis.hist(
@@ -121,6 +123,7 @@ def histogram(axis: Axes, panel: Panel, feature: str, bins: np.ndarray) -> None:
 
 
 def distances(axis: Axes, panel: Panel) -> None:
+    """Draw the distances with their intervals."""
     found, family = panel.found, panel.counterpart
     rows = [
         ("floor", found["floor"], "0.5"),

@@ -119,6 +119,7 @@ def plane_wave_factors(collection: SpotlightCollection, grid: Grid) -> tuple[Ten
 
 
 def exact_matrix(collection: SpotlightCollection, grid: Grid) -> Tensor:
+    """Return the matrix of the exact operator, (samples, pixels)."""
     position, antenna = grid.positions_m().flatten(0, 1), collection.antenna_m[0]
     offset = (position.square().sum(-1) - 2 * antenna @ position.T) / (
         (antenna[:, None] - position).norm(dim=-1) + antenna.norm(dim=-1)[:, None]
@@ -129,6 +130,7 @@ def exact_matrix(collection: SpotlightCollection, grid: Grid) -> Tensor:
 
 
 def measure_accuracy() -> dict[str, Any]:
+    """Return the errors of plane-wave and exact operator against matrices."""
     found: dict[str, Any] = {}
     collection, grid = SQUARE.collect(150, 200), Grid((256, 256), (0.2, 0.2))
     rows, columns = plane_wave_factors(collection, grid)
@@ -194,6 +196,7 @@ def predicted_mean_square(arc: Arc, r: tuple[float, float]) -> float:
 
 
 def measure_far_field(arc: Arc) -> dict[str, Any]:
+    """Return what the plane-wave model loses away from the scene centre."""
     collection = arc.collect(101, 64)
     found = []
     for radius in RADII_M:
@@ -250,6 +253,7 @@ def medians(functions: dict[str, Callable[[], Any]], runs: int) -> dict[str, flo
 
 @torch.no_grad()
 def measure_plane_wave_times(side: int, pulses: int, frequencies: int) -> dict[str, Any]:
+    """Return the times of the plane-wave operator beside its transforms alone."""
     collection, grid = SQUARE.collect(pulses, frequencies), Grid((side, side), (0.2, 0.2))
     start = time.perf_counter()
     operator = plane_wave_spotlight(collection, grid)
@@ -320,6 +324,7 @@ def exact_cost(what: str, threads: int) -> dict[str, float]:
 
 
 def measure_exact_cost() -> dict[str, Any]:
+    """Return time and memory of the exact operator, each in a process of its own."""
     found = {}
     for what in ("forward", "adjoint", "gradient to image", "gradient to image and antenna"):
         with multiprocessing.get_context("spawn").Pool(1) as pool:

@@ -45,6 +45,7 @@ def shown(family: SceneFamily, image: Tensor) -> Tensor:
 
 
 def sheet(families: list[SceneFamily], path: Path, columns: int) -> None:
+    """Draw a row of scenes for each family."""
     import matplotlib
 
     matplotlib.use("Agg")

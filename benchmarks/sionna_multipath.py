@@ -134,6 +134,7 @@ def picture_of(samples: Tensor, operator: KroneckerOperator) -> Tensor:
 
 
 def one_room() -> None:
+    """Trace one room and image it, with and without walls."""
     walls, place = furnished(ROOM, PANEL), torch.tensor([TARGET])
     start = time.perf_counter()
     paths = trace(place, torch.ones(1), ARRAY, walls, carrier_hz=CARRIER_HZ)
@@ -188,6 +189,7 @@ def peaks(image: Tensor, ranges: Tensor, sines: Tensor) -> dict[str, dict[str, f
 
 
 def draw(images: dict[str, Tensor], ranges: Tensor, sines: Tensor) -> None:
+    """Draw the images over range and angle."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -219,6 +221,7 @@ def draw(images: dict[str, Tensor], ranges: Tensor, sines: Tensor) -> None:
 
 
 def write_set(count: int, path: Path) -> None:
+    """Write a set of traced rooms to one file."""
     source = RandomSource(torch.Generator().manual_seed(SEED))
     ranges = FIRST_RANGE_M + CELL_M * torch.arange(SHAPE[1], dtype=torch.float64)
     sines = torch.linspace(-LARGEST_SINE, LARGEST_SINE, SHAPE[0], dtype=torch.float64)

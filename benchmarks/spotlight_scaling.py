@@ -101,6 +101,7 @@ def measure_errors(
 
 @torch.no_grad()
 def measure_side(side: int, runs: int) -> dict[str, Any]:
+    """Return times and errors of the factorised operator at one side."""
     collection, grid = NEAR.collect(side, side), Grid((side, side), (SPACING_M, SPACING_M))
     start = time.perf_counter()
     operator = FactorisedSpotlight(collection, grid)

@@ -54,6 +54,7 @@ def fan_geometry(side: int) -> dict[str, int | float]:
 
 
 def peer(angles: int, side: int, *, fan: bool) -> torch.nn.Module:
+    """Return deepinv's tomography of the same geometry."""
     return dinv.physics.Tomography(
         uniform_angles_rad(angles, 360.0 if fan else 180.0)[0].float(),
         img_width=side,
@@ -85,6 +86,7 @@ def dot_error(forward: Tensor, y: Tensor, x: Tensor, back: Tensor) -> float:
 
 
 def measure(angles: int, side: int, batch: int, runs: int, *, fan: bool) -> dict[str, Any]:
+    """Return the times of both pairs and their distance."""
     theirs = peer(angles, side, fan=fan)
     start = time.perf_counter()
     ours = same_fan(angles, side) if fan else parallel_beam_like_deepinv(angles, side)

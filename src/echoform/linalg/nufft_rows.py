@@ -59,6 +59,7 @@ def _planned(values: Tensor, points: Tensor, *, kind: int, count: int) -> Tensor
     workers = min(available, rows)
 
     def carry_out(first: int, last: int) -> None:
+        """Transform the rows from first to last with one plan."""
         modes = count if kind == 1 else flat.shape[2]
         plan = finufft.Plan(
             kind,

@@ -36,6 +36,7 @@ def stripmap_reader(form: type[Form]) -> Callable[[GroupReader], Form]:
     """Return the function that builds an operator of one form from collection and grid."""
 
     def read(node: GroupReader) -> Form:
+        """Return the operator that a group describes, within the limits of a file."""
         dtype = _NAMES[one_of(node, "dtype", list(_NAMES))]
         numbers = [node.tensor(name, ndim=1, dtypes=_WIDE) for name in PARAMETERS]
         collection = StripmapCollection(*numbers, kept=node.tensor("kept", ndim=2, dtypes=[dtype.to_real()]))

@@ -59,6 +59,7 @@ def _entry_phase(collection: SpotlightCollection, carrier: Tensor, grid: Grid, s
         return of_sensor(values, sensor).detach()
 
     def at(pixels: Tensor, elements: Tensor | None) -> EntryPhase:
+        """Return wavenumbers, paths and phase references of some pixels and pulses."""
         position = grid.positions_m().flatten(0, 1)[pixels].to(carrier.device)
         antennas = [None if place is None else of(place) for place in (collection.antenna_m, collection.receiver_m)]
         sent, heard = (place if place is None or elements is None else place[elements] for place in antennas)

@@ -49,6 +49,7 @@ def _joined(
     most = max(getattr(truth, counted).shape[1] for truth in known)
 
     def column(name: str) -> Tensor:
+        """Return one field of every truth, filled up to the longest."""
         like = getattr(known[0], name)
         parts = []
         for truth, scene in zip(truths, scenes, strict=True):

@@ -65,6 +65,8 @@ class _Tally:
         self.families.setdefault(family, []).append(self.log_error[-1])
 
     def line(self) -> dict[str, object]:
+        """Return the means since the last line."""
+
         def mean(values: list[float]) -> float:
             return sum(values) / max(len(values), 1)
 
