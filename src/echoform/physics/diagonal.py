@@ -135,7 +135,8 @@ class DiagonalOperator(LinearOperator):
         return (backprojection + w * anchor) / (self._power() + w)
 
     def _power(self) -> Tensor:
-        return self.diagonal.abs().square()
+        d = self.diagonal
+        return d.abs().square() if d.is_complex() else d.square()
 
 
 class MaskedGalerkin(GalerkinOperator):

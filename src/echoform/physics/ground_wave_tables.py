@@ -51,9 +51,8 @@ class WaveTables(nn.Module):
         """Return the images (..., H, W) of samples (..., A, F), adjoint of :meth:`samples`."""
         columns, depths, traces = self._of(sensor)
         flat = samples.reshape(-1, *samples.shape[-2:])
-        waves = (
-            torch.einsum("aq,taf->qtf", traces, flat.conj()) @ depths
-        )  # conjugated: the small arrays, not the large table
+        # conjugated are the small arrays, not the large table
+        waves = torch.einsum("aq,taf->qtf", traces, flat.conj()) @ depths
         sums = torch.einsum("qk,qtj->tjk", columns, waves).conj_physical()
         return sums.reshape(*samples.shape[:-2], *sums.shape[1:])
 
