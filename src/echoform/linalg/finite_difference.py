@@ -30,4 +30,5 @@ def differences_adjoint(d: Tensor) -> Tensor:
 
 def field_magnitude(d: Tensor) -> Tensor:
     """Return sqrt(|d_0|^2 + |d_1|^2) of a field (2, ..., H, W), real, (..., H, W)."""
-    return torch.linalg.vector_norm(d, dim=0)
+    power = d.real.square() + d.imag.square() if d.is_complex() else d.square()
+    return (power[0] + power[1]).sqrt()

@@ -142,12 +142,14 @@ class _Sum(torch.autograd.Function):
         sensor: _Sensor,
         backwards: bool,
     ) -> Tensor:
+        """Return A x, or A^H y where ``backwards``, and keep what the other way needs."""
         ctx.save_for_backward(value, antenna_m, receiver_m, carrier)
         ctx.sensor, ctx.backwards = sensor, backwards
         return sensor.backprojection(value) if backwards else sensor.samples(value)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, Tensor | None, Tensor | None, Tensor | None, None, None]:
+        """Return the gradient to the value by the adjoint of what was done, and those to the positions where asked for."""
         value, antenna_m, receiver_m, carrier = ctx.saved_tensors
         to_value, to_antenna, to_receiver, to_carrier = None, None, None, None
         if ctx.needs_input_grad[0]:
@@ -209,6 +211,7 @@ class ExactSpotlight(SphericalSpotlight):
         return found.unflatten(-1, self.grid.shape) if backwards else found  # pyright: ignore
 
     def _sensor(self, index: int) -> _Sensor:
+        """Return what is known of one sensor, apart from the graph."""
         wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S
         return _Sensor(
             antenna_m=of_sensor(self.antenna_m, index).detach(),

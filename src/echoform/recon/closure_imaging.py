@@ -142,6 +142,7 @@ def self_calibrated_image(
         def chi_square(
             model: Tensor, known: Visibilities = known, weight: Tensor = weight, penalty: float = penalty
         ) -> Tensor:
+            """Return the misfit of model visibilities to the calibrated ones, the gains' own departure from one included."""
             return (weight * (known.values - model).abs().square()).sum() + penalty
 
         image = _fit(operator, chi_square, found.freedom, grid, prior, path, start=image.image)
@@ -206,6 +207,7 @@ def _fit(
 
 
 def _minimise(objective: Callable[[], Tensor], parameters: list[Tensor], iterations: int) -> None:
+    """Change the parameters until the objective is at a minimum, by L-BFGS."""
     optimiser = torch.optim.LBFGS(
         parameters,
         max_iter=iterations,
@@ -216,6 +218,7 @@ def _minimise(objective: Callable[[], Tensor], parameters: list[Tensor], iterati
     )
 
     def step() -> Tensor:
+        """Return the objective, its gradients left in the parameters."""
         optimiser.zero_grad()
         value = objective()
         value.backward()

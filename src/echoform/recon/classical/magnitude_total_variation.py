@@ -91,6 +91,7 @@ def feature_enhanced(
         def product(
             u: Tensor, turn: Tensor = turn, edges: Tensor = edges, level: Tensor = level, shrink: Tensor = shrink
         ) -> Tensor:
+            """Return the matrix above applied to an image, between two factors D^(-1/2) of its diagonal."""
             v = shrink * u
             rough = turn.conj() * differences_adjoint(edges * differences(turn * v))
             return shrink * (operator.normal(v) + w * (rough + level * v))
@@ -169,6 +170,7 @@ class MagnitudeTotalVariation(Reconstructor):
         runs: list[FixedPointResult] = []
 
         def solve(weight: Tensor, start: Tensor) -> Tensor:
+            """Return the image of these weights and keep the account of the run."""
             run = feature_enhanced(
                 operator,
                 backprojection,

@@ -111,6 +111,7 @@ class _Solver:
     runs: list[FistaResult] = field(default_factory=list)
 
     def solve(self, weight: Tensor, start: Tensor, tolerance: float) -> Tensor:
+        """Return the images of these weights, exact to the tolerance, and keep the account of the run."""
         run = fista(
             self.measurement.operator.normal,
             self.backprojection,
@@ -129,6 +130,7 @@ class _Solver:
         return self.finished(weight, image, self.is_far(image))
 
     def is_far(self, image: Tensor) -> Tensor:
+        """Return which images, (B,), leave so much more or less than the noise that they are starts for the next only."""
         noise, doubt = expected_noise_energy(self.measurement), ROUGH_ERROR * energy(self.measurement.y)
         excess = residual_energy(self.measurement, image) - noise
         return (excess > torch.minimum((FAR - 1) * noise, doubt)) | (excess < -doubt)

@@ -73,6 +73,7 @@ class Tikhonov(Reconstructor):
 
     @torch.no_grad()
     def _choose(self, measurement: Measurement, backprojection: Tensor) -> Choice:
+        """Return the weight of the discrepancy principle and its image, from the weight foretold by quadrature."""
         first, lowest, highest = predicted_weight(measurement, backprojection)
         return choose_weight(
             lambda weight, _: self._solve(measurement, backprojection, weight),
