@@ -24,7 +24,7 @@ from echoform.recon.classical.sparse import FistaResult, fista
 from echoform.recon.discrepancy import choose_weight, first_weight, per_sample_weight, relative_residual
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
-#: most steps on the dual field in a prox, the error that ends them as a share of the image's change, and steps between looks at it
+#: most steps on the dual field in a prox, the error that ends them as a share of the image's change, steps between looks at it
 DUAL_STEPS, GAP_SHARE, CHECKED = 200, 0.5, 10
 #: the weight is sought between this fraction of max |A^H y| and max |A^H y| times the longer side of the image
 LOWEST = 1e-6
