@@ -134,9 +134,9 @@ class _Recurrence:
         """Take another product."""
         w = normal(self.v)
         if self.off:
-            w = w - expand(self.off[-1], ndim) * self.before
+            w = _less(w, self.off[-1], self.before, ndim)
         self.diagonal.append(inner(self.v, w, ndim).real)
-        w = w - expand(self.diagonal[-1], ndim) * self.v
+        w = _less(w, self.diagonal[-1], self.v, ndim)
         self.off.append(squared_norm(w, ndim).sqrt())
         self.before, self.v = self.v, w
 
@@ -146,13 +146,21 @@ class _Recurrence:
 
     def narrowed(self, rows: Tensor) -> _Recurrence:
         """Return the recurrence of some samples."""
-        diagonals = ([value[rows] for value in values] for values in (self.diagonal, self.off))
+        diagonals = (list(torch.stack(values)[:, rows]) for values in (self.diagonal, self.off))
         return _Recurrence(self.v[rows], self.before[rows], *diagonals)
+
+
+def _less(w: Tensor, factor: Tensor, v: Tensor, ndim: int) -> Tensor:
+    """Return w - f v with a real factor for each sample, in one pass."""
+    if not w.is_complex():
+        return torch.addcmul(w, expand(factor, ndim), v, value=-1)
+    parts = (torch.view_as_real(part.resolve_conj()) for part in (w, v))
+    return torch.view_as_complex(torch.addcmul(next(parts), expand(factor, ndim + 1), next(parts), value=-1))
 
 
 def _unit(vector: Tensor, length: Tensor, ndim: int) -> Tensor:
     """Return vectors over their lengths, zero where that is zero."""
-    return vector / expand(torch.where(length > 0, length, torch.full_like(length, torch.inf)), ndim)
+    return vector * expand(torch.where(length > 0, 1 / length, torch.zeros_like(length)), ndim)
 
 
 def _bracket(diagonal: Sequence[Tensor], off: Sequence[Tensor]) -> LargestEigenvalue:

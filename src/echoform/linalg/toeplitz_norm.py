@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -25,8 +26,6 @@ from echoform.linalg.spectrum import largest_eigenvalue
 
 #: sensors taken at once: what stays in a processor's cache
 TOGETHER = 8
-#: power of the eigenvalues of the torus that colours the first vector
-COLOUR = 4
 SEED = 20210517
 
 
@@ -37,22 +36,24 @@ def toeplitz_norm(spectrum: Tensor, *, tolerance: float) -> Tensor:
         spectrum: K, (R, 2H, 2W), real.
         tolerance: of :func:`echoform.linalg.spectrum.largest_eigenvalue`.
     """
+    height, width = (side // 2 for side in spectrum.shape[-2:])
+    if height % 2 and width % 2 == 0:
+        return toeplitz_norm(spectrum.mT, tolerance=tolerance)
     return torch.cat([_largest(part, tolerance) for part in spectrum.split(TOGETHER)])
 
 
 def _largest(spectrum: Tensor, tolerance: float) -> Tensor:
     height, width = spectrum.shape[-2] // 2, spectrum.shape[-1] // 2
-    if height % 2 and width % 2 == 0:
-        return _largest(spectrum.mT, tolerance)
     generator = torch.Generator().manual_seed(SEED)
-    colour = (spectrum / spectrum.amax((1, 2), keepdim=True).clamp_min(1e-30)).clamp_min(0) ** COLOUR
+    # the fourth power of the eigenvalues of the torus colours the first vector
+    colour = (spectrum / spectrum.amax((1, 2), keepdim=True).clamp_min(1e-30)).clamp_min(0).square().square()
     rows = height if height % 2 else height // 2
     parts = torch.randn(rows, width, 2, dtype=spectrum.dtype, generator=generator).to(spectrum.device)
     drawn = torch.view_as_complex(parts).expand(len(spectrum), -1, -1)
     if height % 2:  # both sides are odd: the plain products
         start = toeplitz_apply(colour, drawn)
         return largest_eigenvalue(lambda x: toeplitz_apply(spectrum, x), start, ndim=2, tolerance=tolerance).above
-    turn = _turn(height, width, spectrum)
+    turn = _turn(height, width, spectrum.dtype.to_complex(), spectrum.device)
     pairs, first = _pairs(spectrum), _folded(_pairs(colour), turn, drawn)
 
     def among(rows: Tensor) -> Callable[[Tensor], Tensor]:
@@ -68,17 +69,20 @@ def _pairs(spectrum: Tensor) -> Tensor:
     return torch.stack(spectrum.chunk(2, 1), -1)
 
 
-def _turn(height: int, width: int, like: Tensor) -> Tensor:
-    """Return exp(-i k_q . n') of the first even row and the first column, (H, 2W), complex."""
+@lru_cache(maxsize=16)
+def _turn(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return exp(-i k_q . n') of the first even row and the first column, (H, 2W), complex, and its conjugate."""
     row = (height // 2) % 2 - (height - 1) / 2
-    q1, q2 = (torch.arange(n, dtype=torch.float64, device=like.device) for n in (height, 2 * width))
+    q1, q2 = (torch.arange(n, dtype=torch.float64, device=device) for n in (height, 2 * width))
     phase = -math.pi * (q1[:, None] * row / height - q2 * ((width - 1) / 2) / width)
-    return torch.polar(torch.ones_like(phase), phase).to(like.dtype.to_complex())
+    turn = torch.polar(torch.ones_like(phase), phase).to(dtype)
+    return turn, turn.conj().resolve_conj()
 
 
-def _folded(pairs: Tensor, turn: Tensor, u: Tensor) -> Tensor:
+def _folded(pairs: Tensor, turn: tuple[Tensor, Tensor], u: Tensor) -> Tensor:
     """Return the even rows of T v, (R, H / 2, W), from those of v."""
     rows, width = u.shape[-2:]
-    torus = torch.fft.fft2(u, s=turn.shape).mul_(turn)
+    there, back = turn
+    torus = torch.fft.fft2(u, s=there.shape).mul_(there)
     torch.view_as_real(torus).mul_(pairs)
-    return torch.fft.ifft2(torus.mul_(turn.conj()))[..., :rows, :width]
+    return torch.fft.ifft2(torus.mul_(back))[..., :rows, :width]

@@ -186,7 +186,7 @@ def _lens(source: RandomSource, image: Tensor) -> Tensor:
     batch, _, height, width = image.shape
     deviation = source.uniform((batch,), 0.3, 0.7)
     deviation = torch.where(source.chance((batch,), 1 / 6), source.uniform((batch,), 0.7, 2.0), deviation)
-    k2 = squared_frequency((height, width), source.place)[:, :, : width // 2 + 1]
+    k2 = squared_frequency((height, width), source.place)
     blur = torch.exp(-0.5 * deviation[:, None, None].square() * k2)
     sharp = torch.fft.irfft2(blur[:, None] * torch.fft.rfft2(image), s=(height, width))
     return sharp * (1 + 0.02 * source.uniform((batch, 1, 1, 1)) * source.normal((batch, 1, height, width)))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 def uniform(generator: torch.Generator, shape: tuple[int, ...], low: float, high: float) -> Tensor:
     """Return independent uniform numbers in [low, high)."""
-    return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
+    return torch.empty(shape, device=generator.device).uniform_(low, high, generator=generator)
 
 
 def white(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:

@@ -117,8 +117,12 @@ def voronoi(source: RandomSource, frame: Frame, cells: int, *, reach_m: Tensor |
 
     pixels, seeds = metric(y, x), metric(seed[:, 0, None], seed[:, 1, None])
     # |p - s|^2 without |p|^2, which no seed changes
-    distance = seeds.square().sum(-1)[:, None] - 2 * pixels @ seeds.mT
-    return distance.argmin(-1).reshape(batch, height, width)
+    distance = torch.baddbmm(seeds.square().sum(-1, keepdim=True), seeds, pixels.mT, alpha=-2)
+    nearest = distance == distance.amin(
+        1, keepdim=True
+    )  # of two as near the later one; far faster than argmin over seeds
+    number = torch.arange(cells, dtype=torch.int16, device=distance.device)[:, None]
+    return (nearest * number).amax(1).long().reshape(batch, height, width)
 
 
 def meander(source: RandomSource, frame: Frame, *, width_m: Tensor, bend: Tensor) -> Tensor:
@@ -134,17 +138,22 @@ def meander(source: RandomSource, frame: Frame, *, width_m: Tensor, bend: Tensor
     y, x = frame.axes_m()
     side = frame.side_m()[:, None, None]
     turn = source.uniform((batch, 1, 1), 0, math.pi)
-    s, t = x * torch.cos(turn) + y * torch.sin(turn), y * torch.cos(turn) - x * torch.sin(turn)
-    t = t - source.uniform((batch, 1, 1), -0.35, 0.35) * side
-    cycles = source.uniform((batch, modes, 1, 1), 0.3, 2.5)
-    share = source.uniform((batch, modes, 1, 1), 0.2, 1.0)
-    rate = 2 * math.pi * cycles / side[:, None]
-    angle = rate * s[:, None] + source.uniform((batch, modes, 1, 1), 0, 2 * math.pi)
-    slope = bend[:, None, None, None] * share / share.sum(1, keepdim=True)
-    offset = (slope / rate * torch.sin(angle)).sum(1)
-    steep = (slope * torch.cos(angle)).sum(1)
+    c, s = torch.cos(turn), torch.sin(turn)
+    shift = source.uniform((batch, 1, 1), -0.35, 0.35) * side
+    cycles = source.uniform((batch, modes, 1), 0.3, 2.5)
+    share = source.uniform((batch, modes, 1), 0.2, 1.0)
+    rate = 2 * math.pi * cycles / side
+    slope = bend[:, None, None] * share / share.sum(1, keepdim=True)
+    # w s + phi is a sum of a row's part and a column's: sines of it are sums of products of both parts' sines and cosines
+    down = rate * (y * s).mT + source.uniform((batch, modes, 1), 0, 2 * math.pi)
+    over = rate * (x * c)
+    of_columns = torch.cat([over.cos(), over.sin()], 1)
+    sine, cosine = down.sin(), down.cos()
+    offset = torch.cat([sine, cosine], 1) * (slope / rate).repeat(1, 2, 1)
+    steep = torch.cat([cosine, -sine], 1) * slope.repeat(1, 2, 1)
+    away = (y * c - shift - x * s) - offset.mT @ of_columns
     half = torch.maximum(width_m, frame.spacing_m.amax(1))[:, None, None] / 2
-    return (t - offset).abs() <= half * torch.sqrt(1 + steep.square())
+    return away.square() <= half.square() * (1 + (steep.mT @ of_columns).square())
 
 
 def shore(source: RandomSource, frame: Frame) -> Tensor:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from echoform.linalg.inner import expand, squared_norm
 from echoform.scene.clutter import compound, gamma_quantiles
 from echoform.scene.frame import Frame
 from echoform.scene.random_source import RandomSource
@@ -31,36 +32,38 @@ NU_KNOTS, NU_RANGE = 129, (0.2, 100.0)
 
 
 def squared_frequency(shape: tuple[int, int], device: torch.device, stretch: Tensor | None = None) -> Tensor:
-    """Return |k|^2 in the order of the FFT, (1 or B, H, W), radians squared per pixel squared.
+    """Return |k|^2 in the order of the FFT of real images, (1 or B, H, W // 2 + 1), radians squared per pixel squared.
 
     Args:
         shape: (H, W).
         device: of the result.
         stretch: 2 x 2 matrices applied to k, (B, 2, 2), for fields drawn out along a direction.
     """
-    axes = [2 * math.pi * torch.fft.fftfreq(n, device=device) for n in shape]
-    ky, kx = torch.meshgrid(*axes, indexing="ij")
+    ky = 2 * math.pi * torch.fft.fftfreq(shape[0], device=device)[:, None]
+    kx = 2 * math.pi * torch.fft.rfftfreq(shape[1], device=device)
     if stretch is None:
         return (ky.square() + kx.square())[None]
     m = stretch[..., None, None]
     return (m[:, 0, 0] * ky + m[:, 0, 1] * kx).square() + (m[:, 1, 0] * ky + m[:, 1, 1] * kx).square()
 
 
-def gaussian_field(source: RandomSource, batch: int, spectrum: Tensor) -> Tensor:
-    """Return real Gaussian fields of variance one whose power falls as ``spectrum`` (B or 1, H, W) but for its mean.
+def gaussian_field(source: RandomSource, batch: int, amplitude: Tensor, width: int) -> Tensor:
+    """Return real Gaussian fields of variance one whose power falls as the square of ``amplitude``, but for its mean.
 
     Args:
         source: of randomness.
         batch: number of fields.
-        spectrum: S(k) in the order of the FFT, symmetric; the entry of k = 0 is not used.
+        amplitude: sqrt S(k) in the order of the FFT of real images, (B or 1, H, W // 2 + 1); the entry of k = 0 is not used.
+        width: W.
     """
-    height, width = spectrum.shape[-2:]
-    amplitude = spectrum.sqrt()
+    height = amplitude.shape[-2]
     amplitude[..., 0, 0] = 0
-    amplitude = amplitude / amplitude.square().mean((-2, -1), keepdim=True).sqrt()
-    half = amplitude[..., : width // 2 + 1]
+    alone = (
+        amplitude[..., [0, -1]] if width % 2 == 0 else amplitude[..., :1]
+    )  # columns that are their own mirror images
+    power = (2 * squared_norm(amplitude, 2) - squared_norm(alone, 2)) / (height * width)
     drawn = torch.fft.rfft2(source.normal((batch, height, width)))
-    return torch.fft.irfft2(half * drawn, s=(height, width))
+    return torch.fft.irfft2(drawn.mul_(amplitude / expand(power.sqrt(), 2)), s=(height, width))
 
 
 def power_law_field(
@@ -83,7 +86,7 @@ def power_law_field(
         stretch: as in :func:`squared_frequency`.
     """
     k2 = squared_frequency(shape, source.place, stretch)
-    return gaussian_field(source, batch, (k2 + outer_px[:, None, None] ** -2) ** -exponent[:, None, None])
+    return gaussian_field(source, batch, (k2 + expand(outer_px**-2, 2)).pow(expand(-exponent / 2, 2)), shape[1])
 
 
 def matern_field(
@@ -100,7 +103,7 @@ def matern_field(
     """
     nu, length = smoothness[:, None, None], length_px[:, None, None]
     k2 = squared_frequency(shape, source.place)
-    return gaussian_field(source, batch, (2 * nu / length.square() + k2) ** -(nu + 1))
+    return gaussian_field(source, batch, (2 * nu / length.square() + k2) ** (-(nu + 1) / 2), shape[1])
 
 
 def rough_field(source: RandomSource, batch: int, shape: tuple[int, int]) -> Tensor:
