@@ -84,6 +84,16 @@ def test_equals_the_direct_sum(radiator: Radiator) -> None:
     assert distance(operator(x)[0, 0], torch.from_numpy(expected)) < 1e-10
 
 
+def test_a_crowd_of_images_is_measured_as_each_alone() -> None:
+    """More images than antennas go another way (pairs of fields first); one image alone does not."""
+    heard = (torch.rand(1, 2, 5, 3, generator=torch.Generator().manual_seed(3)) < 0.7).double()
+    cells = cells_of(Grid((4, 5), (0.02, 0.03)))
+    operator = BornScattering(examples_born.rig((1,), heard), cells, radiator=Radiator.LINE, dtype=DOUBLE)
+    x, y = randn((9, 1, 4, 5), 4), randn((9, 1, 2, 5, 3), 5)
+    assert distance(operator(x), torch.cat([operator(one) for one in x.split(1)])) < 1e-12
+    assert distance(operator.adjoint(y), torch.cat([operator.adjoint(one) for one in y.split(1)])) < 1e-12
+
+
 def test_swapping_transmitters_and_receivers_transposes_the_data() -> None:
     heard = (torch.rand(1, 2, 5, 3, generator=torch.Generator().manual_seed(3)) < 0.7).double()
     rig = examples_born.rig((1,), heard)

@@ -4,8 +4,9 @@
     gathered    z_j     = sum_qm conj(few[q, j] many[m, j]) Y[q, m]
     normal      N       = sum_f p_f (G_r^H G_r) o (G_t^H G_t)
 
-Each is matrix products (GEMM) over a block of pixels at a time, so that what is made on the way, beyond arguments and result,
-stays below ``WORK_MEMORY_BYTES``. The bound holds without automatic differentiation, which must keep what it needs later.
+Each is matrix products (GEMM) over a block of pixels at a time, of one side's fields with x few, or, where there are more images
+than those fields, of x with all few[q] many[m]. What is made on the way, beyond arguments and result, stays below
+``WORK_MEMORY_BYTES``. The bound holds without automatic differentiation, which must keep what it needs later.
 """
 
 from __future__ import annotations
@@ -22,24 +23,37 @@ WORK_MEMORY_BYTES = 32 * 2**20
 def scattered(x: Tensor, many: Tensor, few: Tensor) -> Tensor:
     """Return sum_j few[q, j] x_j many[m, j], (B, L, Q, M), of pixels (B, L, n) and fields (B, M, n), (B, Q, n)."""
     rows, images, sources = x.shape[0], x.shape[1], few.shape[1]
+    crowd = images > many.shape[1]  # of images and fields the fewer are multiplied pixel by pixel
     total = None
-    for part in _blocks(x.shape[-1], rows * (images * sources + many.shape[1]) * x.dtype.itemsize):
-        spread = (x[:, :, None, part] * few[:, None, :, part]).flatten(1, 2)
-        product = spread @ many[..., part].mT
+    for part in _blocks(x.shape[-1], rows * (min(images, many.shape[1]) * sources + many.shape[1]) * x.dtype.itemsize):
+        if crowd:
+            product = x[..., part] @ _pairs(many[..., part], few[..., part]).mT
+        else:
+            product = (x[:, :, None, part] * few[:, None, :, part]).flatten(1, 2) @ many[..., part].mT
         total = product if total is None else total + product
     assert total is not None
-    return total.unflatten(1, (images, sources))
+    return total.reshape(rows, images, sources, -1)
 
 
 def gathered(y: Tensor, many: Tensor, few: Tensor) -> Tensor:
     """Return sum_qm conj(few[q, j] many[m, j]) y[q, m], (B, L, n), of samples (B, L, Q, M), adjoint of :func:`scattered`."""
     rows, images, sources = y.shape[:3]
-    columns, parts = y.conj().flatten(1, 2), []  # conjugated are samples and image, not the many fields
-    share = rows * (2 * images * sources + many.shape[1] + sources) * y.dtype.itemsize
+    crowd = images > many.shape[1]
+    samples, parts = y.conj(), []  # conjugated are samples and image, not the many fields
+    share = rows * (2 * min(images, many.shape[1]) * sources + many.shape[1] + sources) * y.dtype.itemsize
     for part in _blocks(many.shape[-1], share):
-        fields = (columns @ many[..., part]).unflatten(1, (images, sources))
-        parts.append((fields * few[:, None, :, part]).sum(2))
+        if crowd:
+            image = samples.flatten(2) @ _pairs(many[..., part], few[..., part])
+        else:
+            fields = (samples.flatten(1, 2) @ many[..., part]).unflatten(1, (images, sources))
+            image = (fields * few[:, None, :, part]).sum(2)
+        parts.append(image)
     return torch.cat(parts, -1).conj()
+
+
+def _pairs(many: Tensor, few: Tensor) -> Tensor:
+    """Return the rows few[q, j] many[m, j], (B, Q M, n)."""
+    return (few[:, :, None] * many[:, None]).flatten(1, 2)
 
 
 def hadamard_normal(
