@@ -1,6 +1,9 @@
-"""What families of radio draw beside their usual sensor: raw echoes, range-Doppler, OFDM, turns, errors, two antennas."""
+"""What families of radio draw beside their usual sensor: raw echoes, range-Doppler, OFDM, turns, errors, beams, two antennas."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,9 +15,11 @@ from echoform.physics.polarimetry import CrosstalkOperator
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain
 from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_samples
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
+from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.random_source import RandomSource
 from echoform.scene.waveform import FmcwWaveform, OfdmWaveform
 from echoform.train.problems.array_radar import RangeAngle, RangeAngleDoppler
@@ -24,6 +29,7 @@ from echoform.train.problems.polarimetry import Polarimetry
 from echoform.train.problems.problem import draw_problem
 from echoform.train.problems.stream import problem_generator
 from echoform.train.problems.stripmap import Stripmap
+from echoform.train.problems.very_long_baselines import Interferometry
 
 SHAPE = (24, 24)
 
@@ -82,7 +88,15 @@ def test_element_gains_are_factors_of_their_samples() -> None:
 
 
 def test_pulse_phases_defocus_an_image_that_does_not_know_of_them() -> None:
-    family = FarFieldSpotlight(shape=SHAPE, defocused=1.0, edge_rad=30.0, snr_db=(60.0, 60.0), kept_pulses=(0.99, 1.0))
+    family = FarFieldSpotlight(
+        shape=SHAPE,
+        defocused=1.0,
+        drifting=0.0,
+        narrow=0.0,
+        edge_rad=30.0,
+        snr_db=(60.0, 60.0),
+        kept_pulses=(0.99, 1.0),
+    )
     problem = draw_problem(problem_generator(4, 2), family, 4)
     operator = problem.operator
     assert isinstance(operator, ComposedOperator)
@@ -101,17 +115,76 @@ def test_pulse_phases_defocus_an_image_that_does_not_know_of_them() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_near_wavefronts_are_not_plane(share: float) -> None:
     """One exact radar for all scenes, with one antenna or two; plane waves would miss its samples by far."""
-    family = NearFieldSpotlight(shape=SHAPE, bistatic=share)
+    family = NearFieldSpotlight(shape=SHAPE, bistatic=share, factorised=0.0)
     drawn = source(5)
     layout = family.layout(drawn, 2)
-    assert (layout.collection.receiver_m is not None) == bool(share)
+    collection, frame = layout.radar.collection, layout.radar.frame
+    assert (collection.receiver_m is not None) == bool(share)
     operator = family.operator(layout)
     base = operator.inner if isinstance(operator, ComposedOperator) else operator
     assert isinstance(base, ExactSpotlight)
     x = family.scene(drawn, layout).image
-    flat = plane_wave_samples(layout.collection, SHAPE, layout.frame.spacing_m[:1].double())
+    flat = plane_wave_samples(collection, SHAPE, frame.spacing_m[:1].double())
     exact = base(x)
     assert float((flat(x) - exact).norm() / exact.norm()) > 0.3
+
+
+def test_factorised_sums_are_the_exact_ones() -> None:
+    family = NearFieldSpotlight(shape=SHAPE, factorised=1.0)
+    drawn = source(6)
+    layout = family.layout(drawn, 2)
+    assert layout.factorised
+    operator, exact = (family.operator(made) for made in (layout, replace(layout, factorised=False)))
+    bases = [made.inner if isinstance(made, ComposedOperator) else made for made in (operator, exact)]
+    assert [type(base) for base in bases] == [FactorisedSpotlight, ExactSpotlight]
+    x = family.scene(drawn, layout).image
+    assert float((operator(x) - exact(x)).norm() / exact(x).norm()) < 1e-2
+
+
+def test_drifts_turn_the_samples_as_farther_points_would() -> None:
+    """The phase of every sample by which a radar with drift differs is -4 pi f dR / c."""
+    family = FarFieldSpotlight(shape=SHAPE, drifting=1.0, defocused=0.0, narrow=0.0)
+    drawn = source(7)
+    layout = family.layout(drawn, 2)
+    x = family.scene(drawn, layout).image
+    with_drift, without = (family.operator(made)(x) for made in (layout, replace(layout, offset_m=0 * layout.offset_m)))
+    collection = layout.collection
+    turn = -4 * math.pi / SPEED_OF_LIGHT_M_S * layout.offset_m[:, :, None] * collection.frequency_hz[:, None]
+    assert float(turn.std()) > 1
+    expected = without * torch.exp(1j * turn)[:, None].to(without.dtype)
+    assert float((with_drift - expected).norm() / expected.norm()) < 1e-3
+
+
+def test_a_narrow_beam_darkens_what_is_far_from_its_middle() -> None:
+    """At y beside the line of sight the two-way amplitude is exp(-ln 2 (2 y / w)^2), w the beam's width on the ground."""
+    family = FarFieldSpotlight(
+        shape=SHAPE, narrow=1.0, beam=(1.0, 1.0), drifting=0.0, defocused=0.0, wander_wavelengths=0.0
+    )
+    layout = family.layout(source(8), 3)
+    dy, dx = (layout.frame.spacing_m[:, i] for i in (0, 1))
+    width = 24 * torch.hypot(dy, dx)
+    x = torch.zeros(2, 3, 1, *SHAPE, dtype=torch.complex64)
+    x[0, :, 0, 12, 12] = x[1, :, 0, 2, 12] = 1
+    middle, side = family.operator(layout)(x).abs().square().flatten(2).sum(2).sqrt()
+    expected = torch.exp(-math.log(2) * (2 * 10 * dy / width).square())
+    assert torch.allclose(side / middle, expected, rtol=0.02)
+
+
+def test_visibilities_of_unequal_stations_are_whitened() -> None:
+    """Weights are 1 / sqrt(S_i S_j): products over two pairs of pairs agree; samples are those of even stations times them."""
+    family = Interferometry(shape=SHAPE, stations=(7,), uneven=1.0, lost=0.0, lowest_deg=-90.0)
+    drawn = source(9)
+    layout = family.layout(drawn, 2)
+    w = torch.zeros(2, 7, 7, dtype=torch.float64)
+    first, second = torch.triu_indices(7, 7, 1)
+    w[:, first, second] = layout.weights[:, 3]
+    assert torch.allclose(w[:, 0, 1] * w[:, 2, 3], w[:, 0, 2] * w[:, 1, 3])
+    power = (w[:, 0, 1] * w[:, 0, 2] / w[:, 1, 2]) ** -1
+    assert bool(((power > 1) & (power < 50)).all())
+    even = family.operator(replace(layout, weights=(layout.weights > 0).double()))
+    x = family.scene(drawn, layout).image
+    expected = even(x) * layout.weights[:, None]
+    assert float((family.operator(layout)(x) - expected).norm() / expected.norm()) < 1e-4
 
 
 def test_polarimetric_samples_are_mixed_channels() -> None:

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from echoform.physics.operator import LinearOperator
-from echoform.physics.sample_errors import apply_pulse_phase
+from echoform.physics.sample_errors import apply_image_gain, apply_pulse_phase, apply_range_offset
 from echoform.physics.spotlight_plane_wave import plane_wave_samples
+from echoform.scene.antenna_pattern import gaussian_pattern, off_boresight_rad
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.frame import Frame, Illumination, draw_illumination
 from echoform.scene.grid import Grid
@@ -42,6 +43,8 @@ class SpotlightLayout:
         illumination: the radar as seen from the scene.
         scenes: kinds of scene.
         phase_rad: error of each pulse, known to the operator, (B, P).
+        offset_m: range of each pulse beyond that of its antenna, known to the operator, (B, P), metres.
+        beam: two-way amplitude of the antenna's beam on the pixels, (B or 1, 1, H, W); None where it is wide.
     """
 
     collection: SpotlightCollection
@@ -49,6 +52,18 @@ class SpotlightLayout:
     illumination: Illumination
     scenes: SceneChoice
     phase_rad: Tensor
+    offset_m: Tensor
+    beam: Tensor | None
+
+    def known_to(self, operator: LinearOperator) -> LinearOperator:
+        """Return the sensor with this beam and these errors."""
+        if self.beam is not None:
+            operator = apply_image_gain(operator, self.beam)
+        if bool(self.phase_rad.any()):
+            operator = apply_pulse_phase(operator, self.phase_rad)
+        if bool(self.offset_m.any()):
+            operator = apply_range_offset(operator, self.offset_m, self.collection.frequency_hz)
+        return operator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +88,10 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
         defocused: share of scenes whose pulses carry phases that autofocus found.
         edge_rad: greatest quadratic phase at the ends of the aperture.
         step_rad: greatest standard deviation of an oscillator's random walk from pulse to pulse.
+        drifting: share of batches whose ranges drift, as clocks and the air make them.
+        drift_wavelengths: greatest drift, known to the operator, in wavelengths (standard deviation).
+        narrow: share of batches whose antennas have narrow beams.
+        beam: range of the beam's width (one way, at half power) over the image's diagonal.
     """
 
     name: ClassVar[str] = "spotlight"
@@ -94,6 +113,10 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
     defocused: float = 0.2
     edge_rad: float = 12.0
     step_rad: float = 0.3
+    drifting: float = 0.15
+    drift_wavelengths: float = 2.0
+    narrow: float = 0.1
+    beam: tuple[float, float] = (0.6, 2.0)
 
     def layout(self, source: RandomSource, batch: int) -> SpotlightLayout:
         """Draw scenes' pixel sizes, radars that resolve them, and paths."""
@@ -114,7 +137,8 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
         frequency = carrier[:, None] + bandwidth[:, None] * step
         track = self._track(source, pulses, light, aperture_rad=2 * torch.asin(sine), wavelength_m=wavelength)
         collection = SpotlightCollection(track, frequency, self._kept(source, track, count))
-        return SpotlightLayout(collection, frame, light, scenes, self._phase(source, batch, pulses))
+        phase, drift = self._phase(source, batch, pulses), self._drift(source, pulses, wavelength)
+        return SpotlightLayout(collection, frame, light, scenes, phase, drift, self._beam(source, frame, track))
 
     def scene(self, source: RandomSource, layout: SpotlightLayout) -> Scene:
         """Draw radar scenes seen from the path."""
@@ -122,8 +146,7 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
 
     def operator(self, layout: SpotlightLayout) -> LinearOperator:
         """Build a plane-wave operator for each scene."""
-        operator = plane_wave_samples(layout.collection, self.shape, layout.frame.spacing_m.double())
-        return apply_pulse_phase(operator, layout.phase_rad) if bool(layout.phase_rad.any()) else operator
+        return layout.known_to(plane_wave_samples(layout.collection, self.shape, layout.frame.spacing_m.double()))
 
     def grid(self, layout: SpotlightLayout) -> Grid:
         """Return the first scene's pixels."""
@@ -174,3 +197,21 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
         step = source.uniform((batch,), 0, self.step_rad)
         walk = random_walk_phase(pulses, step, generator=source.generator)
         return (curved + walk) * source.chance((batch, 1), self.defocused)
+
+    def _drift(self, source: RandomSource, pulses: int, wavelength_m: Tensor) -> Tensor:
+        deviation = wavelength_m * self.drift_wavelengths * source.uniform((len(wavelength_m),)).double()
+        return wander_m(source, pulses, deviation)[..., 0] * source.chance((), self.drifting)
+
+    def _beam(self, source: RandomSource, frame: Frame, track_m: Tensor) -> Tensor | None:
+        """Return the two-way amplitude of a beam that points at the scene from mid-aperture."""
+        if not bool(source.chance((), self.narrow)):
+            return None
+        width = (
+            source.log_uniform((frame.batch, 1, 1), *self.beam).double()
+            * frame.extent_m().double().norm(dim=1)[:, None, None]
+        )
+        antenna = track_m[:, track_m.shape[1] // 2, None, None]
+        y, x = frame.axes_m()
+        position = torch.stack([*torch.broadcast_tensors(x, y), torch.zeros_like(x + y)], -1).double()
+        angle = off_boresight_rad(antenna, torch.zeros_like(antenna), position)
+        return gaussian_pattern(angle, width / antenna.norm(dim=-1)).square()[:, None]

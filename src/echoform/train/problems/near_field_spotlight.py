@@ -2,21 +2,24 @@
 
 Radars, apertures and errors are those of :class:`FarFieldSpotlight`, but the antenna moves some image diagonals away: a drone, a
 rail on a tower, a turntable. Over a pixel grid of diagonal D at a distance R phases depart from those of plane waves by up to
-pi D^2 / (2 lambda R), tens to thousands of radians here. In some batches the receiver flies a path of its own.
+pi D^2 / (2 lambda R), tens to thousands of radians here. In some batches the receiver flies a path of its own. In a few the sums
+are factorised (:mod:`echoform.physics.spotlight_factorised`).
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from echoform.physics.aperture_tree import NothingGainedError
 from echoform.physics.operator import LinearOperator
-from echoform.physics.sample_errors import apply_pulse_phase
 from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.scene.frame import Frame, Illumination
 from echoform.scene.grid import Grid
 from echoform.scene.random_source import RandomSource
@@ -27,8 +30,21 @@ from echoform.train.problems.problem import ProblemFamily
 from echoform.train.problems.radar_scenes import choose_scenes, radar_scene
 
 
+@dataclass(frozen=True)
+class NearLayout:
+    """What was drawn for a batch.
+
+    Attributes:
+        radar: one radar, and the pixels and scenes of the batch.
+        factorised: whether its sums are.
+    """
+
+    radar: SpotlightLayout
+    factorised: bool
+
+
 @dataclass(frozen=True, kw_only=True)
-class NearFieldSpotlight(ProblemFamily[SpotlightLayout]):
+class NearFieldSpotlight(ProblemFamily[NearLayout]):
     """Ranges of the family.
 
     Attributes:
@@ -38,18 +54,23 @@ class NearFieldSpotlight(ProblemFamily[SpotlightLayout]):
         bistatic: share of batches with a receiver apart from the transmitter.
         turn_deg: range of the angle between both on the ground, degrees.
         climb: range of the receiver's height over the transmitter's.
+        factorised: share of batches whose sums are factorised, as those of large images are: the same physics, some three times
+            dearer on small ones. Where nothing at all would be gained they stay exact.
     """
 
     name: ClassVar[str] = "spotlight-near"
 
-    radar: FarFieldSpotlight = field(default_factory=lambda: FarFieldSpotlight(orbits=0.0, kept_pulses=(0.2, 0.5)))
+    radar: FarFieldSpotlight = field(
+        default_factory=lambda: FarFieldSpotlight(orbits=0.0, kept_pulses=(0.2, 0.5), narrow=0.0)
+    )
     distance: tuple[float, float] = (1.5, 12.0)
     wander: float = 0.01
     bistatic: float = 0.3
     turn_deg: tuple[float, float] = (5.0, 50.0)
     climb: tuple[float, float] = (0.3, 1.5)
+    factorised: float = 0.05
 
-    def layout(self, source: RandomSource, batch: int) -> SpotlightLayout:
+    def layout(self, source: RandomSource, batch: int) -> NearLayout:
         """Draw one radar, bring it near, and choose scenes that suit its pixels."""
         far = replace(self.radar, shape=self.shape).layout(source, 1)
         dy, dx = far.frame.spacing_m[0].tolist()
@@ -69,21 +90,28 @@ class NearFieldSpotlight(ProblemFamily[SpotlightLayout]):
         light = Illumination(
             *(angle.expand(batch) for angle in (far.illumination.azimuth_rad, far.illumination.grazing_rad))
         )
-        return SpotlightLayout(collection, frame, light, scenes, far.phase_rad)
+        radar = SpotlightLayout(collection, frame, light, scenes, far.phase_rad, far.offset_m, far.beam)
+        return NearLayout(radar, bool(source.chance((), self.factorised)))
 
-    def scene(self, source: RandomSource, layout: SpotlightLayout) -> Scene:
+    def scene(self, source: RandomSource, layout: NearLayout) -> Scene:
         """Draw radar scenes seen from the path."""
-        return radar_scene(source, layout.scenes, layout.frame, layout.illumination)
+        return radar_scene(source, layout.radar.scenes, layout.radar.frame, layout.radar.illumination)
 
-    def operator(self, layout: SpotlightLayout) -> LinearOperator:
-        """Build the exact operator of the one radar."""
-        operator = ExactSpotlight(layout.collection, self.grid(layout))
-        return apply_pulse_phase(operator, layout.phase_rad) if bool(layout.phase_rad.any()) else operator
+    def operator(self, layout: NearLayout) -> LinearOperator:
+        """Build the operator of the one radar, exact or factorised."""
+        return layout.radar.known_to(self._sums(layout))
 
-    def grid(self, layout: SpotlightLayout) -> Grid:
+    def grid(self, layout: NearLayout) -> Grid:
         """Return the pixels."""
-        dy, dx = layout.frame.spacing_m[0].tolist()
+        dy, dx = layout.radar.frame.spacing_m[0].tolist()
         return Grid(self.shape, (dy, dx))
+
+    def _sums(self, layout: NearLayout) -> LinearOperator:
+        collection, grid = layout.radar.collection, self.grid(layout)
+        if layout.factorised:
+            with suppress(NothingGainedError):
+                return FactorisedSpotlight(collection, grid)
+        return ExactSpotlight(collection, grid)
 
     def _receiver(self, source: RandomSource, path_m: Tensor) -> Tensor:
         """Return a path turned about the scene and higher or lower, (1, P, 3)."""

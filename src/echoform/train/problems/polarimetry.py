@@ -55,7 +55,9 @@ class Polarimetry(ProblemFamily[PolarimetricLayout]):
 
     name: ClassVar[str] = "polarimetry"
 
-    radar: FarFieldSpotlight = field(default_factory=lambda: FarFieldSpotlight(defocused=0.0, kept_pulses=(0.2, 0.6)))
+    radar: FarFieldSpotlight = field(
+        default_factory=lambda: FarFieldSpotlight(defocused=0.0, drifting=0.0, narrow=0.0, kept_pulses=(0.2, 0.6))
+    )
     mixed: float = 0.5
     crosstalk_db: tuple[float, float] = (-35.0, -15.0)
     imbalance_db: float = 0.5

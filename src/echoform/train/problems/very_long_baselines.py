@@ -5,7 +5,8 @@ Stations stand on a sphere; a source at declination d and hour angle h sees the 
     u = X sin h + Y cos h,      v = -X sin d cos h + Y sin d sin h + Z cos d
 
 A station takes part while its elevation over the horizon allows. The array's scale is drawn with the pixel: the longest baseline
-reaches ``fill`` of half a cycle per pixel.
+reaches ``fill`` of half a cycle per pixel. Where stations differ in their noise, samples and operator are whitened
+(:mod:`echoform.physics.whitening`): y / sigma = (V / sigma) x + n.
 
 Source: Thompson, Moran and Swenson, Interferometry and Synthesis in Radio Astronomy (2017), equation 4.1.
 """
@@ -34,12 +35,12 @@ class SkyLayout:
 
     Attributes:
         uv_wavelengths: (B, T, baselines, 2).
-        heard: 0/1, (B, T, baselines).
+        weights: of the visibilities, (B, T, baselines): 0 where none was taken, else 1, or in proportion to 1 / sigma.
         grid: pixels on the sky.
     """
 
     uv_wavelengths: Tensor
-    heard: Tensor
+    weights: Tensor
     grid: SkyGrid
 
 
@@ -58,6 +59,8 @@ class Interferometry(ProblemFamily[SkyLayout]):
         lost: greatest share of visibilities lost at random.
         fill: range of the longest baseline over half a cycle per pixel.
         pixel_uas: range of the pixel, log-uniform, microarcseconds.
+        uneven: share of scenes whose stations differ in their noise; their visibilities are whitened.
+        station_noise: range of the power of a station's noise over that of the best, log-uniform.
     """
 
     name: ClassVar[str] = "interferometry"
@@ -72,6 +75,8 @@ class Interferometry(ProblemFamily[SkyLayout]):
     lost: float = 0.3
     fill: tuple[float, float] = (0.7, 0.95)
     pixel_uas: tuple[float, float] = (1.0, 1e5)
+    uneven: float = 0.3
+    station_noise: tuple[float, float] = (1.0, 50.0)
 
     def layout(self, source: RandomSource, batch: int) -> SkyLayout:
         """Draw stations, tracks and the pixel."""
@@ -98,7 +103,9 @@ class Interferometry(ProblemFamily[SkyLayout]):
         pixel = float(source.log_uniform((), *self.pixel_uas)) * MICROARCSECOND_RAD
         longest = (uv.abs() * heard[..., None]).flatten(1).amax(1).clamp_min(1e-9)
         reach = source.uniform((batch,), *self.fill).double() * 0.5 / pixel
-        return SkyLayout(uv * (reach / longest)[:, None, None, None], heard, SkyGrid(self.shape, pixel))
+        sigma = self._noise(source, batch, count)
+        weights = heard / (sigma[..., first] * sigma[..., second])
+        return SkyLayout(uv * (reach / longest)[:, None, None, None], weights, SkyGrid(self.shape, pixel))
 
     def scene(self, source: RandomSource, layout: SkyLayout) -> Scene:
         """Draw rings, jets, blobs and fields of points."""
@@ -106,7 +113,12 @@ class Interferometry(ProblemFamily[SkyLayout]):
 
     def operator(self, layout: SkyLayout) -> LinearOperator:
         """Build the sums over the visibilities; w is taken to be small, as it is on small fields."""
-        return interferometer(layout.uv_wavelengths, layout.heard, layout.grid, largest_w_wavelengths=0.0)
+        return interferometer(layout.uv_wavelengths, layout.weights, layout.grid, largest_w_wavelengths=0.0)
+
+    def _noise(self, source: RandomSource, batch: int, count: int) -> Tensor:
+        """Return the factors sqrt S_i of a baseline's sigma = sqrt(S_i S_j), S the stations' powers, (B, 1, count), float64."""
+        power = source.log_uniform((batch, 1, count), *self.station_noise).double()
+        return torch.where(source.chance((batch, 1, 1), self.uneven), power, torch.ones_like(power)).sqrt()
 
     def _stations(self, source: RandomSource, latitude_rad: Tensor, count: int) -> Tensor:
         """Return (X, Y, Z) on the unit sphere, X towards the meridian of the middle, (B, count, 3), float64."""
