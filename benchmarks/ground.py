@@ -29,6 +29,7 @@ from torch import Tensor
 
 from echoform.measure.dzt import LineProcessing, read_dzt
 from echoform.measure.measurement import Measurement
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
@@ -108,10 +109,16 @@ def speed() -> list[dict[str, float]]:
     return found
 
 
+def ground_of(measurement: Measurement) -> HomogeneousGround:
+    """The ground itself, without the gain over depth with which the reader puts it behind the image."""
+    assert isinstance(measurement.operator, ComposedOperator)
+    assert isinstance(measurement.operator.outer, HomogeneousGround)
+    return measurement.operator.outer
+
+
 def envelopes(measurement: Measurement, time_ns: Tensor) -> Tensor:
     """The band's complex envelope of the traces at these times, the pulse's phase removed, (times, traces)."""
-    operator = measurement.operator
-    assert isinstance(operator, HomogeneousGround)
+    operator = ground_of(measurement)
     pulse = operator.transmitted[0]
     samples = measurement.y[0, 0] * (pulse.conj() / pulse.abs()).to(measurement.y.dtype)
     hz = float(operator.start_hz) + float(operator.step_hz) * torch.arange(samples.shape[1], dtype=torch.float64)
@@ -168,8 +175,7 @@ def migrated(permittivity: float, trace: int) -> tuple[Tensor, Tensor, Tensor]:
     """The migrated image about a trace, spreading made up for, the depths of its rows and their times (ns)."""
     processing = LineProcessing(permittivity=permittivity, first=trace - REACH, last=trace + REACH)
     measurement = read_dzt(LINE, processing=processing)
-    operator = measurement.operator
-    assert isinstance(operator, HomogeneousGround)
+    operator = ground_of(measurement)
     depth = operator.section.depths_m()
     image = operator.adjoint(measurement.y)[0, 0] * depth[:, None]
     return image, depth, 2e9 * depth * math.sqrt(permittivity) / SPEED_OF_LIGHT_M_S

@@ -9,6 +9,7 @@ import torch
 from test_ground_penetrating import DOUBLE, real, survey
 
 from contracts import distance, randn
+from echoform.physics import ground_wave_tables
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.scene.grid import Grid
@@ -39,8 +40,13 @@ def test_the_error_is_of_second_order_in_the_depth() -> None:
     assert 20 * math.log10(distance(fast(x), exact)) > -55
 
 
-def test_products_of_matrices_are_the_non_uniform_sums() -> None:
-    """Samples, images and A^H A; two sensors with a scene each, and a stack of scenes; coarse versions alike."""
+@pytest.mark.parametrize("narrow", [256, 8])
+def test_products_of_matrices_are_the_non_uniform_sums(narrow: int, monkeypatch) -> None:
+    """Samples, images and A^H A; two sensors with a scene each, and a stack of scenes; coarse versions alike.
+
+    With ``narrow`` below the section's width its columns are transformed.
+    """
+    monkeypatch.setattr(ground_wave_tables, "NARROW", narrow)
     first, second = survey(0.0), survey(0.0)
     taken = GroundSurvey(
         torch.cat([first.antenna_x_m, second.antenna_x_m + 0.013]),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -40,7 +41,7 @@ NOISE_NOTE = "noise level"
 
 def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
     """Carry out ``echoform reconstruct``."""
-    measurement = with_place(with_sigma(read(options.file, slice_index=options.slice), options.sigma), options.place)
+    measurement = with_place(_measurement(options), options.place)
     if options.sicd:
         check_sicd(measurement)
     method = options.method or default_method(measurement)
@@ -57,7 +58,7 @@ def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
 
 def compare(options: Compare, arguments: list[str]) -> None:
     """Carry out ``echoform compare``."""
-    measurement = with_sigma(read(options.file, slice_index=options.slice), options.sigma)
+    measurement = _measurement(options)
     out = options.out or Path("runs") / f"{options.file.stem}-compare"
     methods = compared_methods(measurement) if options.methods is None else options.methods
     configuration = resolved(replace(options, out=out, methods=methods), command="compare", arguments=arguments)
@@ -73,6 +74,13 @@ def info(options: Info) -> None:
     for label, text in measurement_facts(read(options.file, slice_index=options.slice)).items():
         table.add_row(Text(one_line(label), style="bold"), Text(one_line(text)))
     _console().print(table)
+
+
+def _measurement(options: Reconstruct | Compare) -> Measurement:
+    """Return what the file holds, its noise level settled."""
+    with progress() as bar:
+        bar.add_task(f"Reading {escape(one_line(options.file.name))}", total=None)
+        return with_sigma(read(options.file, slice_index=options.slice), options.sigma)
 
 
 def with_sigma(measurement: Measurement, sigma: float | None) -> Measurement:
@@ -233,11 +241,13 @@ def _estimates(
     """Run the methods one after another; return (name, estimate, seconds) of those that worked and why others did not."""
     done: list[tuple[str, Estimate, float]] = []
     failures: list[str] = []
+    names = list(dict.fromkeys(methods))
     with progress() as bar:
-        task = bar.add_task("", total=len(methods))
-        for name in dict.fromkeys(methods):
+        task = bar.add_task("", total=None)
+        for index, name in enumerate(names, 1):
             method = METHODS[name]
-            bar.update(task, description=method.titled(settings))
+            count = f" ({index} of {len(names)})" if len(names) > 1 else ""
+            bar.reset(task, description=escape(method.titled(settings)) + count)
             try:
                 reconstructor = method.build(settings.only(method.takes))
                 start = time.perf_counter()
@@ -249,14 +259,16 @@ def _estimates(
                 done.append((name, estimate, seconds))
             except (ValueError, TypeError, UsageError) as error:
                 failures.append(f"{method.titled(settings)} could not be carried out: {error}")
-            bar.advance(task)
     return done, failures
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Yield a progress bar on the error stream if that is a terminal, gone when the work is done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    """Yield a bar on the error stream if that is a terminal, gone when the work is done: what is done, moving, and since when.
+
+    How far a method has come is not known beforehand, since its weight and its steps are found on the way.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn())
     console = Console(stderr=True)
     hidden = not console.is_terminal
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=hidden) as bar:

@@ -13,8 +13,16 @@ From traces s[a, t] to y = A x + n, with every step's parameters in :class:`Line
 4. The transmitted spectrum S(f) is that of the mean trace's direct wave, scaled to the largest magnitude one.
 
 Sender and receiver are taken to stand at one place, since the file does not say how far apart they are, and soil to be
-homogeneous; the operator is :class:`~echoform.physics.ground_homogeneous.HomogeneousGround`. What these leave out (the antennas'
-pattern, soil that varies and absorbs) is stated as noise, a share of the rms, in quadrature.
+homogeneous; the operator is :class:`~echoform.physics.ground_homogeneous.HomogeneousGround` behind a gain. What these leave out
+(the antennas' pattern, soil that varies and absorbs) is stated as noise, a share of the rms, in quadrature.
+
+A point at the depth z is heard along the line with the power sum_a |A_aj|^2 ~ z^-3. The image is therefore reflectivity r with
+its loss over depth kept in, as in every section that a user knows,
+
+    r = g u,    g(z) = (z / 1 m)^(3/2) exp(2 i k_c z),    k_c = 2 pi f_c sqrt(eps_r) / c of the middle frequency,
+
+so that noise is as strong at all depths, equal pixels echo equally, and A^H A is far better conditioned than in r, whose rows at
+the surface outweigh deep ones by the cube of the depths' ratio. The phase moves the spectrum of u about zero.
 
 Source: GSSI, RADAN DZT File Format (14 June 2016).
 """
@@ -33,8 +41,10 @@ import torch
 from echoform.measure.errors import MeasurementFileError, quote
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.signature import FileKind, require
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.noise import GaussianNoise
+from echoform.physics.sample_errors import apply_image_gain
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.grid import Grid
 from echoform.scene.soil import GroundSurvey, Section
@@ -44,6 +54,8 @@ MAX_FILE_BYTES = 2**28
 HEADER_BYTES = 1024
 #: image sides are multiples of this
 SIDE_MULTIPLE = 16
+#: depth at which echo strength and reflectivity are the same number
+REFERENCE_M = 1.0
 #: bins above this multiple of the band's upper end hold noise alone
 QUIET = 2.0
 _SAMPLES = {8: "u1", 16: "<u2", 32: "<i4"}
@@ -136,6 +148,7 @@ def read_dzt(path: Path, *, processing: LineProcessing | None = None) -> Measure
         "antenna": traces.antenna,
         "band": f"{band[0] / 1e6:g} to {band[1] / 1e6:g} MHz, {len(inside)} frequencies",
         "soil": f"homogeneous, eps_r {eps:g} ({'entered in the field' if chosen.permittivity is None else 'given'})",
+        "image": f"echo strength: a reflector's own times (depth / {REFERENCE_M:g} m)^(-3/2), so that all depths weigh alike",
         "depth": f"the uppermost row (drawn at the top) lies {chosen.top_m:g} m deep",
         "preprocessing": f"time zero at sample {start} (first break of the mean trace, {chosen.break_level:g} of its maximum)"
         + (", mean trace subtracted" if chosen.background else ""),
@@ -146,7 +159,16 @@ def read_dzt(path: Path, *, processing: LineProcessing | None = None) -> Measure
     }
     metadata = Metadata(title=f"GPR line, {path.stem}", source=str(path), grid=section.grid, notes=notes)
     noise = GaussianNoise(torch.tensor([math.hypot(sigma, chosen.model_error * rms)]))
-    return Measurement(y, HomogeneousGround(survey, section), noise, metadata)
+    return Measurement(y, with_even_depths(HomogeneousGround(survey, section)), noise, metadata)
+
+
+def with_even_depths(ground: HomogeneousGround) -> ComposedOperator:
+    """Return A g, whose pixels echo equally at all depths; g as above."""
+    middle_hz = ground.start_hz + ground.range_shape[2] / 2 * ground.step_hz
+    wavenumber = 2 * math.pi * middle_hz * ground.permittivity.sqrt() / SPEED_OF_LIGHT_M_S
+    depth = ground.section.depths_m().to(ground.device)
+    gain = torch.polar((depth / REFERENCE_M).pow(1.5).expand(len(wavenumber), -1), 2 * wavenumber[:, None] * depth)
+    return apply_image_gain(ground, gain[:, None, :, None].expand(-1, 1, -1, ground.domain_shape[2]))
 
 
 def first_break(samples: np.ndarray, level: float) -> int:

@@ -5,7 +5,8 @@ The wavenumbers q are the same at all frequencies, so that only the sum over dep
     u[q, j] = sum_k x[j, k] exp(-i q x_k),    w[f, q] = sum_j B[f, q, j] u[q, j],    y[a, f] = sum_q exp(+i q x_a) w[f, q],
     B[f, q, j] = g[f, q] (z_j^(-3/2) + r[f, q] z_j^(-5/2)) exp(-i p[f, q] z_j)
 
-Three products of matrices: W Q, F Q and A Q entries for a pixel row, a pixel column and a trace. Exact, adjoint included.
+Three products of matrices: W Q, F Q and A Q entries for a pixel row, a pixel column and a trace. Of wide sections the first sum
+is a discrete Fourier transform, for q runs over multiples of 2 pi / (N dx). Exact, adjoint included.
 """
 
 from __future__ import annotations
@@ -19,64 +20,94 @@ from echoform.linalg.phasor_tables import phasor, split
 
 #: most entries of the largest table of a sensor, complex numbers
 HELD = 2**23
+#: widest section, pixels, whose columns are summed by a matrix
+NARROW = 256
 
 
 class WaveTables(nn.Module):
     """Tables of R sensors, complex, for images (H, W), F frequencies, Q wavenumbers and A traces.
 
     Attributes:
-        columns: exp(-i q x_k), (R, Q, W).
         depths: B, (R, Q, F, H).
         traces: exp(+i q x_a), (R, A, Q).
+        columns: exp(-i q x_k), (1, Q, W), or, of wide sections, exp(+i q x_(W // 2)) counted from the left, (1, Q).
+        bins: where the wavenumbers stand in a transform of N columns, (1, Q).
+        shape: H and W.
+        period: N.
     """
 
-    columns: Tensor
     depths: Tensor
     traces: Tensor
+    columns: Tensor
+    bins: Tensor
 
-    def __init__(self, columns: Tensor, depths: Tensor, traces: Tensor) -> None:
+    def __init__(self, depths: Tensor, traces: Tensor, *, width: int, period: int) -> None:
         super().__init__()
-        for name, value in (("columns", columns), ("depths", depths), ("traces", traces)):
-            self.register_buffer(name, value)
+        steps = _steps(depths.shape[1], depths)
+        columns = steps * (width // 2) if width > NARROW else -steps[:, None] * _steps(width, depths)
+        self.register_buffer("depths", depths)
+        self.register_buffer("traces", traces)
+        self.register_buffer("columns", phasor(columns / period, depths.dtype)[None])
+        self.register_buffer("bins", (steps.long() % period)[None])
+        self.shape, self.period = (depths.shape[3], width), period
 
     def samples(self, image: Tensor, sensor: int) -> Tensor:
         """Return y, (..., A, F), of images (..., H, W)."""
-        columns, depths, traces = self._of(sensor)
-        flat = image.reshape(-1, *image.shape[-2:])
-        waves = torch.einsum("qk,tjk->qtj", columns, flat) @ depths.mT
+        depths, traces = self._of(sensor)
+        waves = self._across(image.reshape(-1, *self.shape)) @ depths.mT
         sums = torch.einsum("aq,qtf->taf", traces, waves)
         return sums.reshape(*image.shape[:-2], *sums.shape[1:])
 
     def images(self, samples: Tensor, sensor: int) -> Tensor:
         """Return the images (..., H, W) of samples (..., A, F), adjoint of :meth:`samples`."""
-        columns, depths, traces = self._of(sensor)
+        depths, traces = self._of(sensor)
         flat = samples.reshape(-1, *samples.shape[-2:])
         # conjugated are the small arrays, not the large table
         waves = torch.einsum("aq,taf->qtf", traces, flat.conj()) @ depths
-        sums = torch.einsum("qk,qtj->tjk", columns, waves).conj_physical()
-        return sums.reshape(*samples.shape[:-2], *sums.shape[1:])
+        return self._back(waves).conj_physical().reshape(*samples.shape[:-2], *self.shape)
 
-    def _of(self, sensor: int) -> tuple[Tensor, Tensor, Tensor]:
-        columns, depths, traces = (table[sensor % len(table)] for table in (self.columns, self.depths, self.traces))
-        return columns, depths, traces
+    def _across(self, flat: Tensor) -> Tensor:
+        """Return u, (Q, T, H), of T images (T, H, W)."""
+        if self.columns.ndim == 3:
+            return torch.einsum("qk,tjk->qtj", self.columns[0], flat)
+        waves = torch.fft.fft(flat, self.period)[..., self.bins[0]] * self.columns[0]
+        return waves.permute(2, 0, 1).contiguous()  # products of a batch are quick where it is contiguous
+
+    def _back(self, waves: Tensor) -> Tensor:
+        """Return sum_q exp(-i q x_k) v of v (Q, T, H), (T, H, W): the transpose of :meth:`_across`."""
+        if self.columns.ndim == 3:
+            return torch.einsum("qk,qtj->tjk", self.columns[0], waves)
+        turned = waves.permute(1, 2, 0) * self.columns[0]
+        full = turned.new_zeros(*turned.shape[:2], self.period).index_add(-1, self.bins[0], turned)
+        return torch.fft.fft(full)[..., : self.shape[1]]
+
+    def _of(self, sensor: int) -> tuple[Tensor, Tensor]:
+        return self.depths[sensor % len(self.depths)], self.traces[sensor % len(self.traces)]
 
 
 def wave_tables(
-    points: Tensor, gains: tuple[Tensor, Tensor], depth_m: Tensor, width: int, angles: Tensor, dtype: torch.dtype
+    points: Tensor,
+    gains: tuple[Tensor, Tensor],
+    depth_m: Tensor,
+    angles: Tensor,
+    *,
+    width: int,
+    period: int,
+    dtype: torch.dtype,
 ) -> WaveTables:
     """Return the tables of sensors from what their non-uniform sums are made of.
 
     Args:
-        points: (p, -q) in radians per pixel, (R, 2, F, Q), float64; -q alike at all frequencies.
+        points: (p, -q) in radians per pixel, (R, 2, F, Q), float64; -q alike at all frequencies, at multiples of 2 pi / period.
         gains: g and g r, (R, F, Q), complex128.
         depth_m: z_j of the rows, (H,), metres, float64.
-        width: W.
         angles: the traces', radians per step of q, (R, A), float64; the Q wavenumbers lie evenly about step 0 at Q // 2.
+        width: W.
+        period: N, at least W.
         dtype: complex, of the tables.
     """
     frequencies, count = gains[0].shape[1:]
     turns = points / (2 * math.pi)
-    columns = phasor(turns[:, 1, 0, :, None] * _steps(width, points), dtype)
     traces = phasor(angles[..., None] / (2 * math.pi) * _steps(count, points), dtype)
     falling = depth_m.to(points.device)
     strength = [falling.pow(power).to(dtype.to_real()) for power in (-1.5, -2.5)]
@@ -85,7 +116,7 @@ def wave_tables(
         first, second = (part.mT.reshape(-1, 1).to(dtype) for part in parts)
         waves = _waves(turn, len(falling), dtype).mul_(first * strength[0] + second * strength[1])
         depths.append(waves.unflatten(0, (count, frequencies)))
-    return WaveTables(columns, torch.stack(depths), traces)
+    return WaveTables(torch.stack(depths), traces, width=width, period=period)
 
 
 def _waves(turns: Tensor, height: int, dtype: torch.dtype) -> Tensor:

@@ -25,8 +25,11 @@ from echoform.recon.reconstructor import Estimate, Reconstructor
 LOWEST = 1e-6
 #: a solution whose residual is this many times the noise serves as a start for the next only: it stops at this tolerance
 FAR, ROUGH = 2.0, 1e-2
-#: so does one whose residual is off the noise by more than rough solutions are wrong, a share of |y|^2 (measured: up to 0.001)
+#: so does one whose residual is off the noise by more than rough solutions are wrong, a share of |y|^2 (measured: up to 0.004)
 ROUGH_ERROR = 0.005
+#: tolerance of solutions once one has been near the noise, over the noise's share of |y|^2: what their residuals are wrong by is
+#: a tenth of what the search allows
+FAIR = 1e-3
 #: longest step of the continuation: the weight falls by this factor at most, so that each solution is a warm start
 CONTINUATION = 3.0
 
@@ -54,7 +57,7 @@ def fista(
     lipschitz: Tensor,
     start: Tensor,
     iterations: int,
-    tolerance: float,
+    tolerance: float | Tensor,
     prox: Callable[[Tensor, Tensor], Tensor] = soft_threshold,
 ) -> FistaResult:
     """Return argmin_x 1/2 |A x - y|^2 + weight |x|_1, or another penalty, by FISTA with gradient-based restart.
@@ -72,7 +75,7 @@ def fista(
         lipschitz: L, shape (B,) or (1,).
         start: first iterate, (B, C, H, W).
         iterations: bound on the steps.
-        tolerance: see above.
+        tolerance: see above, one for all or (B,).
         prox: (v, t) -> argmin_u 1/2 |u - v|^2 + t penalty(u), t of shape (B, 1, 1, 1).
 
     Source: Beck and Teboulle (2009), SIAM J. Imaging Sci. 2(1), section 4; O'Donoghue and Candes (2015), Found. Comput.
@@ -109,8 +112,9 @@ class _Solver:
     iterations: int
     tolerance: float
     runs: list[FistaResult] = field(default_factory=list)
+    close: Tensor | None = None
 
-    def solve(self, weight: Tensor, start: Tensor, tolerance: float) -> Tensor:
+    def solve(self, weight: Tensor, start: Tensor, tolerance: float | Tensor) -> Tensor:
         """Return the images of these weights, exact to the tolerance, and keep the account of the run."""
         run = fista(
             self.measurement.operator.normal,
@@ -125,21 +129,22 @@ class _Solver:
         return run.solution
 
     def near(self, weight: Tensor, start: Tensor) -> Tensor:
-        """Return solutions, rough where they are far from the noise level."""
+        """Return solutions, rough until one has been near the noise level, fair from then on."""
         image = self.solve(weight, start, max(ROUGH, self.tolerance))
-        return self.finished(weight, image, self.is_far(image))
+        self.close = ~self.is_far(image) if self.close is None else self.close | ~self.is_far(image)
+        if not bool(self.close.any()):
+            return image
+        share = expected_noise_energy(self.measurement) / energy(self.measurement.y).clamp_min(
+            torch.finfo(torch.float64).tiny
+        )
+        fair = (FAIR * share.clamp_max(1)).clamp_min(self.tolerance).to(self.lipschitz.dtype)
+        return torch.where(expand(self.close, 3), self.solve(weight, image, fair), image)
 
     def is_far(self, image: Tensor) -> Tensor:
         """Return which images, (B,), leave so much more or less than the noise that they are starts for the next only."""
         noise, doubt = expected_noise_energy(self.measurement), ROUGH_ERROR * energy(self.measurement.y)
         excess = residual_energy(self.measurement, image) - noise
         return (excess > torch.minimum((FAR - 1) * noise, doubt)) | (excess < -doubt)
-
-    def finished(self, weight: Tensor, image: Tensor, done: Tensor) -> Tensor:
-        """Return the solutions, those that are not ``done`` carried on to the tolerance."""
-        if bool(done.all()):
-            return image
-        return torch.where(expand(done, 3), image, self.solve(weight, image, self.tolerance))
 
 
 class SparseL1(Reconstructor):
@@ -152,7 +157,9 @@ class SparseL1(Reconstructor):
         tolerance: fixed-point residual L |z - x+| / |A^H y| at which a solution stops.
     """
 
-    def __init__(self, weight: float | Tensor | None = None, *, iterations: int = 200, tolerance: float = 1e-4) -> None:
+    def __init__(
+        self, weight: float | Tensor | None = None, *, iterations: int = 1000, tolerance: float = 1e-4
+    ) -> None:
         super().__init__()
         self.weight = weight
         self.iterations = iterations
@@ -186,7 +193,7 @@ class SparseL1(Reconstructor):
                 start=zero,
                 stride=math.log(CONTINUATION),
             )
-            image = solver.finished(choice.weight, choice.image, ~solver.is_far(choice.image))
+            image = solver.solve(choice.weight, choice.image, self.tolerance)
             ratio = residual_energy(measurement, image) / expected_noise_energy(measurement)
             facts = choice.facts() | {"discrepancy": float(ratio.median())}
         else:
