@@ -6,7 +6,7 @@ import pytest
 import torch
 from operator_examples import nonuniform, plane_wave
 
-from contracts import SEEDS, SMALL, distance, image_for
+from contracts import SEEDS, SMALL, distance, image_for, randn
 from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.scene.random_source import RandomSource
@@ -59,3 +59,17 @@ def test_shapes_that_disagree_are_refused() -> None:
     points, weights = torch.zeros(1, 2, 6, dtype=torch.float64), torch.ones(1, 5, dtype=torch.float64)
     with pytest.raises(ValueError, match="sample_shape"):
         NonuniformFourier(points, weights, domain_shape=(1, 4, 4), sample_shape=(2, 3))
+
+
+def test_sensors_are_summed_over_their_own_samples() -> None:
+    """Weights that are zero in one sensor, in the other, in both; gradients reach those that are not."""
+    points = randn((2, 2, 7), 1).real
+    weights = torch.tensor([[0, 1, 0, 2, 1, 1, 0], [1, 1, 0, 0, 1, 3, 1]], dtype=torch.float64).requires_grad_()
+    operator = NonuniformFourier(points, weights, domain_shape=(1, 4, 4), sample_shape=(7,), dtype=torch.complex128)
+    x, y = randn((2, 1, 4, 4), 3).requires_grad_(), randn((2, 1, 7), 4)
+    expected = direct_sum(operator, x)
+    assert distance(operator(x), expected) < 1e-12
+    assert distance(operator.adjoint(y), torch.autograd.grad(expected, x, y, retain_graph=True)[0]) < 1e-12
+    for found, known in zip(*(torch.autograd.grad(z, (x, weights), y) for z in (operator(x), expected)), strict=True):
+        there = slice(None) if found.is_complex() else weights != 0
+        assert distance(found[there], known[there]) < 1e-12

@@ -200,7 +200,7 @@ class _WeightedSums:
     def samples(self, x: Tensor) -> Tensor:
         """Return (..., B, C, M) from images (..., B, C, H, W)."""
         images, lead = self._by_sensor(x, 3)
-        values = self._weights()[:, None] * images_to_samples(images, self._points())
+        values = self._weights()[:, None] * images_to_samples(images, self._points(), self._heard())
         full = values.new_zeros(*values.shape[:-1], self.weights.shape[1]).index_copy(-1, self.kept, values)
         return self._as_called(full, lead)
 
@@ -208,13 +208,18 @@ class _WeightedSums:
         """Return images (..., B, C, *shape) from samples (..., B, C, M)."""
         samples, lead = self._by_sensor(y, 2)
         values = self._weights().conj()[:, None] * samples[..., self.kept]
-        return self._as_called(samples_to_images(values, self._points(), shape), lead)
+        return self._as_called(samples_to_images(values, self._points(), shape, self._heard()), lead)
 
     def _points(self) -> Tensor:
         return self.points[..., self.kept].to(self.dtype.to_real())
 
     def _weights(self) -> Tensor:
         return self.weights[:, self.kept].to(self.dtype)
+
+    def _heard(self) -> Tensor | None:
+        """Return which of the samples taken each sensor measures, (R, K); None where all do."""
+        heard = self.weights[:, self.kept] != 0
+        return None if bool(heard.all()) else heard
 
     def _by_sensor(self, value: Tensor, ndim: int) -> tuple[Tensor, torch.Size]:
         """Return (..., B, C, *sample) as (R, T, *sample), T values for each of R sensors, and the shape of the axes folded."""
