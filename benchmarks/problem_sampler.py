@@ -218,7 +218,9 @@ def main() -> None:
     sized = [replace(family, shape=(options.pixels, options.pixels)) for family in families]
     if options.workers:
         settings = {"pixels": options.pixels, "batch": options.batch, "batches": WORKER_BATCHES}
-        save("problem_workers", seed=SEED, results={"settings": settings, "workers": scaling(sized, options.batch)})
+        workers = scaling(sized, options.batch)
+        if not options.only:
+            save("problem_workers", seed=SEED, results={"settings": settings, "workers": workers})
         return
     results = times(sized, options.batch)
     if not options.only:
