@@ -68,6 +68,7 @@ def test_a_made_up_wire_is_calibrated_and_stands_where_it_was_put(tmp_path) -> N
     assert isinstance(operator, BornScattering)
     assert measurement.metadata.grid == GRID
     assert measurement.metadata.title == "Institut Fresnel, a thin wire"
+    assert measurement.metadata.smooth_phase
     assert operator.range_shape == (1, 3, 180, 4)
     assert float(operator.samples()) == 3 * 61 * 4
     x = torch.zeros(1, 1, 24, 24, dtype=torch.complex64)

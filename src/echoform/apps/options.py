@@ -70,7 +70,7 @@ class Reconstruct(RunOptions, FileOptions):
 
     method: OptionalMethod = None
     """How to form the image; when absent what suits it: closure where stations are uncalibrated (EHT), backprojection of more
-    than two million pixels, tv-complex where neighbouring pixels share their phase (MRI), l1 otherwise."""
+    than two million pixels, tv-complex where neighbouring pixels share their phase (MRI, Fresnel targets), l1 otherwise."""
 
     weight: OptionalNumber = None
     """Regularisation weight of tikhonov, l1, tv or tv-complex; chosen from the noise level when absent."""

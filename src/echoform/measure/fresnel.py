@@ -125,7 +125,8 @@ def read_fresnel(
         f"roughness along the receivers, and a model error of {100 * share:.0f} % of the rms: Born neglects multiple scattering "
         "(assumed; state another level with --sigma)",
     }
-    metadata = Metadata(title=fields.title, source=str(path), grid=grid, notes=notes)
+    # contrast is smooth over a target and many pixels wide: bright points, as of radar, would make a lattice of it
+    metadata = Metadata(title=fields.title, source=str(path), grid=grid, smooth_phase=True, notes=notes)
     y = samples.to(torch.complex64)[None, None]
     return Measurement(y, operator, GaussianNoise(torch.tensor([math.hypot(sigma, share * rms)])), metadata)
 

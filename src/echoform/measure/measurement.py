@@ -28,8 +28,8 @@ class Metadata:
             are missing is told by the operator's support.
         place: where the scene centre stands on the Earth, x east and y north, when it is known.
         sky: stations, times and sky pixels of an interferometer whose stations are not calibrated, or None.
-        smooth_phase: whether neighbouring pixels share their phase (MRI), so that differences of complex values are small; in
-            radar images each pixel has a phase of its own.
+        smooth_phase: whether neighbouring pixels share their phase (MRI, contrast of a dielectric body), so that differences of
+            complex values are small; in radar images each pixel has a phase of its own.
         notes: further facts, label to text.
     """
 
