@@ -236,8 +236,8 @@ def default_method(measurement: Measurement) -> str:
     """Return the method of ``echoform reconstruct`` when none is named, by what is known of the image.
 
     Uncalibrated stations leave closure quantities; where neighbouring pixels share their phase (MRI, a dielectric body's
-    contrast) differences of complex values are sparse; where each has its own (radar) only magnitudes can be, and bright points are
-    few. Of very many pixels the backprojection alone takes seconds instead of hours.
+    contrast) differences of complex values are sparse; where each has its own (radar) only magnitudes can be, and bright points
+    are few. Of very many pixels the backprojection alone takes seconds instead of hours.
     """
     if measurement.metadata.sky is not None:
         return "closure"
