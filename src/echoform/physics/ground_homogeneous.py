@@ -102,7 +102,8 @@ class HomogeneousGround(LinearOperator):
         hz = self.start_hz[:, None] + steps * self.step_hz[:, None]
         k = 2 * math.pi * hz * self.permittivity.sqrt()[:, None] / SPEED_OF_LIGHT_M_S
         self._period = self._period_pixels()
-        spacing = 2 * math.pi / (self._period * section.grid.spacing_m[1])
+        lengths = torch.tensor(self._period, dtype=torch.float64, device=device) * section.grid.spacing_m[1]
+        spacing = 2 * math.pi / lengths
         limit = _end(widest_rad) * 2 * k.amax(1)
         count = float((limit / spacing).amax())
         if not 2 * count * frequencies <= MAX_WAVES:
@@ -111,8 +112,8 @@ class HomogeneousGround(LinearOperator):
             )
         half = math.ceil(count) + 1
         modes = torch.arange(-half, half, dtype=torch.float64, device=device)
-        points, gains, ratio = self._wavenumbers(k, spacing * modes, spacing)
-        self.modes, angles = 2 * half, wrap(spacing * self.antenna_x_m)
+        points, gains, ratio = self._wavenumbers(k, spacing[:, None, None] * modes, spacing)
+        self.modes, angles = 2 * half, wrap(spacing[:, None] * self.antenna_x_m)
         if gains[0].numel() * section.grid.shape[0] <= held:
             waves = (gains, gains * ratio)
             self.tables = wave_tables(
@@ -133,8 +134,8 @@ class HomogeneousGround(LinearOperator):
         kernels = torch.stack([points_to_modes(ones, angle, 2 * self.modes) for angle in angles])
         self.register_buffer("toeplitz", torch.fft.fft(torch.fft.ifftshift(kernels, dim=-1)).to(dtype))
 
-    def _period_pixels(self) -> int:
-        """Return L in pixels: twice the distance from which the deepest pixel is seen at angles that have faded out, or more.
+    def _period_pixels(self) -> tuple[int, ...]:
+        """Return L of each sensor, pixels: twice the distance from which the deepest is seen at angles that have faded out, or more.
 
         At once that distance what is left of the repetition stands at -55 dB, at twice it below -80 dB (measured). A length of
         which transforms are quick.
@@ -142,12 +143,12 @@ class HomogeneousGround(LinearOperator):
         x = self.section.grid.axes_m()[1].to(self.antenna_x_m.device)
         reach = torch.maximum(self.antenna_x_m.amax(1) - x[0], x[-1] - self.antenna_x_m.amin(1))
         end = _end(self.widest_rad)
-        length_m = 2 * (float(reach.amax()) + float(self.section.depths_m()[0]) * end / math.sqrt(1 - end**2))
-        pixels = math.ceil(length_m / self.section.grid.spacing_m[1])
-        return int(next_fast_len(max(pixels, self.section.grid.shape[1])))  # pyright: ignore[reportArgumentType]
+        lengths_m = 2 * (reach + float(self.section.depths_m()[0]) * end / math.sqrt(1 - end**2))
+        pixels = [math.ceil(length / self.section.grid.spacing_m[1]) for length in lengths_m.tolist()]
+        return tuple(int(next_fast_len(max(n, self.section.grid.shape[1]))) for n in pixels)  # pyright: ignore
 
-    def _wavenumbers(self, k: Tensor, q: Tensor, spacing: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the points (B, 2, F, Q), the gains (B, F, Q) and the second order i b, of k (B, F) and q (Q,)."""
+    def _wavenumbers(self, k: Tensor, q: Tensor, spacing: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the points (B, 2, F, Q), the gains (B, F, Q) and the second order i b, of k (B, F) and q (B, 1, Q)."""
         (dy, dx), depth = self.section.grid.spacing_m, self.section.depths_m()
         sine = q.abs() / (2 * k[..., None])
         start = math.sin(self.widest_rad)
@@ -156,7 +157,9 @@ class HomogeneousGround(LinearOperator):
         p = 2 * k[..., None] * (1 - sine.clamp_max(_end(self.widest_rad)).square()).sqrt()
         height = self.section.grid.shape[0]
         middle = float(depth[height // 2])
-        gain = fade * (math.pi * p / 2).sqrt() / (16 * math.pi**2 * k[..., None]) * spacing / (2 * math.pi)
+        gain = (
+            fade * (math.pi * p / 2).sqrt() / (16 * math.pi**2 * k[..., None]) * spacing[:, None, None] / (2 * math.pi)
+        )
         if self.factor != 1:
             response = transfer(self.factor, p * dy / self.factor) * transfer(self.factor, q * dx / self.factor)
             gain = gain * torch.where(response.abs() < BAND_EDGE, 0.0, response)

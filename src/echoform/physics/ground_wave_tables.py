@@ -30,10 +30,10 @@ class WaveTables(nn.Module):
     Attributes:
         depths: B, (R, Q, F, H).
         traces: exp(+i q x_a), (R, A, Q).
-        columns: exp(-i q x_k), (1, Q, W), or, of wide sections, exp(+i q x_(W // 2)) counted from the left, (1, Q).
-        bins: where the wavenumbers stand in a transform of N columns, (1, Q).
+        columns: exp(-i q x_k), (R, Q, W), or, of wide sections, exp(+i q x_(W // 2)) counted from the left, (R, Q).
+        bins: where the wavenumbers stand in a transform of N columns, (R, Q).
         shape: H and W.
-        period: N.
+        period: N of each.
     """
 
     depths: Tensor
@@ -41,20 +41,20 @@ class WaveTables(nn.Module):
     columns: Tensor
     bins: Tensor
 
-    def __init__(self, depths: Tensor, traces: Tensor, *, width: int, period: int) -> None:
+    def __init__(self, depths: Tensor, traces: Tensor, *, width: int, period: tuple[int, ...]) -> None:
         super().__init__()
         steps = _steps(depths.shape[1], depths)
         columns = steps * (width // 2) if width > NARROW else -steps[:, None] * _steps(width, depths)
         self.register_buffer("depths", depths)
         self.register_buffer("traces", traces)
-        self.register_buffer("columns", phasor(columns / period, depths.dtype)[None])
-        self.register_buffer("bins", (steps.long() % period)[None])
+        self.register_buffer("columns", torch.stack([phasor(columns / n, depths.dtype) for n in period]))
+        self.register_buffer("bins", torch.stack([steps.long() % n for n in period]))
         self.shape, self.period = (depths.shape[3], width), period
 
     def samples(self, image: Tensor, sensor: int) -> Tensor:
         """Return y, (..., A, F), of images (..., H, W)."""
         depths, traces = self._of(sensor)
-        waves = self._across(image.reshape(-1, *self.shape)) @ depths.mT
+        waves = self._across(image.reshape(-1, *self.shape), sensor) @ depths.mT
         sums = torch.einsum("aq,qtf->taf", traces, waves)
         return sums.reshape(*image.shape[:-2], *sums.shape[1:])
 
@@ -64,21 +64,23 @@ class WaveTables(nn.Module):
         flat = samples.reshape(-1, *samples.shape[-2:])
         # conjugated are the small arrays, not the large table
         waves = torch.einsum("aq,taf->qtf", traces, flat.conj()) @ depths
-        return self._back(waves).conj_physical().reshape(*samples.shape[:-2], *self.shape)
+        return self._back(waves, sensor).conj_physical().reshape(*samples.shape[:-2], *self.shape)
 
-    def _across(self, flat: Tensor) -> Tensor:
+    def _across(self, flat: Tensor, sensor: int) -> Tensor:
         """Return u, (Q, T, H), of T images (T, H, W)."""
+        row = sensor % len(self.period)
         if self.columns.ndim == 3:
-            return torch.einsum("qk,tjk->qtj", self.columns[0], flat)
-        waves = torch.fft.fft(flat, self.period)[..., self.bins[0]] * self.columns[0]
+            return torch.einsum("qk,tjk->qtj", self.columns[row], flat)
+        waves = torch.fft.fft(flat, self.period[row])[..., self.bins[row]] * self.columns[row]
         return waves.permute(2, 0, 1).contiguous()  # products of a batch are quick where it is contiguous
 
-    def _back(self, waves: Tensor) -> Tensor:
+    def _back(self, waves: Tensor, sensor: int) -> Tensor:
         """Return sum_q exp(-i q x_k) v of v (Q, T, H), (T, H, W): the transpose of :meth:`_across`."""
+        row = sensor % len(self.period)
         if self.columns.ndim == 3:
-            return torch.einsum("qk,qtj->tjk", self.columns[0], waves)
-        turned = waves.permute(1, 2, 0) * self.columns[0]
-        full = turned.new_zeros(*turned.shape[:2], self.period).index_add(-1, self.bins[0], turned)
+            return torch.einsum("qk,qtj->tjk", self.columns[row], waves)
+        turned = waves.permute(1, 2, 0) * self.columns[row]
+        full = turned.new_zeros(*turned.shape[:2], self.period[row]).index_add(-1, self.bins[row], turned)
         return torch.fft.fft(full)[..., : self.shape[1]]
 
     def _of(self, sensor: int) -> tuple[Tensor, Tensor]:
@@ -92,7 +94,7 @@ def wave_tables(
     angles: Tensor,
     *,
     width: int,
-    period: int,
+    period: tuple[int, ...],
     dtype: torch.dtype,
 ) -> WaveTables:
     """Return the tables of sensors from what their non-uniform sums are made of.
@@ -103,7 +105,7 @@ def wave_tables(
         depth_m: z_j of the rows, (H,), metres, float64.
         angles: the traces', radians per step of q, (R, A), float64; the Q wavenumbers lie evenly about step 0 at Q // 2.
         width: W.
-        period: N, at least W.
+        period: N of each sensor's line, at least W.
         dtype: complex, of the tables.
     """
     frequencies, count = gains[0].shape[1:]
