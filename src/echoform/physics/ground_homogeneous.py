@@ -135,7 +135,7 @@ class HomogeneousGround(LinearOperator):
         self.register_buffer("toeplitz", torch.fft.fft(torch.fft.ifftshift(kernels, dim=-1)).to(dtype))
 
     def _period_pixels(self) -> tuple[int, ...]:
-        """Return L of each sensor, pixels: twice the distance from which the deepest is seen at angles that have faded out, or more.
+        """Return L of each sensor, pixels: at least twice the distance at which the deepest one has faded out.
 
         At once that distance what is left of the repetition stands at -55 dB, at twice it below -80 dB (measured). A length of
         which transforms are quick.
