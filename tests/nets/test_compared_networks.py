@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from contracts import distance
+from echoform.linalg.cg import Stopping
 from echoform.linalg.fft import circulant
 from echoform.measure.measurement import Measurement, simulate
 from echoform.nets.denoiser import GaussianDenoiser, RAMDenoiser
@@ -295,7 +296,7 @@ def test_half_quadratic_splitting_equals_deepinv_dpir():
         back = operator.adjoint(y)
         weights = half_quadratic_weights(sigma, levels)
         image = half_quadratic_splitting(
-            operator, back, back, [ours] * 8, levels=levels, weights=weights, tolerance=1e-7, max_iterations=200
+            operator, back, back, [ours] * 8, levels=levels, weights=weights, stopping=Stopping(1e-7, 200)
         )
     assert distance(image, theirs) < 1e-4
 
