@@ -216,6 +216,7 @@ def draw(measurement: Measurement, images: dict[str, Tensor]) -> None:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=1)
     torch.set_num_threads(parser.parse_args().threads)

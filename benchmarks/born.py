@@ -243,6 +243,7 @@ def slices(image: Tensor, operator: BornScattering, path: Path) -> None:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parts: dict[str, Callable[[], Any]] = {"memory": memory, "cylinder": cylinder, "fresnel": fresnel, "merit": merit}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)

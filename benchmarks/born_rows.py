@@ -53,6 +53,7 @@ def judged(operator: BornScattering) -> dict[str, float]:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     files = {
         "MERIT": read_merit(DATA / "rf_breast_merit" / "B0_P3_p000.csv"),
         "Fresnel": read_fresnel(DATA / "rf_fresnel" / "FoamDielIntTM.exp"),

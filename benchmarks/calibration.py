@@ -148,6 +148,7 @@ def mask_of(mask: FourierMask, count: int) -> FourierMask:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--scenes", type=int, default=8)

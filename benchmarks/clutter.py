@@ -106,6 +106,7 @@ def histogram(axis: Axes, label: str, law: Clutter, decibels: np.ndarray) -> Non
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     torch.set_num_threads(1)
     table = Table(title="Clutter: draws against closed forms")
     for heading in ("law", "KS distance", "p", "var ln I drawn", "closed form", "ms per 64 x 64"):

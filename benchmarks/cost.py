@@ -148,6 +148,7 @@ def row(name: str, side: int, batches: list[int], device: str) -> dict[str, Any]
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--side", type=int, default=PAPER_SIDE)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4], help="two batches of the train memory")

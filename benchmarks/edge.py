@@ -129,6 +129,7 @@ def measure(
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--weights", default="echoform-tiny")
     parser.add_argument("--side", type=int, default=128)

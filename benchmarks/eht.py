@@ -228,6 +228,7 @@ def picture(cases: list[Case], dirty: Tensor) -> None:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-survey", action="store_true", help="leave the survey of priors out, and write nothing")
     options = parser.parse_args()

@@ -115,6 +115,7 @@ def measure_side(python: str, side: int, *, threads: int, runs: int) -> dict[str
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has fastsar")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

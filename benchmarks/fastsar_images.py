@@ -32,6 +32,7 @@ def timed(build: Callable[[], Callable[[Any], Any]], samples: Any, runs: int, sl
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     source, target, runs, slow_s = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
     given = np.load(source)
     samples, side, spacing = given["samples"], int(given["side"]), float(given["spacing_m"])

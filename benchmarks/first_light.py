@@ -115,6 +115,7 @@ def judge(network: RAM, x: Tensor, share: float, generator: torch.Generator) -> 
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="judge a training checkpoint instead of the shipped weights")
     parser.add_argument("--images", type=int, default=64)

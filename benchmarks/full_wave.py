@@ -164,6 +164,7 @@ def write_set(count: int, folder: Path, *, side: int = 32, together: int = 8) ->
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parts: dict[str, Callable[[], Any]] = {"checks": checks, "born": born, "cost": cost}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)

@@ -70,6 +70,7 @@ def judge(m: Measurement, seed: int) -> tuple[dict[str, dict[str, float]], dict[
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     torch.manual_seed(0)
     console, results = Console(width=150), {}
     for file in FILES:

@@ -134,6 +134,7 @@ def draw(reference: Tensor, images: dict[str, Tensor], found: dict[str, Any], ti
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     full = read_kspace(SCAN)
     whole = read_bart(SCAN)
     reference = whole.operator.adjoint(whole.y)

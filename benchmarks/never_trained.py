@@ -82,7 +82,7 @@ class Case:
         title: over the row of pictures.
         given: what methods see.
         judges: names to functions of the image, dB each.
-        smooth: total variation for this image: of x itself, or of |x|.
+        smooth: kind of total variation for this image: of x itself, or of |x|.
         decibels: whether pictures are in decibels.
         truth: shown beside them, if known.
         costly: whether a normal takes so long that no weight is searched for: l1 and total variation get 0.03 max |A^H y|
@@ -92,7 +92,7 @@ class Case:
     title: str
     given: Measurement
     judges: dict[str, Callable[[Tensor], Tensor]]
-    smooth: TotalVariation | MagnitudeTotalVariation
+    smooth: type[TotalVariation | MagnitudeTotalVariation]
     decibels: bool
     truth: Tensor | None = None
     costly: bool = False
@@ -104,10 +104,10 @@ class Case:
         methods: dict[str, Reconstructor] = {"back-projection": Backprojection()}
         if self.costly:
             weight = 0.03 * float(self.given.operator.adjoint(self.given.y).abs().amax())
-            self.smooth.weight, self.smooth.iterations = weight, 20
-            methods |= {"l1": SparseL1(weight, iterations=40, tolerance=1e-3), "TV": self.smooth}
+            methods["l1"] = SparseL1(weight, iterations=40, tolerance=1e-3)
+            methods["TV"] = self.smooth(weight, iterations=20)
         else:
-            methods |= {"Tikhonov": Tikhonov(), "l1": SparseL1(), "TV": self.smooth}
+            methods |= {"Tikhonov": Tikhonov(), "l1": SparseL1(), "TV": self.smooth()}
         methods["RAM"] = NetworkReconstructor(network)
         for name, method in methods.items():
             began = time.perf_counter()
@@ -128,7 +128,7 @@ def brain() -> Case:
     whole = read_bart(SCAN)
     truth = whole.operator.adjoint(whole.y)
     judges = {"NMSE": lambda image: nmse_db(image, truth)}
-    return Case("Brain, 8 coils, 4x", given, judges, TotalVariation(), decibels=False, truth=truth)
+    return Case("Brain, 8 coils, 4x", given, judges, TotalVariation, decibels=False, truth=truth)
 
 
 def counts() -> Case:
@@ -142,7 +142,7 @@ def counts() -> Case:
     noise = PoissonGaussianNoise(torch.tensor([1e-3]), torch.tensor([0.02]))
     counted = simulate(truth, operator, noise, generator=torch.Generator().manual_seed(SEED))
     judges = {"NMSE": lambda image: nmse_db(image, truth)}
-    return Case("Head, CT, counts", counts_as_gaussian(counted), judges, TotalVariation(), decibels=False, truth=truth)
+    return Case("Head, CT, counts", counts_as_gaussian(counted), judges, TotalVariation, decibels=False, truth=truth)
 
 
 def gotcha() -> Case:
@@ -150,7 +150,7 @@ def gotcha() -> Case:
     measurement = read_gotcha(DATA / "sar_phase_gotcha" / "data_3dsar_pass1_az001_HH.mat")
     given, rest = drop_pulses(measurement, 0.4, generator=torch.Generator().manual_seed(SEED))
     return Case(
-        "Gotcha, 40 % of the pulses", given, {"held out": held_out(rest)}, MagnitudeTotalVariation(), decibels=True
+        "Gotcha, 40 % of the pulses", given, {"held out": held_out(rest)}, MagnitudeTotalVariation, decibels=True
     )
 
 
@@ -160,7 +160,7 @@ def radarsat() -> Case:
     measurement = measurement_from(raw.block(slice(500, 756), slice(800, 1200)), form=StripmapOmegaK)
     given, rest = drop_pulses(measurement, 0.5, generator=torch.Generator().manual_seed(SEED))
     judges = {"held out": held_out(rest)}
-    return Case("RADARSAT-1, half of the pulses", given, judges, MagnitudeTotalVariation(), decibels=True, costly=True)
+    return Case("RADARSAT-1, half of the pulses", given, judges, MagnitudeTotalVariation, decibels=True, costly=True)
 
 
 def fresnel() -> Case:
@@ -174,7 +174,7 @@ def fresnel() -> Case:
     radius, inner = torch.hypot(y[:, None], x), torch.hypot(y[:, None], x + 0.005)
     truth = torch.where(inner < 0.0155, 2.0, torch.where(radius < 0.04, 0.45, 0.0))[None, None] + 0j
     judges = {"held out": held_out(rest), "NMSE": lambda image: nmse_db(image, truth)}
-    return Case("Fresnel TM to 4 GHz, 6 of 8 views", given, judges, TotalVariation(), decibels=False, truth=truth)
+    return Case("Fresnel TM to 4 GHz, 6 of 8 views", given, judges, TotalVariation, decibels=False, truth=truth)
 
 
 CASES_BY_NAME: dict[str, Callable[[], Case]] = {f.__name__: f for f in (brain, counts, gotcha, radarsat, fresnel)}
@@ -219,6 +219,7 @@ def draw(cases: dict[str, Case]) -> None:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
     parser.add_argument("--checkpoint", type=Path, help="weights beside their card in place of echoform-tiny's")

@@ -220,6 +220,7 @@ def measured(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--gotcha", type=Path, default=GOTCHA)

@@ -198,6 +198,7 @@ def show(rows: dict[str, dict[str, Any]], *, markdown: bool) -> None:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--side", type=int, help="pixels on a side for all rows, a multiple of 8")
     parser.add_argument("--only", default="", help="rows whose name holds this")

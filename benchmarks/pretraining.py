@@ -330,6 +330,7 @@ def one_seed(folder: Path, seed: int, options: argparse.Namespace, tasks: Valida
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pretrain", type=int, default=800, help="steps on photographs")

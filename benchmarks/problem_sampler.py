@@ -209,6 +209,7 @@ def sheet(family: ProblemFamily, path: Path) -> None:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
     parser.add_argument("--sheets", action="store_true", help="sheets alone")

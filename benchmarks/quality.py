@@ -228,6 +228,7 @@ def served(made: ProblemFamily, network: RAM) -> bool:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rivals", type=Path, help="folder of benchmarks/rivals.py; without it they are left out")
     parser.add_argument("--checkpoint", type=Path, help="judge these weights instead of the shipped ones")

@@ -204,6 +204,7 @@ def picture(images: dict[str, torch.Tensor]) -> None:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     console = Console(width=150)
     files = sorted(DATA.glob("*data1.mat"))
     if sys.argv[1:] == ["sparse"]:

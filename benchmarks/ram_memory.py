@@ -71,6 +71,7 @@ def difference_of_strips(side: int) -> float:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sides", type=int, nargs="*", default=SIDES)
     parser.add_argument("--measure", type=int, help="measure one side in this process (used by the benchmark itself)")

@@ -120,6 +120,7 @@ def rates_of(channels: int, shape: tuple[int, int]) -> dict[str, float]:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--only", nargs="*", default=NAMES)

@@ -288,6 +288,7 @@ def show(results: dict[str, Any], names: list[str]) -> None:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--resamples", type=int, default=1000)

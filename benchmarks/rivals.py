@@ -114,6 +114,7 @@ def go_on(name: str, asked: Recipe, source: FamilySource, folder: Path, until: i
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=STEPS)

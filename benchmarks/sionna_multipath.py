@@ -279,6 +279,7 @@ def problem(
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", nargs=2, metavar=("N", "FILE"))
     arguments = parser.parse_args()

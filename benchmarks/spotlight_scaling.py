@@ -130,6 +130,7 @@ def exponents(sides: list[dict[str, Any]], what: str) -> dict[str, float]:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--sides", type=int, nargs="+", default=[256, 512, 1024, 2048])

@@ -156,6 +156,7 @@ def judge_sampling(network: RAM, problems: int, draws: int, generator: torch.Gen
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--until", type=int, default=RECIPE.steps)

@@ -114,6 +114,7 @@ def measure(angles: int, side: int, batch: int, runs: int, *, fan: bool) -> dict
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--side", type=int, default=FULL_SIDE)

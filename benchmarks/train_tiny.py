@@ -69,6 +69,7 @@ def show(log: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
+    """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--name", default="echoform-tiny")

@@ -205,6 +205,7 @@ def check_views(operator: LinearOperator) -> None:
 
 
 def check_gradients(operator: LinearOperator, *, image: bool) -> None:
+    """Compare automatic gradients of an operator with the other of forward and adjoint."""
     x, y = image_for(operator).requires_grad_(), data_for(operator).requires_grad_()
     assert torch.autograd.gradcheck(operator.forward, (x,), fast_mode=True)
     assert torch.autograd.gradcheck(operator.adjoint, (y,), fast_mode=True)

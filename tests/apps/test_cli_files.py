@@ -58,6 +58,7 @@ def made_cphd(path: Path) -> None:
 
 
 def made_npz(path: Path) -> None:
+    """Write a simulated collection as NPZ."""
     history = history_of(simulated_collection(32, 20.0, seed=3))
     np.savez(
         path,
@@ -90,6 +91,7 @@ def test_every_kind_has_a_row() -> None:
 def through_the_door(
     path: Path, kind: FileKind, word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, image: bool = True
 ) -> None:
+    """Take a file through info and reconstruct, as a user would."""
     assert identify(path) is kind
     assert main(["info", str(path)]) == 0
     printed = capsys.readouterr()

@@ -85,6 +85,7 @@ def bands(form: Form) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write(path: Path, targets: list[Target], form: Form) -> Path:
+    """Write a CPHD file of point targets by sarkit alone."""
     centre, east, north, up = frame()
     angle = np.radians(20) + APERTURE_RAD * (np.arange(PULSES) / (PULSES - 1) - 0.5)
     flat = RANGE_M * np.cos(ELEVATION_RAD)

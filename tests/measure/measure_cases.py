@@ -166,6 +166,7 @@ def near_range(dtype: torch.dtype, batch: int) -> NearRangeArray:
 def born(
     dtype: torch.dtype, antennas: int, *, spacing_m: float, eps: tuple[complex, ...] = (1,), incident: bool = False
 ) -> BornScattering:
+    """Return a Born operator of a small ring."""
     ring = ring_m(0.5, torch.arange(antennas, dtype=torch.float64))[None]
     heard = torch.ones(1, 1, antennas, antennas, dtype=torch.float64)
     if antennas < 10:
@@ -189,6 +190,7 @@ def born_volume(dtype: torch.dtype) -> BornScattering:
 
 
 def survey(heights_m: tuple[float, ...]) -> GroundSurvey:
+    """Return a GPR line for each height."""
     wide = torch.tensor(heights_m, dtype=torch.float64)
     return GroundSurvey(
         torch.linspace(-1, 1, 6, dtype=torch.float64)[None],
@@ -215,6 +217,7 @@ def ground(dtype: torch.dtype, heights_m: tuple[float, ...]) -> GroundPenetratin
 def stripmap(
     form: type[StripmapOperator], dtype: torch.dtype, centroids_hz: tuple[float, ...], azimuth_length: int | None = None
 ) -> StripmapOperator:
+    """Return a small stripmap operator of one form."""
     values = [torch.tensor([v], dtype=torch.float64) for v in (100.0, 1e10, 2e8, 400.0, 700.0)]
     kept = torch.ones(1, 12, dtype=torch.float64)
     kept[0, 5] = 1.0 if azimuth_length else 0.0
@@ -235,6 +238,7 @@ def homogeneous_ground(dtype: torch.dtype) -> HomogeneousGround:
 
 
 def measurement(operator: LinearOperator, *, seed: int = 1) -> Measurement:
+    """Return a measurement with every field of its metadata set."""
     x = torch.randn(2, *operator.domain_shape, dtype=operator.dtype, generator=generator(seed))
     y = operator(x).detach()
     metadata = Metadata(

@@ -166,6 +166,7 @@ def saved(values: np.ndarray) -> bytes:
 
 
 def damaged() -> dict[str, tuple[bytes, str]]:
+    """Return damaged files, each with the words of its refusal."""
     whole = saved(frame())
     header = whole[:128]
     nan = frame()

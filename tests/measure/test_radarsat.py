@@ -59,6 +59,7 @@ def squint_tangent() -> float:
 
 
 def write_scene(folder: Path, data: object = None, changes: Mapping[str, object] | None = None) -> Path:
+    """Write raw echoes and their parameters as RADARSAT-1 scenes come."""
     range_m = 988647.462 + 130 * 4.638
     values = echo_of(range_m * squint_tangent(), range_m, PARAMETERS) if data is None else data
     savemat(folder / "sceneAdata1.mat", {"data": values}, do_compression=True)

@@ -37,6 +37,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def peers() -> tuple[nn.Module, RAM]:
+    """Return deepinv's network and ours with the same drawn weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         theirs = dinv.models.RAM(pretrained=False).eval()

@@ -16,6 +16,7 @@ SPACING_M = (0.008, 0.01)
 
 
 def survey(seeds: Sequence[int], *, height_m: float) -> GroundSurvey:
+    """Return a GPR line for each seed."""
     wide = torch.tensor(list(seeds), dtype=torch.float64)
     return GroundSurvey(
         torch.linspace(-0.5, 0.6, 8, dtype=torch.float64)[None] + 0.1 * wide[:, None],

@@ -59,6 +59,7 @@ def parsed(html: str) -> Reader:
 
 @pytest.fixture(scope="module")
 def run() -> Run:
+    """Return a run whose texts try to break out of the page."""
     generator = torch.Generator().manual_seed(0)
     x = torch.zeros(1, 1, 24, 24, dtype=torch.complex64)
     x[0, 0, 15, 8] = 1.0

@@ -187,6 +187,7 @@ def _fit(
         return (log_flux + log_shape()).exp()
 
     def objective(weight: float) -> Tensor:
+        """Return weight KL(p | q) + (chi^2 + what the prior knows of place and flux) / 2."""
         log_p = log_shape()
         p = log_p.exp()
         entropy = (p * (log_p - log_q)).sum()

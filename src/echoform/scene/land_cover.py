@@ -118,9 +118,8 @@ def voronoi(source: RandomSource, frame: Frame, cells: int, *, reach_m: Tensor |
     pixels, seeds = metric(y, x), metric(seed[:, 0, None], seed[:, 1, None])
     # |p - s|^2 without |p|^2, which no seed changes
     distance = torch.baddbmm(seeds.square().sum(-1, keepdim=True), seeds, pixels.mT, alpha=-2)
-    nearest = distance == distance.amin(
-        1, keepdim=True
-    )  # of two as near the later one; far faster than argmin over seeds
+    # of two as near the later one; far faster than argmin over seeds
+    nearest = distance == distance.amin(1, keepdim=True)
     number = torch.arange(cells, dtype=torch.int16, device=distance.device)[:, None]
     return (nearest * number).amax(1).long().reshape(batch, height, width)
 

@@ -57,10 +57,10 @@ def gaussian_field(source: RandomSource, batch: int, amplitude: Tensor, width: i
         width: W.
     """
     height = amplitude.shape[-2]
+    amplitude = amplitude.clone()
     amplitude[..., 0, 0] = 0
-    alone = (
-        amplitude[..., [0, -1]] if width % 2 == 0 else amplitude[..., :1]
-    )  # columns that are their own mirror images
+    # columns that are their own mirror images
+    alone = amplitude[..., [0, -1]] if width % 2 == 0 else amplitude[..., :1]
     power = (2 * squared_norm(amplitude, 2) - squared_norm(alone, 2)) / (height * width)
     drawn = torch.fft.rfft2(source.normal((batch, height, width)))
     return torch.fft.irfft2(drawn.mul_(amplitude / expand(power.sqrt(), 2)), s=(height, width))
