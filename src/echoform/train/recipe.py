@@ -88,8 +88,9 @@ class Recipe:
         clip: bound on the gradient's norm.
         bfloat16: run convolutions in bfloat16 (physics stays in float32).
         seed: of weights and problems.
-        start: weights to begin with, by name, or a checkpoint (.pt), whose average is taken; what they lack of the heads of
-            further kinds of image is drawn. Empty: all are drawn.
+        start: weights to begin with, by name, or a checkpoint (.pt), whose average is taken; those of half the channels are
+            widened (:mod:`echoform.nets.widening`); what they lack of the heads of further kinds of image is drawn. Empty: all
+            are drawn.
         validation: the set by which the run is judged.
         workers: processes that make problems beside the training; 0: the training makes them itself.
         save_minutes: time between checkpoints.

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from echoform.measure.atomic import atomic_path
-from echoform.nets.ram import channels_last
+from echoform.nets.ram import RAM, channels_last
 from echoform.nets.weights import load as load_weights
+from echoform.nets.widening import widened
 from echoform.train.losses import Judged, Loss, Network
 from echoform.train.problems.task import Task
 from echoform.train.recipe import Recipe
+
+#: the layer by which the width of a RAM is known
+FIRST = "body.m_head.conv0.weight"
 
 
 class Lesson(nn.Module):
@@ -66,7 +70,7 @@ class TrainingState:
             torch.manual_seed(recipe.seed)
             network, loss = recipe.network.build(), recipe.loss.build()
         if recipe.start:
-            _take_over(network, _first_weights(recipe.start), recipe.start)
+            _take_over(network, _first_weights(recipe.start), recipe.start, recipe.seed)
         network = channels_last(network.to(device))
         average = channels_last(recipe.network.build().to(device)).eval()
         average.load_state_dict(network.state_dict())
@@ -123,15 +127,20 @@ def _first_weights(start: str) -> Mapping[str, Tensor]:
         raise CheckpointError(f"start: {start} is no checkpoint of echoform train ({type(error).__name__})") from error
 
 
-def _take_over(network: Network, weights: Mapping[str, Tensor], name: str) -> None:
-    """Load weights into a network that may serve more kinds of image than they do."""
+def _take_over(network: Network, weights: Mapping[str, Tensor], name: str, seed: int) -> None:
+    """Load weights into a network that may serve more kinds of image than they do, and have twice the channels."""
     own = network.state_dict()
+    if isinstance(network, RAM) and 2 * len(weights.get(FIRST, ())) == network.config.channels[0]:
+        try:
+            weights = widened(weights, network, torch.Generator().manual_seed(seed))
+        except ValueError as error:
+            raise CheckpointError(f"start: the weights {name!r} cannot be widened: {error}") from error
     extra = [key for key in own if key not in weights]
     kinds = ("m_head.", "m_tail.", "decoding_conv.", "encoding_conv.")
     fits = all(key in own and own[key].shape == value.shape for key, value in weights.items())
     if not fits or not all(any(kind in key for kind in kinds) for key in extra):
         raise CheckpointError(
-            f"start: the weights {name!r} are of another size or head than the recipe's network; give the same channels, "
-            "blocks and embedding, and begin image_channels with the kinds they serve, in their order"
+            f"start: the weights {name!r} are of another size or head than the recipe's network; give the same channels or "
+            "twice as many, the same blocks and embedding, and begin image_channels with the kinds they serve, in their order"
         )
     network.load_state_dict({**own, **weights})
