@@ -53,7 +53,7 @@ from echoform.train.training_state import TrainingState
 from record import save
 
 SEED, SHARE, SNR_DB, LEVEL_DB, NEAR_DB = 880_001, 0.25, 20.0, -20.0, -12.0
-SAMPLERS = {"2M": second_order, "ancestral": stochastic}
+SAMPLERS = {"2M": second_order, "SDE 2M": stochastic}
 
 
 @dataclass

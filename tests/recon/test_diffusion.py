@@ -14,7 +14,7 @@ from echoform.physics.noise import standard_normal
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.recon.diffusion.gaussian import Gaussian, GaussianMixture, dense
 from echoform.recon.diffusion.point_target import PointTargetMixture
-from echoform.recon.diffusion.samplers import Denoiser, ancestral, ddim, dpm_2m, heun
+from echoform.recon.diffusion.samplers import Denoiser, ancestral, ddim, dpm_2m, heun, sde_2m
 from echoform.recon.diffusion.schedule import karras_schedule
 
 
@@ -93,8 +93,8 @@ def sampled(denoiser: Denoiser, name: str, steps: int, draws: int, largest: floa
     generator = torch.Generator().manual_seed(8)
     schedule = karras_schedule(steps, largest=largest, smallest=0.003)
     start = schedule[0] * standard_normal(torch.zeros(draws, *SHAPE, dtype=torch.complex128), generator)
-    if name == "ancestral":
-        return ancestral(denoiser, start, schedule, generator)
+    if name in ("ancestral", "sde 2m"):
+        return {"ancestral": ancestral, "sde 2m": sde_2m}[name](denoiser, start, schedule, generator)
     return {"2m": dpm_2m, "heun": heun, "ddim": ddim}[name](denoiser, start, schedule)
 
 
@@ -124,7 +124,9 @@ def test_a_gaussian_posterior_is_that_of_the_dense_formulas():
     assert torch.allclose(posterior(x, torch.tensor([0.5])).flatten(1), more, atol=1e-7)
 
 
-@pytest.mark.parametrize(("name", "steps"), [("2m", 64), ("heun", 40), ("ddim", 400), ("ancestral", 400)])
+@pytest.mark.parametrize(
+    ("name", "steps"), [("2m", 64), ("sde 2m", 64), ("heun", 40), ("ddim", 400), ("ancestral", 400)]
+)
 def test_samplers_reproduce_mean_and_covariance_of_a_gaussian_posterior(name: str, steps: int):
     """Within 1.5 times what as many exact draws are off by: the floor, printed."""
     posterior = gaussian_posterior()
@@ -135,7 +137,9 @@ def test_samplers_reproduce_mean_and_covariance_of_a_gaussian_posterior(name: st
     assert spread < 1.5 * floor[1]
 
 
-@pytest.mark.parametrize(("name", "steps"), [("2m", 32), ("heun", 24), ("ddim", 128), ("ancestral", 128)])
+@pytest.mark.parametrize(
+    ("name", "steps"), [("2m", 32), ("sde 2m", 32), ("heun", 24), ("ddim", 128), ("ancestral", 128)]
+)
 def test_samplers_reproduce_the_probabilities_of_a_mixture(name: str, steps: int):
     """Probabilities of four components after a measurement, within twice the floor of as many exact draws."""
     generator = torch.Generator().manual_seed(6)
@@ -164,6 +168,12 @@ def test_few_steps_of_2m_come_closer_than_as_many_of_ddim():
     posterior = gaussian_posterior()
     second, first = (distances(posterior, sampled(posterior, name, 16, DRAWS))[1] for name in ("2m", "ddim"))
     assert second < 0.7 * first
+
+
+def test_few_steps_of_the_second_order_stochastic_sampler_come_closer_than_as_many_of_the_first():
+    posterior = gaussian_posterior()
+    second, first = (distances(posterior, sampled(posterior, name, 32, DRAWS))[1] for name in ("sde 2m", "ancestral"))
+    assert second < 0.5 * first
 
 
 def test_2m_with_the_oracle_matches_the_mixture_probabilities():

@@ -21,7 +21,7 @@ from echoform.nets.ram import RAM
 from echoform.nets.sensing import Sensing
 from echoform.nets.state import DiffusionState
 from echoform.physics.noise import standard_normal
-from echoform.recon.diffusion.samplers import Denoiser, ancestral, dpm_2m
+from echoform.recon.diffusion.samplers import Denoiser, dpm_2m, sde_2m
 from echoform.recon.diffusion.schedule import karras_schedule
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
@@ -35,8 +35,8 @@ def second_order(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator:
 
 
 def stochastic(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a sample by :func:`ancestral`."""
-    return ancestral(denoiser, start, schedule, generator)
+    """Return a sample by :func:`sde_2m`: noise drawn on the way takes the place of the network's earlier errors."""
+    return sde_2m(denoiser, start, schedule, generator)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Trajectory:
     steps: int = 16
     largest: float = 20.0
     smallest: float = 5e-3
-    sampler: Sampler = second_order
+    sampler: Sampler = stochastic
 
     def __post_init__(self) -> None:
         self.schedule()

@@ -37,11 +37,38 @@ def dpm_2m(denoiser: Denoiser, start: Tensor, schedule: Tensor) -> Tensor:
             return estimate
         following = float(schedule[i + 1])
         step = float(torch.log(schedule[i] / schedule[i + 1]))
-        direction = estimate
-        if previous is not None:
-            lean = step / (2 * previous_step)
-            direction = (1 + lean) * estimate - lean * previous
+        direction = _leaning(estimate, previous, step, previous_step)
         x = following / sigma * x + (1 - following / sigma) * direction
+        previous, previous_step = estimate, step
+    return x
+
+
+def sde_2m(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the end of the stochastic second-order multistep trajectory; one evaluation per level.
+
+        x' = (s'/s)^2 x + (1 - (s'/s)^2) [(1 + 1/(2r)) D_i - D_{i-1} / (2r)] + s' sqrt(1 - (s'/s)^2) e
+
+    with r of :func:`dpm_2m`. The noise drawn anew at every level takes the place of what the denoiser got wrong before, which a
+    deterministic trajectory carries to its end; the first order of it is :func:`ancestral`.
+
+    Args:
+        denoiser: D.
+        start: x at the first level, CN(0, s_0^2) about anything small against s_0.
+        schedule: levels, decreasing; after the last the image is D itself.
+        generator: source of e.
+
+    Source: Lu et al. (2022), DPM-Solver++, equation for SDE-DPM-Solver++(2M), section 5, in the variance-exploding form.
+    """
+    x, previous, previous_step = start, None, 0.0
+    for i, sigma in enumerate(schedule.tolist()):
+        estimate = denoiser(x, _level(sigma, start))
+        if i == len(schedule) - 1:
+            return estimate
+        following = float(schedule[i + 1])
+        step = float(torch.log(schedule[i] / schedule[i + 1]))
+        ratio = (following / sigma) ** 2
+        direction = _leaning(estimate, previous, step, previous_step)
+        x = ratio * x + (1 - ratio) * direction + following * (1 - ratio) ** 0.5 * standard_normal(x, generator)
         previous, previous_step = estimate, step
     return x
 
@@ -111,6 +138,14 @@ def ancestral(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: to
         noise = standard_normal(x, generator)
         x = estimate + ratio * (x - estimate) + following * (1 - ratio) ** 0.5 * noise
     return x
+
+
+def _leaning(estimate: Tensor, previous: Tensor | None, step: float, previous_step: float) -> Tensor:
+    """The denoiser's value in the middle of a step, from the line through the last two; its own at the first step."""
+    if previous is None:
+        return estimate
+    lean = step / (2 * previous_step)
+    return (1 + lean) * estimate - lean * previous
 
 
 def _level(sigma: float, like: Tensor) -> Tensor:
