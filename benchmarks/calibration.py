@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -157,14 +157,16 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--weights", default="echoform-tiny")
-    parser.add_argument("--checkpoint", type=Path, help="a checkpoint of `echoform train tiny` in place of weights")
+    parser.add_argument("--checkpoint", type=Path, help="a run of the recipe of those weights, in place of them")
     options = parser.parse_args()
     if options.checkpoint is None:
         network = weights.load(options.weights)
     else:
-        state = TrainingState.start(read_recipe(shipped()["tiny"]), torch.device("cpu"))
+        recipe = read_recipe(shipped()[options.weights.removeprefix("echoform-")])
+        state = TrainingState.start(replace(recipe, start=""), torch.device("cpu"))
         state.load(options.checkpoint)
         network = state.average.eval()
+        assert isinstance(network, RAM)
     generator = torch.Generator().manual_seed(SEED)
     drawn = scenes(options.side, options.scenes, generator)
     one = torch.cat([nmse_db(NetworkReconstructor(network)(m).mean, x) for x, m in drawn]).mean()

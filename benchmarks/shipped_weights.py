@@ -1,10 +1,10 @@
 """What a training run came to: weights with their card, the log, and the curves in the docs.
 
     echoform train tiny --data ../shared/data --out FOLDER            trains; Ctrl-C saves, --resume goes on
-    python benchmarks/train_tiny.py FOLDER [--name echoform-tiny] [--into DIRECTORY]
+    python benchmarks/shipped_weights.py FOLDER [--name echoform-tiny] [--into DIRECTORY]
 
 Writes the averaged weights of FOLDER's checkpoint in half precision with a card (into the package when no directory is given),
-benchmarks/results/train_tiny.json (the log) and docs/training.png, and prints validation of the first and the last line side by
+benchmarks/results/train_<size>.json (the log) and docs/train_<size>.png, and prints validation of the first and the last line side by
 side: mean of squared error over v, decibels, by family and mode, on problems that were never trained on.
 """
 
@@ -30,6 +30,11 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ("chips", "pictures", "magnitudes", "photographs", "slices")
 
 
+def log_name(name: str) -> str:
+    """Return what the log of weights is called: train_tiny for echoform-tiny."""
+    return name.replace("echoform-", "train_")
+
+
 def card(name: str, recipe: dict[str, Any], log: list[dict[str, Any]]) -> Card:
     """Return the card of a run: its data, steps and first weights."""
     network = recipe["network"]
@@ -47,7 +52,7 @@ def card(name: str, recipe: dict[str, Any], log: list[dict[str, Any]]) -> Card:
         + ", ".join(f"batches of {p['batch']} at {p['side']} x {p['side']}" for p in phases)
         + f"; {recipe['loss']['kind']} error, Adam, average {recipe['average']}",
         commit=commit(),
-        metrics=("benchmarks/results/train_tiny.json", "benchmarks/results/first_light.json"),
+        metrics=(f"benchmarks/results/{log_name(name)}.json", "benchmarks/results/first_light.json"),
         licence="BSD-3-Clause",
     )
 
@@ -82,8 +87,8 @@ def main() -> None:
     checkpoint = torch.load(options.folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     network.load_state_dict(checkpoint["average"])
     print(store(network, made, options.into))
-    print(save(made.name.replace("echoform-", "train_"), seed=recipe["seed"], results={"recipe": recipe, "log": log}))
-    draw_curves(log, ROOT / "docs" / "training.png")
+    print(save(log_name(made.name), seed=recipe["seed"], results={"recipe": recipe, "log": log}))
+    draw_curves(log, ROOT / "docs" / f"{log_name(made.name)}.png")
     show(log)
 
 
