@@ -272,6 +272,17 @@ def check_unchanged(operator: LinearOperator) -> None:
     assert torch.equal(operator(x), first)
 
 
+def check_prepared(operator: LinearOperator) -> None:
+    """Prepared for many products it is the same sensor, of the same class, and prepared again it stays as it is."""
+    prepared = operator.prepared()
+    assert type(prepared) is type(operator)
+    x, y = image_for(operator), data_for(operator)
+    assert distance(prepared.normal(x), operator.normal(x)) < EXACT
+    assert distance(prepared(x), operator(x)) < EXACT
+    assert distance(prepared.adjoint(y), operator.adjoint(y)) < EXACT
+    assert prepared.prepared() is prepared
+
+
 def check_device(operator: LinearOperator, device: torch.device) -> None:
     """The operator moved to another device gives the same numbers there."""
     x, y = image_for(operator), data_for(operator)

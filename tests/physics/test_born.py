@@ -11,15 +11,30 @@ import pytest
 import torch
 from scipy.special import hankel2
 
-from contracts import SEEDS, check_dot, check_gradients, check_leading_axes, check_normal, dense, distance, randn
+from contracts import (
+    SEEDS,
+    check_dot,
+    check_gradients,
+    check_leading_axes,
+    check_normal,
+    dense,
+    distance,
+    image_for,
+    randn,
+)
 from cylinder import DOUBLE, angles, real, ring_rig
 from echoform.linalg.resample import upsample
 from echoform.physics import born_products
 from echoform.physics.born import BornScattering, GivenFields
 from echoform.physics.born_products import hadamard_normal
+from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compositions import ComposedOperator, GalerkinOperator, ScaledOperator
+from echoform.physics.crop import padded_to_multiple
 from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.green import Radiator, green_2d, green_3d, hankel2_zero, wavenumber
+from echoform.physics.masking import apply_gain
+from echoform.physics.operator import LinearOperator
+from echoform.physics.stacked import stack
 from echoform.scene.cells import cells_of, share_of_disc, volume_of
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.grid import Grid
@@ -174,6 +189,37 @@ def test_rows_are_not_held_where_they_are_as_many_as_the_samples() -> None:
     operator = BornScattering(examples_born.rig((1,), heard), cells, radiator=Radiator.LINE)
     assert operator.prepared() is operator
     assert isinstance((2.0 * operator).prepared(), ScaledOperator)
+
+
+def wrapped(born: BornScattering) -> dict[str, LinearOperator]:
+    """Sensors that use the normal of a Born operator: behind a phase, before a crop, in stacks and blocks, scaled, coarse."""
+    phase = torch.exp(1j * randn((1, *born.range_shape), 6).real)
+    return {
+        "phase": apply_gain(born, phase),
+        "scaled twice": 0.5 * (2.0j * born),
+        "on a larger grid": padded_to_multiple(born, 16),
+        "channels": ChannelwiseOperator(born, 2),
+        "blocks": BlockDiagonalOperator([born, apply_gain(born, phase)]),
+        "stack": stack([born, apply_gain(born, phase)]),
+        "coarse": GalerkinOperator(born, 2),
+    }
+
+
+@pytest.mark.parametrize("name", ["phase", "scaled twice", "on a larger grid", "channels", "blocks", "stack", "coarse"])
+def test_wrapped_sensors_are_prepared_with_their_rows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And their normal then runs neither forward nor backward."""
+    heard = (examples_born.uniform((1, 300, 4), 1) < 0.6).double()[None]
+    cells = cells_of(Grid((24, 20), (0.008, 0.008)))
+    born = BornScattering(examples_born.rig((1,), heard), cells, radiator=Radiator.LINE, dtype=DOUBLE)
+    operator = wrapped(born)[name]
+    prepared = operator.prepared()
+    assert type(prepared) is type(operator)
+    x = image_for(operator)
+    expected = operator.normal(x)
+    assert all(m.rows is None for m in operator.modules() if isinstance(m, BornScattering))
+    monkeypatch.setattr(BornScattering, "forward", None)
+    monkeypatch.setattr(BornScattering, "adjoint", None)
+    assert distance(prepared.normal(x), expected) < 1e-10
 
 
 def test_coarse_normal_with_the_matrix_is_galerkin_and_small() -> None:

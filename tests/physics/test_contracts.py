@@ -127,6 +127,11 @@ def test_unchanged(example: Example) -> None:
     contracts.check_unchanged(example.at(SMALL))
 
 
+@every
+def test_prepared(example: Example) -> None:
+    contracts.check_prepared(example.at(SMALL))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @every
@@ -159,6 +164,9 @@ class Broken(ScalarOperator):
     def norm(self) -> torch.Tensor:
         return super().norm() * (1.02 if self.fault == "norm" else 1)
 
+    def prepared(self) -> LinearOperator:
+        return 1.01 * self if self.fault == "prepared" else self
+
     def support(self) -> torch.Tensor | None:
         return torch.zeros(1, *self.range_shape) if self.fault == "support" else None
 
@@ -167,7 +175,9 @@ class Broken(ScalarOperator):
         return super().prox_from_backprojection(backprojection, anchor, wrong * weight)
 
 
-@pytest.mark.parametrize("fault", ["adjoint", "linear", "dtype", "normal", "norm", "support", "prox", "unchanged"])
+@pytest.mark.parametrize(
+    "fault", ["adjoint", "linear", "dtype", "normal", "norm", "support", "prox", "unchanged", "prepared"]
+)
 def test_a_fault_is_found(fault: str) -> None:
     checks = {"adjoint": lambda operator: contracts.check_dot(operator, EXACT)}
     check = checks.get(fault) or getattr(contracts, f"check_{fault}")

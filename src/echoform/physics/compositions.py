@@ -12,7 +12,7 @@ from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.inner import expand
 from echoform.linalg.resample import downsample, resampling_gram, upsample
 from echoform.linalg.spectrum import SpectralDensity, lanczos_density, mixture
-from echoform.physics.operator import DerivedOperator, LinearOperator, coarse_shape
+from echoform.physics.operator import DerivedOperator, LinearOperator, coarse_shape, with_parts
 
 #: probes whose densities a product averages where its spectrum has no closed form
 PRODUCT_PROBES = 4
@@ -67,10 +67,6 @@ class ScaledOperator(DerivedOperator):
     def normal(self, x: Tensor) -> Tensor:
         """Return |c|^2 A^H A x."""
         return expand(self.scale.abs().square(), 3) * self.base.normal(x)
-
-    def prepared(self) -> LinearOperator:
-        """Return c A with the base operator prepared."""
-        return ScaledOperator(self.base.prepared(), self.scale)
 
     def galerkin(self, factor: int) -> LinearOperator:
         """Return c A U_s with the base operator's own form."""
@@ -177,6 +173,12 @@ class ComposedOperator(LinearOperator):
         if gain is not None:
             return expand(gain, len(self.domain_shape)) * self.inner.normal(x)
         return self.inner.adjoint(self.outer.normal(self.inner(x)))
+
+    def prepared(self) -> LinearOperator:
+        """Return A B with that factor prepared whose own normal is used: B where A^H A = c I, else A."""
+        if self.outer.isometry() is None:
+            return with_parts(self, {"outer": self.outer.prepared()})
+        return with_parts(self, {"inner": self.inner.prepared()})
 
     def galerkin(self, factor: int) -> LinearOperator:
         """Return A (B U_s) with the inner operator's own form."""

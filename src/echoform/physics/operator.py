@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ from echoform.linalg.spectrum import SpectralDensity, lanczos_density, largest_e
 
 if TYPE_CHECKING:
     from echoform.physics.compositions import ComposedOperator, ScaledOperator
+
+Module = TypeVar("Module", bound=nn.Module)
 
 PROBE_SEED = 20210517
 #: distance between the bounds of |A|^2, as a share of it, at which the norm is taken as found
@@ -134,8 +137,11 @@ class LinearOperator(nn.Module, ABC):
         return self.adjoint(self.forward(x))
 
     def prepared(self) -> LinearOperator:
-        """Return the same sensor with what makes hundreds of normals cheaper worked out beforehand; itself where nothing does."""
-        return self
+        """Return the same sensor with what makes hundreds of normals cheaper worked out beforehand; itself where nothing does.
+
+        Unless overridden that is the sensor whose parts are prepared.
+        """
+        return _prepared_within(self)
 
     def galerkin(self, factor: int) -> LinearOperator:
         """Return A_s = A U_s exactly; overridden where that has a cheaper form."""
@@ -261,3 +267,21 @@ def _rows(module: nn.Module) -> int:
     rows = [buffer.shape[0] for buffer in module.buffers(recurse=False)]
     rows += [part.batch if isinstance(part, LinearOperator) else _rows(part) for part in module.children()]
     return max(rows, default=1)
+
+
+def with_parts(module: Module, parts: dict[str, nn.Module | None]) -> Module:
+    """Return a module with other parts under the names given, which shares all else; itself where they are those it has."""
+    if all(module._modules[name] is part for name, part in parts.items()):
+        return module
+    twin = copy(module)
+    twin._modules = module._modules | parts  # a shallow copy shares the table of parts itself
+    return twin
+
+
+def _prepared_within(module: Module) -> Module:
+    """Return a module whose operators, at whatever depth, are prepared."""
+    parts: dict[str, nn.Module | None] = {}
+    for name, part in module._modules.items():
+        if part is not None:
+            parts[name] = part.prepared() if isinstance(part, LinearOperator) else _prepared_within(part)
+    return with_parts(module, parts)
