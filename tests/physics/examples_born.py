@@ -69,6 +69,18 @@ def small_cells(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScatterin
     )
 
 
+def gained(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScattering:
+    """Every antenna with a gain of its own, which a product of both sides leaves in the matrix."""
+    one, other = (per_seed(lambda seed, n=n: 1 + 0.5 * randn((n,), seed + n), seeds) for n in (40, 30))
+    return full(shape, seeds, dtype).weighted((one[:, None, :, None] * other[:, None, None]).to(dtype))
+
+
+def unevenly_heard(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScattering:
+    """Samples at random weights, some of them zero."""
+    weights = per_seed(lambda seed: uniform((2, 5, 9), seed + 20).sub(0.2).clamp_min(0), seeds)
+    return sparse(shape, seeds, dtype).weighted(weights.to(dtype))
+
+
 def incident(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScattering:
     """Incident fields given as numbers; one rig for all sensors."""
     heard = torch.ones(1, 1, 6, 4, dtype=torch.float64)
@@ -100,6 +112,8 @@ BORN_EXAMPLES = {
     BornScattering: [
         Example("born_full", full),
         Example("born_sparse", sparse, **REWRITTEN),
+        Example("born_gained", gained),
+        Example("born_unevenly_heard", unevenly_heard, **REWRITTEN),
         Example("born_incident", incident),
         Example("born_volume", volume, **REWRITTEN),
     ]

@@ -32,8 +32,9 @@ from echoform.physics.compositions import ComposedOperator, GalerkinOperator, Sc
 from echoform.physics.crop import padded_to_multiple
 from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.green import Radiator, green_2d, green_3d, hankel2_zero, wavenumber
-from echoform.physics.masking import apply_gain
+from echoform.physics.masking import apply_gain, restrict
 from echoform.physics.operator import LinearOperator
+from echoform.physics.sample_gain import SampleGain
 from echoform.physics.stacked import stack
 from echoform.scene.cells import cells_of, share_of_disc, volume_of
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
@@ -220,6 +221,52 @@ def test_wrapped_sensors_are_prepared_with_their_rows(name: str, monkeypatch: py
     monkeypatch.setattr(BornScattering, "forward", None)
     monkeypatch.setattr(BornScattering, "adjoint", None)
     assert distance(prepared.normal(x), expected) < 1e-10
+
+
+def test_gains_go_into_the_weights_and_leave_the_fast_normals() -> None:
+    """Of antennas into the matrix, of single samples into the rows; dropped pairs are no samples any more."""
+    full = examples_born.full((12, 16), SEEDS, DOUBLE)
+    receivers, transmitters = 1 + 0.5 * randn((2, 1, 1, 40, 1), 1), 1 + 0.5 * randn((2, 1, 1, 1, 30), 2)
+    heard = (examples_born.uniform((1, 300, 4), 1) < 0.6).double()[None]
+    cells = cells_of(Grid((24, 20), (0.008, 0.008)))
+    oversampled = BornScattering(examples_born.rig((1,), heard), cells, radiator=Radiator.LINE, dtype=DOUBLE)
+    rough = 1 + 0.5 * randn((1, *oversampled.range_shape), 3)
+    rough[..., 1] = 0
+    for base, gain in ((full, receivers), (full, receivers * transmitters), (oversampled, rough)):
+        operator, reference = apply_gain(base, gain), SampleGain(gain, base.range_shape) @ base
+        assert isinstance(operator, BornScattering)
+        assert (operator.matrix is None) == (base is oversampled)
+        prepared = operator.prepared()
+        assert isinstance(prepared, BornScattering)
+        assert (prepared.rows is None) == (base is full)
+        x = image_for(operator)
+        assert distance(operator(x), reference(x)) < 1e-12
+        assert distance(prepared.normal(x), reference.normal(x)) < 1e-10
+        assert torch.equal(operator.support(), reference.support())
+    trace = dense(apply_gain(full, receivers)).abs().square().sum((1, 2))
+    assert distance(apply_gain(full, receivers).spectrum().mean(lambda value: value), trace / (12 * 16)) < 1e-6
+    again = apply_gain(apply_gain(full, receivers), transmitters)
+    assert distance(again(image_for(full)), apply_gain(full, receivers * transmitters)(image_for(full))) < 1e-12
+    assert full.gain is None
+    with pytest.raises(ValueError, match="coarse Born"):
+        full.coarsen(2).weighted(receivers[:, 0])
+
+
+def test_dropped_pairs_leave_a_rig_without_them() -> None:
+    base = examples_born.full((12, 16), SEEDS, DOUBLE)
+    kept = torch.ones(1, 1, 1, 40, 30, dtype=torch.bool)
+    kept[..., 7, :] = False
+    operator = restrict(base, kept)
+    assert isinstance(operator, BornScattering)
+    assert operator.gain is None
+    assert operator.matrix is not None
+    assert torch.equal(operator.rig().heard, base.heard * kept[0])
+    gained = examples_born.gained((12, 16), SEEDS, DOUBLE)
+    assert distance(restrict(gained, kept)(image_for(base)), kept * gained(image_for(base))) < 1e-14
+    rough = restrict(base, examples_born.uniform((1, 1, 2, 40, 30), 5) < 0.5)
+    assert isinstance(rough, BornScattering)
+    assert rough.matrix is None
+    check_normal(rough)
 
 
 def test_coarse_normal_with_the_matrix_is_galerkin_and_small() -> None:

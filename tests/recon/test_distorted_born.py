@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from contracts import randn
 from cylinder import DOUBLE, real, ring_rig
 from echoform.measure.fresnel import read_fresnel
 from echoform.measure.measurement import Measurement
 from echoform.physics.born import BornScattering
 from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.green import Radiator
+from echoform.physics.masking import apply_gain
 from echoform.physics.noise import GaussianNoise
 from echoform.recon.distorted_born import DistortedBorn, Medium, Stage
 from echoform.scene.cells import cells_of, share_of_disc, volume_of
@@ -89,6 +91,9 @@ def test_misuse_is_refused() -> None:
     y = torch.zeros(1, *points.range_shape, dtype=torch.complex64)
     with pytest.raises(ValueError, match="two-dimensional"):
         DistortedBorn((Stage(1e9, 1e-2),))(Measurement(y, points, NOISE))
+    gained = apply_gain(measurement.operator, torch.tensor(2j).reshape(1, 1, 1, 1, 1) * randn((1, 1, 1, 14, 1), 1))
+    with pytest.raises(ValueError, match="divide them by their gains"):
+        DistortedBorn((Stage(1e9, 1e-2),))(Measurement(measurement.y, gained, NOISE))
     coarse = measurement.operator.coarsen(2)
     with pytest.raises(ValueError, match="two-dimensional"):
         DistortedBorn((Stage(1e9, 1e-2),))(Measurement(measurement.y, coarse, NOISE))

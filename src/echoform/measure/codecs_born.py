@@ -17,9 +17,13 @@ _WIDE = [torch.float64]
 
 
 def write_born(operator: BornScattering, node: GroupWriter) -> None:
-    """Store rig, cells and background; the Green functions and the normal operator's matrix follow."""
-    for name in ("transmitter_m", "receiver_m", "frequency_hz", "permittivity", "heard"):
+    """Store rig, cells and background; the Green functions and the normal operator's matrix follow.
+
+    ``heard`` is real, 0 or 1, and complex where samples have gains, which it then holds.
+    """
+    for name in ("transmitter_m", "receiver_m", "frequency_hz", "permittivity"):
         node.tensor(name, operator.get_buffer(name))
+    node.tensor("heard", operator.heard if operator.gain is None else operator.gain)
     cells = operator.cells
     node.integers("shape", cells.grid.shape)
     node.tensor("spacing_m", torch.tensor(cells.grid.spacing_m, dtype=torch.float64))
@@ -42,11 +46,12 @@ def read_born(node: GroupReader) -> BornScattering:
     """Build the operator from rig, cells and background."""
     names = {str(t).removeprefix("torch."): t for t in COMPLEXES}
     dtype = names[one_of(node, "dtype", list(names))]
+    pairs = node.tensor("heard", ndim=4, dtypes=[*FLOATS, *COMPLEXES])
     rig = MultistaticRig(
         node.tensor("transmitter_m", ndim=3, dtypes=_WIDE),
         node.tensor("receiver_m", ndim=3, dtypes=_WIDE),
         node.tensor("frequency_hz", ndim=2, dtypes=_WIDE),
-        node.tensor("heard", ndim=4, dtypes=FLOATS),
+        (pairs != 0).double() if pairs.is_complex() else pairs,
     )
     permittivity = node.tensor("permittivity", ndim=1, dtypes=[torch.complex128])
     cells = _read_cells(node)
@@ -68,6 +73,8 @@ def read_born(node: GroupReader) -> BornScattering:
         normal_memory_bytes=min(memory, MAX_PIXELS * dtype.itemsize),
         dtype=dtype,
     )
+    if pairs.is_complex():
+        operator = operator.weighted(pairs)
     factor = node.size("factor")
     if factor == 1:
         return operator

@@ -3,15 +3,15 @@
     y[f, r, t] = m[f, r, t] w_f sum_j G_r[f, r, j] x_j G_t[f, t, j],        w_f = k_f^2 a,     k_f = 2 pi f sqrt(eps_b) / c
 
 x is the contrast eps / eps_b - 1 on the pixels, G_r and G_t the background's Green functions (:mod:`echoform.physics.green`)
-from pixel to receiver and from transmitter to pixel, a the measure of a cell and m the 0/1 mask of heard pairs; y is the
-scattered field of unit sources. Lines see areas. Points see a sheet, x being contrast times thickness (metres), or a volume of
-D slices, the image's channels, a being a cell's volume (:mod:`echoform.scene.cells`). Born holds while the phase
-k |sqrt(eps / eps_b) - 1| times the object's size stays well under pi. The adjoint is
-sum_f conj(w_f) diag(G_r^H (m Y) conj(G_t)).
+from pixel to receiver and from transmitter to pixel, a the measure of a cell, m the 0/1 mask of heard pairs, times gains where
+the operator is ``weighted``; y is the scattered field of unit sources. Lines see areas. Points see a sheet, x being contrast
+times thickness (metres), or a volume of D slices, the image's channels, a being a cell's volume (:mod:`echoform.scene.cells`).
+Born holds while the phase k |sqrt(eps / eps_b) - 1| times the object's size stays well under pi. The adjoint is
+sum_f conj(w_f) diag(G_r^H (conj(m) Y) conj(G_t)).
 
-Normal operator. Where the mask is a product of working receivers and working transmitters,
+Normal operator. Where m[r, t] = u[r] v[t] (of receivers and transmitters that work, with or without gains),
 
-    A^H A = sum_f |w_f|^2 (G_r^H G_r) o (G_t^H G_t)        (elementwise, no transpose),
+    A^H A = sum_f |w_f|^2 (G_r^H |u|^2 G_r) o (G_t^H |v|^2 G_t)        (elementwise, no transpose),
 
 an n x n matrix, held when it fits ``normal_memory_bytes`` and its product costs less than the two passes. Otherwise
 A^H A is the two passes, frequency by frequency. Both are matrix products over blocks of pixels
@@ -43,7 +43,7 @@ from torch import Tensor
 from echoform.linalg.between_grids import between_grids, coarsest_grid
 from echoform.linalg.resample import downsample, upsample
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.born_products import coarse_normal, gathered, hadamard_normal, scattered
+from echoform.physics.born_products import coarse_normal, factors, gathered, hadamard_normal, scattered
 from echoform.physics.born_rows import fewer_rows
 from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.green import Radiator, wavenumber
@@ -97,6 +97,7 @@ class BornScattering(LinearOperator):
     frequency_hz: Tensor
     permittivity: Tensor
     heard: Tensor
+    gain: Tensor | None
     weights: Tensor
     receive: Tensor
     transmit: Tensor
@@ -130,6 +131,7 @@ class BornScattering(LinearOperator):
         self.register_buffer("frequency_hz", rig.frequency_hz.double())
         self.register_buffer("permittivity", eps.to(device))
         self.register_buffer("heard", rig.heard.to(dtype.to_real()))
+        self.register_buffer("gain", None)
         k = wavenumber(self.frequency_hz, self.permittivity)
         self.register_buffer("weights", (k.square() * cells.measure).to(dtype))
         count = rig.frequency_hz.shape[1], prod(cells.shape)
@@ -165,15 +167,15 @@ class BornScattering(LinearOperator):
 
     def _matrix(self) -> Tensor | None:
         """Return the matrix of the normal operator on the domain, or None where the two passes are the cheaper."""
-        receivers, transmitters = self.heard.amax(3, keepdim=True), self.heard.amax(2, keepdim=True)
-        if not torch.equal(self.heard, receivers * transmitters):
+        sides = factors(self._pairs())
+        if sides is None:
             return None
         pixels = self.transmit.shape[-1]
         held = self.batch * pixels**2 * self.dtype.itemsize
         if held > self.normal_memory_bytes or MATRIX_ENTRY_COST * pixels >= self._passes():
             return None
         power = self.weights.abs().square()
-        return hadamard_normal(self.receive, self.transmit, power, receivers, transmitters.mT)
+        return hadamard_normal(self.receive, self.transmit, power, *sides)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -237,11 +239,11 @@ class BornScattering(LinearOperator):
         density = super().spectrum()
         if self.factor != 1:
             return density
-        heard, frequencies = self.heard, self.range_shape[1]
+        counted, frequencies = self._pairs().abs().square(), self.range_shape[1]
         pairs = []
         for f in range(frequencies):
             received, lit = self.receive[:, f].abs().square(), self.transmit[:, f].abs().square()
-            pairs.append((heard[:, f % heard.shape[1]] * (received @ lit.mT)).sum((1, 2)))
+            pairs.append((counted[:, f % counted.shape[1]] * (received @ lit.mT)).sum((1, 2)))
         trace = (self.weights.abs().square() * torch.stack(pairs, 1)).sum(1)
         return density.with_mean(trace / self.receive.shape[-1])
 
@@ -259,8 +261,23 @@ class BornScattering(LinearOperator):
         between = SeparableOperator(rows, columns, channels=self.domain_shape[0], dtype=self.dtype)
         return self._rewritten(self.cells.coarser(step)) @ between
 
+    def weighted(self, gain: Tensor) -> BornScattering:
+        """Return G A, g real or complex, (B or 1, F or 1, R or 1, T or 1); where it is zero a pair is no longer heard.
+
+        Raises:
+            ValueError: the operator is one on a coarse grid.
+        """
+        if self.factor != 1:
+            raise ValueError("a coarse Born operator takes no gain: weigh the fine one and coarsen it, or compose them")
+        found = self._copy()
+        found.heard = self.heard * (gain != 0)
+        if self.gain is not None or not bool(((gain == 0) | (gain == 1)).all()):
+            found.gain = self._pairs() * gain.to(self.dtype)
+        found.rows, found.matrix = None, found._matrix()
+        return found
+
     def rig(self) -> MultistaticRig:
-        """Return the rig given at construction."""
+        """Return the rig given at construction, less what was dropped since."""
         return MultistaticRig(self.transmitter_m, self.receiver_m, self.frequency_hz, self.heard)
 
     def _galerkin(self, matrix: Tensor, factor: int) -> BornScattering:
@@ -282,7 +299,7 @@ class BornScattering(LinearOperator):
         return 2 * frequencies * (receivers * transmitters + FIELD_ENTRY_COST * (receivers + transmitters))
 
     def _rewritten(self, cells: Cells) -> BornScattering:
-        return BornScattering(
+        plain = BornScattering(
             self.rig(),
             cells,
             radiator=self.radiator,
@@ -290,6 +307,7 @@ class BornScattering(LinearOperator):
             normal_memory_bytes=self.normal_memory_bytes,
             dtype=self.dtype,
         )
+        return plain if self.gain is None else plain.weighted(self.gain)
 
     def _phase_rad(self) -> float:
         """Return a bound on the phase of G_r G_t across a fine cell, their spreading counted in; none where fields are given."""
@@ -308,8 +326,12 @@ class BornScattering(LinearOperator):
         rows = max(many.shape[0], few.shape[0])
         return many.expand(rows, -1, -1, -1), few.expand(rows, -1, -1, -1), turned
 
+    def _pairs(self) -> Tensor:
+        """Return m, (B or 1, F or 1, R, T): the mask, or what ``gain`` holds with it."""
+        return self.heard if self.gain is None else self.gain
+
     def _gain(self) -> Tensor:
-        return self.heard * self.weights[:, :, None, None]
+        return self._pairs() * self.weights[:, :, None, None]
 
     def _folded(self, value: Tensor, ndim: int, rows: int) -> tuple[Tensor, torch.Size]:
         """Return (..., B, *sample) as (rows, L, *sample) for fields of ``rows`` sensors, with the shape of the folded axes."""

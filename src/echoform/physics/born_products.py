@@ -2,7 +2,7 @@
 
     scattered   Y[q, m] = sum_j few[q, j] x_j many[m, j]
     gathered    z_j     = sum_qm conj(few[q, j] many[m, j]) Y[q, m]
-    normal      N       = sum_f p_f (G_r^H G_r) o (G_t^H G_t)
+    normal      N       = sum_f p_f (G_r^H |u|^2 G_r) o (G_t^H |v|^2 G_t)
 
 Each is matrix products (GEMM) over a block of pixels at a time, of one side's fields with x few, or, where there are more images
 than those fields, of x with all few[q] many[m]. What is made on the way, beyond arguments and result, stays below
@@ -56,17 +56,29 @@ def _pairs(many: Tensor, few: Tensor) -> Tensor:
     return (few[:, :, None] * many[:, None]).flatten(1, 2)
 
 
+def factors(pairs: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return u, (..., R, 1), and v, (..., T, 1), of weights m[r, t] = u[r] v[t], (..., R, T); None where m is no product."""
+    columns = pairs.shape[-1]
+    strongest = pairs.abs().flatten(-2).argmax(-1)[..., None, None]
+    u = pairs.gather(-1, (strongest % columns).expand(*pairs.shape[:-1], 1))
+    v = pairs.gather(-2, (strongest // columns).expand(*pairs.shape[:-2], 1, columns))
+    peak = u.gather(-2, strongest // columns)
+    v = v / torch.where(peak == 0, 1, peak)
+    near = 8 * torch.finfo(pairs.dtype).eps * peak.abs()
+    return (u, v.mT) if bool(((pairs - u * v).abs() <= near).all()) else None
+
+
 def hadamard_normal(
     receive: Tensor, transmit: Tensor, power: Tensor, receivers: Tensor, transmitters: Tensor
 ) -> Tensor:
-    """Return sum_f power_f (G_r^H G_r) o (G_t^H G_t), (B, n, n), over the antennas marked 1.
+    """Return sum_f power_f (G_r^H |u|^2 G_r) o (G_t^H |v|^2 G_t), (B, n, n), u and v weights of the antennas.
 
     Args:
         receive: G_r, (B, F, R, n).
         transmit: G_t, (B, F, T, n).
         power: (B, F).
-        receivers: 0/1, (B, F or 1, R, 1).
-        transmitters: 0/1, (B, F or 1, T, 1).
+        receivers: u, (B, F or 1, R, 1), 0/1 or complex.
+        transmitters: v, (B, F or 1, T, 1), 0/1 or complex.
     """
     rows, pixels = max(receive.shape[0], transmit.shape[0], power.shape[0], receivers.shape[0]), receive.shape[-1]
     matrix = receive.new_zeros(rows, pixels, pixels)

@@ -13,6 +13,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from echoform.physics.axis_matrix import AxisMatrix
+from echoform.physics.born import BornScattering
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compositions import ComposedOperator, GalerkinOperator, ScaledOperator
 from echoform.physics.diagonal import DiagonalOperator
@@ -115,6 +116,8 @@ def _weighted(operator: LinearOperator, gain: Tensor) -> LinearOperator:
             ((gain == 0) | (gain == 1)).all()
         ):
             return _restricted_spotlight(operator, gain[:, 0])
+        case BornScattering() if operator.factor == 1:
+            return operator.weighted(gain[:, 0])
         case ScaledOperator():
             return ScaledOperator(_weighted(operator.base, gain), operator.scale)
         case GalerkinOperator():

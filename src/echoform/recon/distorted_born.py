@@ -91,7 +91,8 @@ class DistortedBorn(Reconstructor):
         Facts: ``residual``, the mean of |F(chi) - y|^2 / |y|^2 over the last stage's frequencies; ``steps``.
 
         Raises:
-            ValueError: the operator is no two-dimensional Born operator on its own cells, or there are several scenes.
+            ValueError: the operator is no two-dimensional Born operator on its own cells, its samples are weighted, or there are
+                several scenes.
         """
         operator = measurement.operator
         if not isinstance(operator, BornScattering) or operator.radiator is not Radiator.LINE or operator.factor != 1:
@@ -100,6 +101,10 @@ class DistortedBorn(Reconstructor):
             )
         if operator.measured_incident or operator.measured_received or len(measurement.y) != 1:
             raise ValueError("distorted Born takes one scene whose rig has analytic fields")
+        if operator.gain is not None:
+            raise ValueError(
+                "distorted Born takes samples as they are: divide them by their gains or noise levels first"
+            )
         contrast = torch.zeros(operator.cells.grid.shape, dtype=torch.complex128)
         facts: dict[str, float] = {"steps": 0.0}
         for stage in self.stages:
