@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import savemat
+from scipy.optimize import brentq
 
 from echoform.assess.metrics import entropy
+from echoform.assess.point_target import point_target_response
 from echoform.measure.errors import MeasurementFileError
 from echoform.measure.measurement import Measurement
 from echoform.measure.radarsat import (
+    ANTENNA_M,
     SPEED_M_S,
     doppler_centroid_hz,
     measurement_from,
@@ -152,6 +155,41 @@ def test_a_block_of_a_real_scene_focuses() -> None:
     assert float((other - image).norm() / image.norm()) < 0.06
     spread = float(entropy(factor(m).adjoint(m.y.conj().resolve_conj())))
     assert spread > focused + 1.0
+
+
+@real_file
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_real_scene_focuses(path: Path) -> None:
+    """256 pulses of each: 0.72 to 2.3 nat below the echoes compressed in range, 0.89 to 3.2 below the raw ones."""
+    raw = read_raw(path).block(slice(640, 896), slice(300, 2048))
+    m = measurement_from(raw)
+    focused = float(entropy(m.operator.adjoint(m.y)))
+    assert focused < float(entropy(raw.compressed()[None, None])) - 0.6
+    assert focused < float(entropy(m.y)) - 0.8
+
+
+def theory_px() -> float:
+    """-3 dB width along the track of the two-way pattern of the antenna, carried by echo and adjoint, over one PRF."""
+    doppler = np.linspace(-0.5, 0.5, 2001)
+    weight = np.sinc(ANTENNA_M * doppler * PARAMETERS["PRF"] / (2 * SPEED_M_S)) ** 4
+
+    def excess(row: float) -> float:
+        return float((weight * np.cos(2 * np.pi * row * doppler)).sum() / weight.sum()) - np.sqrt(0.5)
+
+    return 2 * brentq(excess, 0.1, 1.5)
+
+
+@real_file
+@pytest.mark.slow
+def test_ships_are_as_wide_as_the_antenna_lets_them_be() -> None:
+    """The two of six ships at anchor with the lowest side lobes, -27 and -33 dB: 2 % below theory and equal to it."""
+    m = measurement_from(read_raw(FILES[-1]))
+    image = m.operator.adjoint(m.y)[0, 0]
+    for row, column in ((580, 1048), (611, 1164)):
+        part = image[row - 40 : row + 40, column - 40 : column + 40]
+        seen = point_target_response(part, pixel=(40, 40))
+        assert seen.rows.pslr_db < -25
+        assert seen.rows.width_px == pytest.approx(theory_px(), rel=0.04)
 
 
 def refused(path: Path) -> str:
