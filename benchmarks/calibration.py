@@ -44,7 +44,7 @@ from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.noise import GaussianNoise, standard_normal
 from echoform.recon.diffusion.point_target import PointTargetMixture
 from echoform.recon.diffusion.posterior import PosteriorSampler, Trajectory, exceedance, second_order, stochastic
-from echoform.recon.diffusion.schedule import karras_schedule
+from echoform.recon.diffusion.schedule import geometric_schedule
 from echoform.recon.network import NetworkReconstructor
 from echoform.train.problems.noise_levels import noise_level
 from echoform.train.problems.scenes import SceneKind, draw_scene
@@ -126,7 +126,11 @@ def of_network(
 def of_oracle(run: Callable[..., Tensor], steps: int, count: int, samples: int, generator: torch.Generator) -> Judge:
     """Samples of a closed-form posterior by its exact denoiser: 16 x 16, one target in clutter."""
     prior = PointTargetMixture((16, 16), clutter=0.5, target=10.0, presence=0.8)
-    schedule, level, judge = karras_schedule(steps, largest=30.0, smallest=0.03), torch.tensor([1.5]), Judge([], [], [])
+    schedule, level, judge = (
+        geometric_schedule(steps, largest=30.0, smallest=0.03),
+        torch.tensor([1.5]),
+        Judge([], [], []),
+    )
     for _ in range(count):
         x, _ = prior.sample(1, generator)
         mask = FourierMask((torch.rand(1, 1, 16, 16, generator=generator) < SHARE).float())

@@ -15,7 +15,7 @@ from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.recon.diffusion.gaussian import Gaussian, GaussianMixture, dense
 from echoform.recon.diffusion.point_target import PointTargetMixture
 from echoform.recon.diffusion.samplers import Denoiser, ancestral, ddim, dpm_2m, heun, sde_2m
-from echoform.recon.diffusion.schedule import karras_schedule
+from echoform.recon.diffusion.schedule import geometric_schedule, karras_schedule
 
 
 def test_point_target_posterior_equals_the_dense_mixture():
@@ -61,6 +61,14 @@ def test_karras_schedule_ends_where_it_should_and_refuses_nonsense():
     assert float(schedule[1]) == pytest.approx((10 ** (1 / 7) + 0.25 * (0.1 ** (1 / 7) - 10 ** (1 / 7))) ** 7)
     with pytest.raises(ValueError, match="smallest"):
         karras_schedule(5, largest=0.1, smallest=1.0)
+
+
+def test_the_geometric_schedule_has_equal_ratios_and_is_what_karras_tends_to():
+    schedule = geometric_schedule(5, largest=10.0, smallest=0.1)
+    assert torch.allclose(schedule, torch.tensor([10, 10**0.5, 1, 10**-0.5, 0.1], dtype=torch.float64))
+    assert torch.allclose(schedule, karras_schedule(5, largest=10.0, smallest=0.1, rho=1e6), rtol=1e-4)
+    with pytest.raises(ValueError, match="smallest"):
+        geometric_schedule(1, largest=1.0, smallest=0.1)
 
 
 SHAPE = (1, 4, 4)

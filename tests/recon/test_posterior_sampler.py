@@ -10,7 +10,7 @@ from echoform.nets.ram import OFFICIAL, RAM, RAMConfig
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import identity
 from echoform.physics.noise import GaussianNoise, standard_normal
-from echoform.recon.diffusion.posterior import PosteriorSampler, Trajectory, exceedance
+from echoform.recon.diffusion.posterior import PosteriorSampler, Trajectory, exceedance, second_order
 
 CONFIG = RAMConfig(channels=(4, 4, 4, 4), blocks=1, image_channels=(2, 1, 3), embedding=4)
 
@@ -31,13 +31,14 @@ def complex_problem(batch: int = 1) -> tuple[Measurement, torch.Generator]:
     return simulate(x, operator, GaussianNoise(torch.tensor([1.5])), generator=generator), generator
 
 
-def test_samples_of_a_white_scene_have_its_posterior_mean_and_variance():
+@pytest.mark.parametrize("trajectory", [Trajectory(24, sampler=second_order), Trajectory(40)], ids=["2M", "SDE 2M"])
+def test_samples_of_a_white_scene_have_its_posterior_mean_and_variance(trajectory: Trajectory):
     """Mode by mode, CN(c^2 y / (c^2 + s^2), c^2 s^2 / (c^2 + s^2)) where measured, CN(0, c^2) elsewhere; c the scale found."""
     measurement, generator = complex_problem()
     network, count = wiener(), 200
     c = float(network.prepare(measurement).scale)
     assert c == pytest.approx(3.0, rel=0.1)
-    estimate = PosteriorSampler(network, samples=count, trajectory=Trajectory(steps=24), at_once=100)(
+    estimate = PosteriorSampler(network, samples=count, trajectory=trajectory, at_once=100)(
         measurement, generator=generator
     )
     everywhere = FourierMask(torch.ones(1, 1, 16, 16))
@@ -61,7 +62,7 @@ def test_real_images_and_real_noise_keep_the_same_law():
     measurement = simulate(x, operator, GaussianNoise(torch.tensor([0.7])), generator=generator)
     network = wiener()
     c = float(network.prepare(measurement).scale)
-    estimate = PosteriorSampler(network, samples=200, trajectory=Trajectory(steps=24), at_once=100)(
+    estimate = PosteriorSampler(network, samples=200, trajectory=Trajectory(steps=40), at_once=100)(
         measurement, generator=generator
     )
     assert estimate.mean.dtype == torch.float32
@@ -80,8 +81,9 @@ def test_samples_drawn_together_are_samples_drawn_alone():
     network = wiener()
     for layer in network.body.m_tail.values():
         torch.nn.init.normal_(layer.weight, std=0.1)  # type: ignore[arg-type]
-    alone = PosteriorSampler(network, samples=3, trajectory=Trajectory(steps=4), at_once=1)
-    together = PosteriorSampler(network, samples=3, trajectory=Trajectory(steps=4), at_once=3)
+    trajectory = Trajectory(4, sampler=second_order)  # draws nothing on the way
+    alone = PosteriorSampler(network, samples=3, trajectory=trajectory, at_once=1)
+    together = PosteriorSampler(network, samples=3, trajectory=trajectory, at_once=3)
     a, b = (s(measurement, generator=torch.Generator().manual_seed(1)).samples for s in (alone, together))
     assert torch.allclose(a, b, atol=1e-4 * float(a.abs().max()))
 

@@ -22,7 +22,7 @@ from echoform.nets.sensing import Sensing
 from echoform.nets.state import DiffusionState
 from echoform.physics.noise import standard_normal
 from echoform.recon.diffusion.samplers import Denoiser, dpm_2m, sde_2m
-from echoform.recon.diffusion.schedule import karras_schedule
+from echoform.recon.diffusion.schedule import geometric_schedule
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
 #: (denoiser, start, schedule, generator) -> sample
@@ -63,7 +63,7 @@ class Trajectory:
 
     def schedule(self) -> Tensor:
         """Return the levels."""
-        return karras_schedule(self.steps, largest=self.largest, smallest=self.smallest)
+        return geometric_schedule(self.steps, largest=self.largest, smallest=self.smallest)
 
 
 class PosteriorSampler(Reconstructor):
