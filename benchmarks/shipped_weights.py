@@ -4,8 +4,8 @@
     python benchmarks/shipped_weights.py FOLDER [--name echoform-tiny] [--into DIRECTORY]
 
 Writes the averaged weights of FOLDER's checkpoint in half precision with a card (into the package when no directory is given),
-benchmarks/results/train_<size>.json (the log) and docs/train_<size>.png, and prints validation of the first and the last line side
-by side: mean of squared error over v, decibels, by family and mode, on problems that were never trained on.
+benchmarks/results/train_<size>.json (the log) and docs/train_<size>.png, and prints validation of the first and of the last
+line: mean of squared error over v, decibels, by family and mode, on problems that were never trained on.
 """
 
 from __future__ import annotations
