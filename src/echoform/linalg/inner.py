@@ -14,12 +14,21 @@ def inner(a: Tensor, b: Tensor, ndim: int) -> Tensor:
     return torch.linalg.vecdot(a.flatten(-ndim), b.flatten(-ndim))
 
 
+def real_inner(a: Tensor, b: Tensor, ndim: int) -> Tensor:
+    """Return Re <a, b>, real, shape ``a.shape[:-ndim]``: half the multiplications of :func:`inner` where values are complex."""
+    return torch.linalg.vecdot(_parts(a, ndim), _parts(b, ndim))
+
+
 def squared_norm(a: Tensor, ndim: int) -> Tensor:
     """Return |a|^2 summed over the last ``ndim`` axes, real, shape ``a.shape[:-ndim]``."""
-    real = torch.view_as_real(a.resolve_conj()).flatten(-ndim - 1) if a.is_complex() else a.flatten(-ndim)
-    return real.square().sum(-1)
+    return real_inner(a, a, ndim)
 
 
 def expand(values: Tensor, ndim: int) -> Tensor:
     """Append ``ndim`` axes of length one so that per-sample ``values`` broadcast against samples of ``ndim`` axes."""
     return values.reshape(*values.shape, *([1] * ndim))
+
+
+def _parts(a: Tensor, ndim: int) -> Tensor:
+    """Return the real numbers of each sample, real and imaginary parts apart, (..., n)."""
+    return torch.view_as_real(a.resolve_conj()).flatten(-ndim - 1) if a.is_complex() else a.flatten(-ndim)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from echoform.linalg.inner import expand, inner, squared_norm
+from echoform.linalg.inner import expand, real_inner, squared_norm
 
 #: steps before the first look at whether the largest eigenvalue has settled, and between looks
 FIRST_CHECK, CHECK_EVERY = 12, 2
@@ -135,7 +135,7 @@ class _Recurrence:
         w = normal(self.v)
         if self.off:
             w = _less(w, self.off[-1], self.before, ndim)
-        self.diagonal.append(inner(self.v, w, ndim).real)
+        self.diagonal.append(real_inner(self.v, w, ndim))
         w = _less(w, self.diagonal[-1], self.v, ndim)
         self.off.append(squared_norm(w, ndim).sqrt())
         self.before, self.v = self.v, w
@@ -160,7 +160,10 @@ def _less(w: Tensor, factor: Tensor, v: Tensor, ndim: int) -> Tensor:
 
 def _unit(vector: Tensor, length: Tensor, ndim: int) -> Tensor:
     """Return vectors over their lengths, zero where that is zero."""
-    return vector * expand(torch.where(length > 0, 1 / length, torch.zeros_like(length)), ndim)
+    factor = torch.where(length > 0, 1 / length, torch.zeros_like(length))
+    if not vector.is_complex():
+        return vector * expand(factor, ndim)
+    return torch.view_as_complex(torch.view_as_real(vector.resolve_conj()) * expand(factor, ndim + 1))
 
 
 def _bracket(diagonal: Sequence[Tensor], off: Sequence[Tensor]) -> LargestEigenvalue:
