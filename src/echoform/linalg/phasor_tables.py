@@ -11,7 +11,8 @@ sqrt N exponentials a point in the place of N. For few values a row is one produ
 as there are groups g the tables are multiplied out, a few rows at a time, and all values are one product (N x M)(M x T): the work
 is M N for each of them and goes at the speed of matrix products. A Taylor series (:mod:`echoform.linalg.taylor_profile`), whose
 work does not grow with N, reads and writes memory at random instead and takes as long as some 500 modes do. The two sums are
-exact adjoints of each other. No gradients: the caller says what they are.
+exact adjoints of each other. Where angles ask for gradients the tables are taken, which autograd keeps; to values the gradient is
+the other sum, which the caller says.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def row_sums(values: Tensor, start: Tensor, turns: Tensor, modes: int) -> Tensor
         turns: t / 2 pi, (R, M), float64.
         modes: N.
     """
-    if not _pays(values.shape[:-1], modes):
+    if not _pays(values.shape[:-1], turns, modes):
         return rows_from(values[..., None, :] * start, turns, modes)
     parts = [phasor_tables(*rows, modes).sums(values) for rows in _chunks(start, turns, modes)]
     return torch.cat(parts, -2)
@@ -51,7 +52,7 @@ def row_sums(values: Tensor, start: Tensor, turns: Tensor, modes: int) -> Tensor
 def conjugate_row_sums(rows: Tensor, start: Tensor, turns: Tensor) -> Tensor:
     """Return x, (..., M), of rows (..., R, N), adjoint of :func:`row_sums`."""
     modes = rows.shape[-1]
-    if not _pays(rows.shape[:-2], modes):
+    if not _pays(rows.shape[:-2], turns, modes):
         return (rows_at(rows, turns) * start.conj()).sum(-2)
     result, first = rows.new_zeros(*rows.shape[:-2], turns.shape[1]), 0
     for part in _chunks(start, turns, modes):
@@ -61,8 +62,8 @@ def conjugate_row_sums(rows: Tensor, start: Tensor, turns: Tensor) -> Tensor:
     return result
 
 
-def _pays(values: torch.Size, modes: int) -> bool:
-    return values.numel() >= FEWEST_VALUES and modes <= MOST_MODES
+def _pays(values: torch.Size, turns: Tensor, modes: int) -> bool:
+    return turns.requires_grad or (values.numel() >= FEWEST_VALUES and modes <= MOST_MODES)
 
 
 def _chunks(start: Tensor, turns: Tensor, modes: int) -> Iterator[tuple[Tensor, Tensor]]:

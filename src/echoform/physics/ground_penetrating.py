@@ -49,7 +49,9 @@ class _Sum(torch.autograd.Function):
 
 
 class GroundPenetratingRadar(LinearOperator):
-    """The operator of a survey over a vertical section; the range is (1, traces, frequencies). Gradients reach the image.
+    """The operator of a survey over a vertical section; the range is (1, traces, frequencies).
+
+    Gradients reach the image, and antenna, height and permittivity where they ask for them: the phases are kept for those.
 
     Args:
         survey: antenna, soil and frequencies.
@@ -97,9 +99,13 @@ class GroundPenetratingRadar(LinearOperator):
         return images.unflatten(-1, self.domain_shape)
 
     def _traces(self, pixels: Tensor, sensor: int) -> Tensor:
+        if self.optical_m.requires_grad:
+            return self.traces(pixels, sensor)
         return _Sum.apply(pixels, self, sensor, False)  # pyright: ignore[reportReturnType]
 
     def _backprojected(self, samples: Tensor, sensor: int) -> Tensor:
+        if self.optical_m.requires_grad:
+            return self.backprojected(samples, sensor)
         return _Sum.apply(samples, self, sensor, True)  # pyright: ignore[reportReturnType]
 
     @torch.no_grad()

@@ -148,7 +148,7 @@ class _Sum(torch.autograd.Function):
 class NearRangeArray(LinearOperator):
     """The exact operator of a MIMO array close to the scene; :func:`near_range_array` builds it from a waveform.
 
-    Gradients reach the image, not the geometry.
+    Gradients reach the image, and positions of antennas and pixels that ask for them: the tables are kept for those.
 
     Args:
         array: transmitters and receivers.
@@ -193,12 +193,12 @@ class NearRangeArray(LinearOperator):
         height, width = positions_m.shape[1:3]
         super().__init__((1, height, width), (1, array.elements, frequencies))
         self._dtype = dtype
-        self.register_buffer("transmitter_m", array.transmitter_m.detach().double())
-        self.register_buffer("receiver_m", array.receiver_m.detach().double())
-        self.register_buffer("centre_m", array.centre_m().detach())
+        self.register_buffer("transmitter_m", array.transmitter_m.double())
+        self.register_buffer("receiver_m", array.receiver_m.double())
+        self.register_buffer("centre_m", array.centre_m())
         self.register_buffer("carrier_hz", carrier_hz.detach().double())
         self.register_buffer("signed_step_hz", step_hz.detach().double())
-        self.register_buffer("position_m", positions_m.detach().double())
+        self.register_buffer("position_m", positions_m.double())
 
     @property
     def dtype(self) -> torch.dtype:
@@ -262,7 +262,10 @@ class NearRangeArray(LinearOperator):
         return at
 
     def _sum(self, value: Tensor, index: int, *, backwards: bool) -> Tensor:
-        return _Sum.apply(value, self._sensor(index), backwards)  # pyright: ignore[reportReturnType]
+        sensor = self._sensor(index)
+        if self.position_m.requires_grad or self.centre_m.requires_grad:
+            return sensor.backprojection(value) if backwards else sensor.samples(value)
+        return _Sum.apply(value, sensor, backwards)  # pyright: ignore[reportReturnType]
 
     def _sensor(self, index: int) -> _Sensor:
         def of(buffer: Tensor) -> Tensor:

@@ -1,0 +1,86 @@
+"""Gradients of samples and backprojection with respect to geometry, where a sensor promises them, against finite differences.
+
+The exact spotlight and its coarse version, Born and MIMO radars have theirs in test_spotlight.py, test_spotlight_bistatic.py,
+test_local_transfer.py, test_born.py and test_array_radar.py. Stripmap and factorised spotlight promise none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from test_array_radar import chirps, filled_array
+from test_ground_penetrating import survey
+from test_interferometry import EARTH, GRID, baselines
+from test_spotlight import arc
+from torch import Tensor
+
+from contracts import data_for, image_for
+from echoform.physics.ground_homogeneous import HomogeneousGround
+from echoform.physics.ground_penetrating import GroundPenetratingRadar
+from echoform.physics.interferometry import interferometer
+from echoform.physics.near_range_array import near_range_array
+from echoform.physics.operator import LinearOperator
+from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
+from echoform.scene.array import MimoArray, polar_positions_m
+from echoform.scene.collection import SpotlightCollection
+from echoform.scene.grid import Grid
+from echoform.scene.soil import GroundSurvey, Section
+
+DOUBLE = torch.complex128
+ARRAY, AIR, GROUND = filled_array(2, 2, 0.006), survey(0.2, traces=2), survey(0.0, traces=2)
+PLACES_M = polar_positions_m(
+    ARRAY, ranges_m=torch.tensor([[0.3, 0.5]]).double(), angles_rad=torch.tensor([[0.1, 0.4]]).double()
+)
+SECTION = Section(Grid((3, 2), (0.05, 0.1)), 0.2)
+TRACK = arc(pulses=3, frequencies=4, radius_m=60.0, grazing_deg=20)
+
+
+def near_range(transmitter_m: Tensor, receiver_m: Tensor, places_m: Tensor) -> LinearOperator:
+    return near_range_array(chirps(1, 5), MimoArray(transmitter_m, receiver_m), positions_m=places_m, dtype=DOUBLE)
+
+
+def plane_wave(antenna_m: Tensor) -> LinearOperator:
+    collection = SpotlightCollection(antenna_m, TRACK.frequency_hz, TRACK.kept)
+    return plane_wave_spotlight(collection, Grid((4, 4), (0.3, 0.3)), dtype=DOUBLE)
+
+
+def sky(scale: Tensor) -> LinearOperator:
+    return interferometer(baselines(4) * scale, torch.ones(1, 4), GRID, largest_w_wavelengths=EARTH, dtype=DOUBLE)
+
+
+def refracted(antenna_x_m: Tensor, height_m: Tensor, permittivity: Tensor) -> LinearOperator:
+    taken = GroundSurvey(antenna_x_m, height_m, permittivity, AIR.start_hz, AIR.step_hz, AIR.spectrum)
+    return GroundPenetratingRadar(taken, SECTION, dtype=DOUBLE)
+
+
+def homogeneous(antenna_x_m: Tensor, permittivity: Tensor) -> LinearOperator:
+    taken = GroundSurvey(antenna_x_m, GROUND.height_m, permittivity, GROUND.start_hz, GROUND.step_hz, GROUND.spectrum)
+    return HomogeneousGround(taken, SECTION, dtype=DOUBLE)
+
+
+SENSORS: dict[str, tuple[Callable[..., LinearOperator], tuple[Tensor, ...]]] = {
+    "near-range array": (near_range, (ARRAY.transmitter_m, ARRAY.receiver_m, PLACES_M)),
+    "spotlight, plane wave": (plane_wave, (TRACK.antenna_m,)),
+    "interferometer": (sky, (torch.ones(1, 4, 2, dtype=torch.float64),)),
+    "ground radar, raised": (refracted, (AIR.antenna_x_m, AIR.height_m, AIR.permittivity)),
+    "ground radar, homogeneous": (homogeneous, (GROUND.antenna_x_m, GROUND.permittivity)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")
+@pytest.mark.parametrize("name", SENSORS)
+@pytest.mark.parametrize("images", [1, 9])
+def test_against_finite_differences(name: str, images: int) -> None:
+    """Of one image and of as many as go by other sums."""
+    build, geometry = SENSORS[name]
+    leaves = [values.detach().clone().requires_grad_() for values in geometry]
+    x, y = image_for(build(*geometry), batch=1, lead=(images,)), data_for(build(*geometry), batch=1, lead=(images,))
+    for value, back in ((x, False), (y, True)):
+
+        def found(*moved: Tensor, value: Tensor = value, back: bool = back) -> Tensor:
+            operator = build(*moved)
+            return operator.adjoint(value) if back else operator(value)
+
+        assert torch.autograd.gradcheck(found, leaves, eps=1e-6, atol=1e-4, rtol=1e-3, fast_mode=True)
