@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 
+from echoform.measure.measurement import Measurement, Metadata
+from echoform.measure.native import save
 from echoform.nets.ram import OFFICIAL, RAM, SMALL, TINY, parameters_count
-from echoform.train.families import family, shares
+from echoform.physics.fourier_mask import FourierMask
+from echoform.physics.noise import GaussianNoise
+from echoform.train.families import FamilySource, family, shares
 from echoform.train.losses import AbsoluteErrorRecipe, SquaredErrorRecipe
 from echoform.train.recipe import FamilyChoice
 from echoform.train.recipe_file import RecipeError, read_recipe, shipped
@@ -81,6 +87,41 @@ def test_pictures_that_are_not_there_are_told_with_their_path(tmp_path: Path):
     assert family(choice)[1]["pictures"].paths == ("knees",)
     with pytest.raises(FileNotFoundError, match="knees is not there; give the folder"):
         shares((choice,), tmp_path)
+
+
+def test_full_wave_and_recorded_problems_stand_in_a_recipe(tmp_path: Path):
+    """Each drawn as a task through the recipe's own door; the recorded file keeps its pixels whatever the phase says."""
+    sensor = FourierMask((torch.rand(1, 1, 8, 16, generator=torch.Generator().manual_seed(1)) < 0.5).float())
+    truth = torch.randn(3, 1, 8, 16, dtype=torch.complex64, generator=torch.Generator().manual_seed(2))
+    samples = 2 * sensor(truth)  # not those of the sensor: the file decides
+    save(Measurement(samples, sensor, GaussianNoise(torch.ones(1)), Metadata(truth=truth)), tmp_path / "room.h5")
+    families = (
+        'name = "full-wave"\n[[families]]\nname = "recorded"\nweight = 3\nfiles = ["room.h5"]\nsnr_db = [90, 90]\n'
+    )
+    recipe = read(tmp_path, GOOD[: GOOD.index('name = "stripmap"')] + families)
+    drawn = shares(recipe.families, tmp_path)
+    assert [share.weight for share in drawn] == [1.0, 3.0]
+    tasks = list(islice(FamilySource(recipe, drawn)(recipe.phases[0], 0), 12))
+    shapes = {task.family: tuple(task.truth.shape) for task in tasks}
+    assert shapes == {"full-wave": (2, 1, 16, 16), "recorded": (2, 1, 8, 16)}
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("", r"families\[0\] \(recorded\).files: got nothing, expected a list of native files"),
+        ('files = ["a.h5"]\nkept = 1', r"families\[0\] \(recorded\).kept: got a key this family does not have"),
+        ("files = [1]", r"families\[0\] \(recorded\).files\[0\]: got 1, expected text"),
+    ],
+)
+def test_what_is_wrong_with_recorded_problems_is_told(tmp_path: Path, key: str, told: str):
+    with pytest.raises(RecipeError, match=told):
+        read(tmp_path, GOOD[: GOOD.index('name = "stripmap"')] + f'name = "recorded"\n{key}\n')
+
+
+def test_recorded_files_that_are_not_there_are_told_with_their_path(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"room\.h5 is not there"):
+        shares((FamilyChoice("recorded", ranges=(("files", ["room.h5"]),)),), tmp_path)
 
 
 def test_shipped_recipes_are_what_they_are_called():

@@ -1,4 +1,9 @@
-"""From a recipe's mixture to families of problems: names looked up, ranges checked, pictures read."""
+"""From a recipe's mixture to families of problems: names looked up, ranges checked, pictures and recorded problems read.
+
+Beside the families of the catalogue there are two whose samples no operator made: "full-wave", drawn on the spot, and "recorded",
+of native files (``files``, below the folder of the data, and ``snr_db``). A recorded family has the pixels of its files whatever
+the phase says, and is judged on the scenes that it is trained on, in other noise.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +23,10 @@ from echoform.scene.photographs import (
     read_photographs,
 )
 from echoform.train.problems.catalogue import FAMILIES
+from echoform.train.problems.full_wave import FullWave
 from echoform.train.problems.pictures import PictureFamily
 from echoform.train.problems.problem import ProblemFamily
+from echoform.train.problems.recorded import Recorded
 from echoform.train.problems.scenes import Chips
 from echoform.train.problems.stream import ProblemStream, Share
 from echoform.train.problems.task import Task, TaskStream
@@ -28,12 +35,12 @@ from echoform.train.recipe import FamilyChoice, Phase, Recipe
 from echoform.train.typed import Mismatch, typed
 
 #: families by name
-CATALOGUE = {family.name: family for family in FAMILIES}
+CATALOGUE: dict[str, ProblemFamily] = {family.name: family for family in (*FAMILIES, FullWave())}
 
 
 @dataclass(frozen=True)
 class Files:
-    """Pictures that a recipe names; read when training starts."""
+    """Pictures or recorded problems that a recipe names; read when training starts."""
 
     paths: tuple[str, ...]
 
@@ -45,7 +52,7 @@ def family(choice: FamilyChoice) -> tuple[ProblemFamily, dict[str, Files]]:
         Mismatch: no such family, no such field, or a value of the wrong kind.
     """
     if choice.name not in CATALOGUE:
-        raise Mismatch("name", got=repr(choice.name), expected=f"one of {', '.join(CATALOGUE)}")
+        raise Mismatch("name", got=repr(choice.name), expected=f"one of {', '.join((*CATALOGUE, Recorded.name))}")
     default = CATALOGUE[choice.name]
     hints = get_type_hints(type(default))
     known = {field.name for field in fields(default)} - {"shape"}
@@ -61,15 +68,42 @@ def family(choice: FamilyChoice) -> tuple[ProblemFamily, dict[str, Files]]:
     return replace(default, **values), files
 
 
+def recorded(choice: FamilyChoice) -> tuple[Files, tuple[float, float]]:
+    """Return the files of recorded problems and their signal-to-noise ratios, decibels; raises as :func:`family`."""
+    given = dict(choice.ranges)
+    unknown = [key for key in given if key not in ("files", "snr_db")]
+    if unknown:
+        raise Mismatch(unknown[0], got="a key this family does not have", expected="one of files, snr_db")
+    files = typed(tuple[str, ...], given.get("files", []), "files")
+    if not files:
+        raise Mismatch("files", got="nothing", expected="a list of native files (.h5)")
+    return Files(files), typed(tuple[float, float], given.get("snr_db", Recorded.snr_db), "snr_db")
+
+
+def check(choice: FamilyChoice) -> None:
+    """Raise Mismatch where no family is as the choice says."""
+    if choice.name == Recorded.name:
+        recorded(choice)
+    else:
+        family(choice)
+
+
 def shares(choices: Sequence[FamilyChoice], data: Path) -> tuple[Share, ...]:
-    """Return the families with their weights, pictures read from the folder ``data``.
+    """Return the families with their weights, pictures and recorded problems read from the folder ``data``.
 
     Raises:
         Mismatch: as :func:`family`.
-        FileNotFoundError: pictures are not there.
+        FileNotFoundError: files are not there.
+        MeasurementFileError: a recorded file is damaged.
+        ValueError: it has no truth, or a sensor of its own for every scene.
     """
     found = []
     for choice in choices:
+        if choice.name == Recorded.name:
+            named, snr_db = recorded(choice)
+            paths = _there([data / path for path in named.paths])
+            found.append(Share(Recorded.read(paths, snr_db=snr_db), choice.weight))
+            continue
         made, files = family(choice)
         hints = get_type_hints(type(made))
         pictures = {key: _read(made, hints[key], [data / path for path in named.paths]) for key, named in files.items()}
@@ -83,11 +117,7 @@ def _holds_pictures(hint: object) -> bool:
 
 def _read(made: ProblemFamily, hint: object, paths: list[Path]) -> Photographs | Chips:
     """Read what a field of a family asks for: chips, photographs in colour, tomographic sections, or magnitudes."""
-    missing = [str(path) for path in paths if not path.exists()]
-    if missing:
-        raise FileNotFoundError(
-            f"{missing[0]} is not there; give the folder of the data, or leave it out of the recipe"
-        )
+    paths = _there(paths)
     if hint in (Chips, Chips | None):
         return Chips.load(paths)
     match made:
@@ -98,6 +128,15 @@ def _read(made: ProblemFamily, hint: object, paths: list[Path]) -> Photographs |
         case _:
             found = [_magnitudes(path) for path in paths]
     return Photographs(tuple(picture for part in found for picture in part.pictures))
+
+
+def _there(paths: list[Path]) -> list[Path]:
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"{missing[0]} is not there; give the folder of the data, or leave it out of the recipe"
+        )
+    return paths
 
 
 def _magnitudes(path: Path) -> Photographs:

@@ -20,9 +20,9 @@
     weight = 1.0
     kept = [0.4, 1.0]
 
-Keys of a family beside ``name`` and ``weight`` are its fields. Pictures are files or folders below the folder of the data. A
-network is a RAM unless its ``kind`` says "u-net", "primal-dual" or "unrolled": those reconstruct in one pass alone, so that
-[modes] must be one_shot = 1, state = 0, blind = 0.
+Keys of a family beside ``name`` and ``weight`` are its fields. Pictures are files or folders below the folder of the data, and
+so are the ``files`` of the family "recorded". A network is a RAM unless its ``kind`` says "u-net", "primal-dual" or "unrolled":
+those reconstruct in one pass alone, so that [modes] must be one_shot = 1, state = 0, blind = 0.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from echoform.train.families import family
+from echoform.train.families import check
 from echoform.train.recipe import FamilyChoice, Recipe
 from echoform.train.typed import Mismatch, table, typed
 
@@ -86,7 +86,7 @@ def _choice(entry: object, place: int) -> FamilyChoice:
     ranges = tuple((k, v) for k, v in entry.items() if k not in ("name", "weight"))
     choice = FamilyChoice(name, weight, ranges)
     try:
-        family(choice)
+        check(choice)
     except Mismatch as error:
         raise error.within(f"{key} ({name})") from error
     return choice
