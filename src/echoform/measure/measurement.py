@@ -69,7 +69,9 @@ class Measurement:
                 f"y has shape {tuple(self.y.shape)}, the operator's range is (batch, {self.operator.range_shape}); "
                 "check the order of pulses and frequencies"
             )
-        if not bool(torch.isfinite(self.y.abs()).all()):
+        values = torch.view_as_real(self.y.resolve_conj()) if self.y.is_complex() else self.y
+        # NaN would be both the least and the greatest
+        if values.numel() and not all(bool(torch.isfinite(end)) for end in torch.aminmax(values)):
             raise ValueError("y holds NaN or Inf; mark bad samples as missing in the operator instead")
 
     def to(self, device: torch.device) -> Measurement:

@@ -47,10 +47,9 @@ class FourierMask(LinearOperator):
         super().__init__((channels, height // factor, width // factor), (channels, height, width))
         self.factor = factor
         self.register_buffer("weights", weights)
-        power = weights.abs().square()
-        power = torch.fft.ifftshift(power, dim=(-2, -1)) / factor**2
-        folded = power.unflatten(-1, (factor, width // factor)).unflatten(-3, (factor, height // factor))
-        self.register_buffer("eigenvalues", folded.sum((-4, -2)))
+        power = weights.real.square() + weights.imag.square() if weights.is_complex() else weights.square()
+        folded = power.unflatten(-2, (factor, -1)).sum(-3).unflatten(-1, (factor, -1)).sum(-2) / factor**2
+        self.register_buffer("eigenvalues", folded.roll((-(height // 2), -(width // 2)), (-2, -1)))
 
     @property
     def dtype(self) -> torch.dtype:

@@ -20,7 +20,7 @@ def standard_normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
     device = like.device if generator is None else generator.device
     if like.is_complex():
         parts = torch.randn((*like.shape, 2), generator=generator, dtype=like.real.dtype, device=device)
-        return torch.view_as_complex(parts * math.sqrt(0.5)).to(like.device)
+        return torch.view_as_complex(parts.mul_(math.sqrt(0.5))).to(like.device)
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=device).to(like.device)
 
 
@@ -65,8 +65,11 @@ class GaussianNoise(Noise):
 
     def sample(self, clean: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return clean + sigma n."""
-        level = expand(self.sigma.to(clean.real.dtype), clean.ndim - 1)
-        return clean + level * standard_normal(clean, generator)
+        level, drawn = expand(self.sigma.to(clean.real.dtype), clean.ndim - 1), standard_normal(clean, generator)
+        if not clean.is_complex():
+            return torch.addcmul(clean, level, drawn)
+        parts = torch.addcmul(torch.view_as_real(clean.resolve_conj()), level[..., None], torch.view_as_real(drawn))
+        return torch.view_as_complex(parts)
 
     def log_prob(self, y: Tensor, clean: Tensor) -> Tensor:
         """Return -|y - clean|^2 / s^2 - log(pi s^2) (complex) or -(y - clean)^2 / 2 s^2 - log(2 pi s^2) / 2 (real)."""

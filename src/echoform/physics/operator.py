@@ -125,12 +125,11 @@ class LinearOperator(nn.Module, ABC):
 
     def samples(self) -> Tensor:
         """Return the number of measured entries per sensor, shape (batch,), float64."""
-        marks = self.support()
+        marks, size = self.support(), torch.Size(self.range_shape).numel()
         if marks is None:
-            count = float(torch.Size(self.range_shape).numel())
-            return torch.full((1,), count, dtype=torch.float64, device=self.device)
-        full = marks.expand(marks.shape[0], *self.range_shape)
-        return full.flatten(1).sum(1, dtype=torch.float64)
+            return torch.full((1,), float(size), dtype=torch.float64, device=self.device)
+        each = marks.flatten(1)
+        return each.sum(1, dtype=torch.float64) * (size / each.shape[1])
 
     def normal(self, x: Tensor) -> Tensor:
         """Return A^H A x; overridden where there is a faster form."""
