@@ -19,7 +19,11 @@ from echoform.measure.native import save
 from echoform.measure.reading import read
 from echoform.nets import weights
 from echoform.nets.ram import RAM, RAMConfig
+from echoform.recon.classical.matched_filter import MatchedFilter
+from echoform.recon.classical.multilook import Looks, MultilookMatchedFilter
+from echoform.recon.classical.window import Taylor
 from echoform.recon.network import NetworkReconstructor
+from echoform.recon.reconstructor import Reconstructor
 
 MINIATURE = RAMConfig(channels=(4, 6, 8, 8), blocks=1, embedding=8)
 
@@ -91,6 +95,12 @@ def test_weights_by_name_and_by_file(
             "takes no --weights; leave it out, or choose one of pnp, posterior, ram",
         ),
         (["--method", "l1", "--sky-flux-jy", "1"], "takes no --sky-flux-jy"),
+        (
+            ["--method", "l1", "--looks", "2", "1"],
+            "takes no --looks; leave it out, or choose one of backprojection-multilook",
+        ),
+        (["--method", "backprojection-multilook", "--looks", "0", "1"], "looks must be at least 1 per axis"),
+        (["--method", "backprojection-taylor", "--side-lobe-db", "3"], "side_lobe_db must be negative"),
         (["--method", "closure"], "which stations took each sample"),
     ],
 )
@@ -114,6 +124,31 @@ def test_what_cannot_be_set(
     assert message in said
     assert said.count("\n") == 1
     assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method"),
+    [
+        (
+            ["backprojection-multilook", "--looks", "4", "1", "--side-lobe-db", "-30"],
+            MultilookMatchedFilter(Looks(4, 1), window=Taylor(-30)),
+        ),
+        (["backprojection-taylor", "--side-lobe-db", "-25"], MatchedFilter(Taylor(-25))),
+        (["backprojection-multilook"], MultilookMatchedFilter(Looks(2, 2))),
+    ],
+    ids=["looks", "window", "as it is"],
+)
+def test_window_and_looks_are_the_users(
+    arguments: list[str], method: Reconstructor, measurement: Measurement, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "m.h5", tmp_path / "out"
+    save(measurement, path)
+    assert main(["reconstruct", str(path), "--method", *arguments, "--out", str(out)]) == 0
+    expected = method(read(path)).mean
+    image = np.load(out / f"{arguments[0]}.npy", allow_pickle=False)
+    np.testing.assert_allclose(image, expected.numpy(), rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+    if "--looks" in arguments:
+        assert "4 × 1 looks" in (out / "report.html").read_text()
 
 
 def test_settings_reach_only_the_methods_that_take_them() -> None:

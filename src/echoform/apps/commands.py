@@ -47,7 +47,14 @@ def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
     method = options.method or default_method(measurement)
     out = options.out or Path("runs") / f"{options.file.stem}-{method}"
     configuration = resolved(replace(options, out=out, method=method), command="reconstruct", arguments=arguments)
-    settings = Settings(options.weight, options.weights, options.sky_flux_jy, options.sky_fwhm_uas)
+    settings = Settings(
+        options.weight,
+        options.weights,
+        options.sky_flux_jy,
+        options.sky_fwhm_uas,
+        side_lobe_db=options.side_lobe_db,
+        looks=options.looks,
+    )
     with atomic_folder(out) as part:
         run = carry_out(measurement, (method,), options, configuration=configuration, settings=settings)
         save_run(part, run)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WEIGHTS = "echoform-tiny"
 #: posterior samples and evaluations of the network for each
 SAMPLES, STEPS = 16, 16
+#: looks along pulses and frequencies
+LOOKS = (2, 2)
 #: prior of ``closure`` when none is given: that of M87*, chosen knowing the ring that was published
 SKY_FLUX_JY, SKY_FWHM_UAS = 0.6, 40.0
 
@@ -35,6 +37,8 @@ class Settings:
         sky_fwhm_uas: width of the Gaussian that the sky is expected to resemble, microarcseconds.
         samples: posterior samples.
         steps: evaluations of the network for each.
+        side_lobe_db: design level of the Taylor window's side lobes, decibels, negative.
+        looks: along pulses and along frequencies.
     """
 
     weight: float | None = None
@@ -43,6 +47,8 @@ class Settings:
     sky_fwhm_uas: float | None = None
     samples: int | None = None
     steps: int | None = None
+    side_lobe_db: float | None = None
+    looks: tuple[int, int] | None = None
 
     def given(self) -> list[str]:
         """Return the names of what is set."""
@@ -78,10 +84,13 @@ class Method:
         return self.make(settings)
 
     def titled(self, settings: Settings) -> str:
-        """Return the label, with the name of the weights where it has some."""
-        if "weights" not in self.takes:
-            return self.label
-        return f"{self.label} ({Path(settings.weights or WEIGHTS).name})"
+        """Return the label, with the name of the weights or the looks where it has some."""
+        if "looks" in self.takes:
+            pulses, frequencies = settings.looks or LOOKS
+            return f"{self.label}, {pulses} × {frequencies} looks"
+        if "weights" in self.takes:
+            return f"{self.label} ({Path(settings.weights or WEIGHTS).name})"
+        return self.label
 
 
 def check_taken(methods: tuple[Method, ...], settings: Settings) -> None:
@@ -100,19 +109,21 @@ def _backprojection(_: Settings) -> Reconstructor:
     return MatchedFilter()
 
 
-def _backprojection_taylor(_: Settings) -> Reconstructor:
+def _backprojection_taylor(settings: Settings) -> Reconstructor:
     from echoform.recon.classical.matched_filter import MatchedFilter
     from echoform.recon.classical.window import Taylor
 
-    window = Taylor()
+    window = Taylor() if settings.side_lobe_db is None else Taylor(settings.side_lobe_db)
     window.taps(2)  # loads what it needs now, so that it is not counted in the method's time
     return MatchedFilter(window)
 
 
-def _multilook(_: Settings) -> Reconstructor:
-    from echoform.recon.classical.multilook import MultilookMatchedFilter
+def _multilook(settings: Settings) -> Reconstructor:
+    from echoform.recon.classical.multilook import Looks, MultilookMatchedFilter
+    from echoform.recon.classical.window import Taylor
 
-    return MultilookMatchedFilter()
+    window = None if settings.side_lobe_db is None else Taylor(settings.side_lobe_db)
+    return MultilookMatchedFilter(Looks(*(settings.looks or LOOKS)), window=window)
 
 
 def _tikhonov(settings: Settings) -> Reconstructor:
@@ -199,10 +210,11 @@ def network_of(settings: Settings) -> RAM:
 
 METHODS: dict[str, Method] = {
     "backprojection": Method("Backprojection", _backprojection),
-    "backprojection-taylor": Method("Backprojection, Taylor", _backprojection_taylor),
+    "backprojection-taylor": Method("Backprojection, Taylor", _backprojection_taylor, ("side_lobe_db",)),
     "backprojection-multilook": Method(
-        "Backprojection, 2 × 2 looks",
+        "Backprojection",
         _multilook,
+        ("looks", "side_lobe_db"),
         compared=False,
         caveat="an image without phase, so its misfit, prediction error and NMSE say nothing.",
     ),

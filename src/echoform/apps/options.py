@@ -27,6 +27,7 @@ OptionalMethod = Annotated[MethodName | None, tyro.conf.arg(metavar="{" + ",".jo
 OptionalMethods = Annotated[tuple[MethodName, ...] | None, tyro.conf.arg(metavar="{" + ",".join(METHODS) + "} ...")]
 OptionalWeights = Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")]
 OptionalPosition = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="X Y")]
+OptionalLooks = Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="PULSES FREQUENCIES")]
 OptionalPlace = Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="LATITUDE LONGITUDE HEIGHT")]
 OptionalSlice = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
@@ -74,6 +75,13 @@ class Reconstruct(RunOptions, FileOptions):
 
     weight: OptionalNumber = None
     """Regularisation weight of tikhonov, l1, tv or tv-complex; chosen from the noise level when absent."""
+
+    side_lobe_db: OptionalNumber = None
+    """Design level of the side lobes, decibels, negative: of backprojection-taylor, -35 when absent; of
+    backprojection-multilook, whose looks have no window when it is absent."""
+
+    looks: OptionalLooks = None
+    """Looks of backprojection-multilook along pulses and along frequencies; 2 2 when absent."""
 
     sky_flux_jy: OptionalNumber = None
     """Flux density that closure expects of the sky, Jy; 0.6, M87*'s core, when absent."""
