@@ -79,10 +79,15 @@ class _Sensor:
 
     def _phases(self, elements: slice, pixels: slice) -> tuple[Tensor, Tensor]:
         """Return the phasors at the middle frequency, and minus the turns from one to the next, (elements, pixels) each."""
-        place = self.position_m[pixels]
+        place, receivers = self.position_m[pixels], len(self.receiver_m)
         which = torch.arange(elements.start, elements.stop, device=place.device)
-        sent, heard = which // len(self.receiver_m), which % len(self.receiver_m)
-        path = _distance(self.transmitter_m, place)[sent] + _distance(self.receiver_m, place)[heard]
+        sent, heard, first = which // receivers, which % receivers, elements.start // receivers
+        out = _distance(self.transmitter_m[first : (elements.stop - 1) // receivers + 1], place)[sent - first]
+        if len(which) < receivers:
+            back = _distance(self.receiver_m[heard], place)
+        else:
+            back = _distance(self.receiver_m, place)[heard]
+        path = out + back
         turns = self.carrier_hz / SPEED_OF_LIGHT_M_S * (path - 2 * _distance(self.centre_m, place))
         return phasor(turns, self.dtype), -self.step_hz / SPEED_OF_LIGHT_M_S * path
 
