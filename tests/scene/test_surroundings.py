@@ -311,3 +311,25 @@ def test_pipes_answer_at_their_tops_and_bottoms_shallower() -> None:
     wide = radius > 0.08
     assert torch.allclose(area[wide], math.pi * radius[wide].square(), rtol=0.15)
     assert float(span_db(scene.image).median()) > 60
+
+
+def test_voids_are_flat_and_rougher_than_pipes() -> None:
+    """Masks have the area of their ellipses; along a top the phase of a pipe hardly turns, that of a void is torn."""
+    scene = subsurface(source(25), frame(200, spacing_m=(0.02, 0.02)), most=1, response=DELTA)
+    assert scene.objects is not None
+    assert scene.centres is not None
+    void = scene.objects.present[:, 0] & (scene.objects.kind[:, 0] == ObjectKind.VOID.value)
+    pipe = scene.objects.present[:, 0] & ~void
+    assert int(void.sum()) > 20
+    long, _, high = scene.objects.size_m[:, 0].unbind(-1)
+    assert bool((high[void] <= 0.8 * long[void] + 1e-6).all())
+    x, y = scene.objects.position_m[:, 0].unbind(-1)
+    whole = void & (x.abs() + long / 2 < 0.62) & (y.abs() + high / 2 < 0.62)
+    area = scene.masks[SceneClass.VOID].sum((1, 2)) * 0.02**2
+    assert int(whole.sum()) > 5
+    assert torch.allclose(area[whole], (math.pi / 4 * long * high)[whole], rtol=0.15)
+    assert not bool(scene.masks[SceneClass.VOID][pipe].any())
+    top = scene.centres.amplitude[:, :20]
+    step = (top[:, 1:] * top[:, :-1].conj()).angle().abs().mean(1)
+    assert float(step[pipe].max()) < 0.3
+    assert float(step[void].min()) > 0.6
