@@ -77,6 +77,7 @@ def test_widths_of_focused_exact_echoes_follow_theory(form, centroid_hz) -> None
     if centroid_hz == 0:
         assert found.columns.width_px == pytest.approx(2 * 0.8859, rel=0.02)
         assert abs(found.columns.pslr_db + 13.26) < 0.3
+        assert abs(found.rows.pslr_db + 13.26) < 0.3
 
 
 def range_width_px(operator: StripmapOperator) -> float:
