@@ -52,7 +52,7 @@ def card(name: str, recipe: dict[str, Any], log: list[dict[str, Any]]) -> Card:
         + ", ".join(f"batches of {p['batch']} at {p['side']} x {p['side']}" for p in phases)
         + f"; {recipe['loss']['kind']} error, Adam, average {recipe['average']}",
         commit=commit(),
-        metrics=(f"benchmarks/results/{log_name(name)}.json", "benchmarks/results/first_light.json"),
+        metrics=(f"benchmarks/results/{log_name(name)}.json",),
         licence="BSD-3-Clause",
     )
 
