@@ -88,7 +88,9 @@ def test_a_run_may_start_from_weights_of_fewer_kinds_of_image(tmp_path: Path):
     own = state.network.state_dict()
     assert all(torch.equal(own[key], value) for key, value in first.average.state_dict().items())
     assert len(own) > len(first.average.state_dict())
-    wrong = replace(RECIPE, network=replace(RECIPE.network, channels=(8, 8, 8, 8)), start=str(tmp_path / "first.pt"))
+    wrong = replace(
+        RECIPE, network=replace(RECIPE.network, channels=(12, 12, 12, 12)), start=str(tmp_path / "first.pt")
+    )
     with pytest.raises(CheckpointError, match="another size or head"):
         TrainingState.start(wrong, CPU)
 
