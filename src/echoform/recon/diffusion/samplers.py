@@ -30,17 +30,7 @@ def dpm_2m(denoiser: Denoiser, start: Tensor, schedule: Tensor) -> Tensor:
 
     Source: Lu et al. (2022), DPM-Solver++, algorithm 2.
     """
-    x, previous, previous_step = start, None, 0.0
-    for i, sigma in enumerate(schedule.tolist()):
-        estimate = denoiser(x, _level(sigma, start))
-        if i == len(schedule) - 1:
-            return estimate
-        following = float(schedule[i + 1])
-        step = float(torch.log(schedule[i] / schedule[i + 1]))
-        direction = _leaning(estimate, previous, step, previous_step)
-        x = following / sigma * x + (1 - following / sigma) * direction
-        previous, previous_step = estimate, step
-    return x
+    return _multistep(denoiser, start, schedule, None, leaning=True)
 
 
 def sde_2m(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: torch.Generator) -> Tensor:
@@ -59,18 +49,7 @@ def sde_2m(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: torch
 
     Source: Lu et al. (2022), DPM-Solver++, equation for SDE-DPM-Solver++(2M), section 5, in the variance-exploding form.
     """
-    x, previous, previous_step = start, None, 0.0
-    for i, sigma in enumerate(schedule.tolist()):
-        estimate = denoiser(x, _level(sigma, start))
-        if i == len(schedule) - 1:
-            return estimate
-        following = float(schedule[i + 1])
-        step = float(torch.log(schedule[i] / schedule[i + 1]))
-        ratio = (following / sigma) ** 2
-        direction = _leaning(estimate, previous, step, previous_step)
-        x = ratio * x + (1 - ratio) * direction + following * (1 - ratio) ** 0.5 * standard_normal(x, generator)
-        previous, previous_step = estimate, step
-    return x
+    return _multistep(denoiser, start, schedule, generator, leaning=True)
 
 
 def ddim(denoiser: Denoiser, start: Tensor, schedule: Tensor) -> Tensor:
@@ -85,13 +64,7 @@ def ddim(denoiser: Denoiser, start: Tensor, schedule: Tensor) -> Tensor:
 
     Source: Song, Meng and Ermon (2021), equation 12 with eta = 0, in the variance-exploding form.
     """
-    x = start
-    for i, sigma in enumerate(schedule.tolist()):
-        estimate = denoiser(x, _level(sigma, start))
-        if i == len(schedule) - 1:
-            return estimate
-        x = estimate + float(schedule[i + 1]) / sigma * (x - estimate)
-    return x
+    return _multistep(denoiser, start, schedule, None, leaning=False)
 
 
 def heun(denoiser: Denoiser, start: Tensor, schedule: Tensor) -> Tensor:
@@ -128,22 +101,38 @@ def ancestral(denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: to
 
     Source: Ho et al. (2020), equation 7, in the variance-exploding form.
     """
-    x = start
+    return _multistep(denoiser, start, schedule, generator, leaning=False)
+
+
+def _multistep(
+    denoiser: Denoiser, start: Tensor, schedule: Tensor, generator: torch.Generator | None, *, leaning: bool
+) -> Tensor:
+    """Return the end of x' = a x + (1 - a) d + s' sqrt(1 - a) e with a = (s'/s)^2, or a = s'/s and no e without a generator.
+
+    d is D_i, or, ``leaning``, the value in the middle of the step on the line through the last two D.
+    """
+    x, estimate = start, start
+    past: tuple[Tensor, float] | None = None  # the last estimate and step
     for i, sigma in enumerate(schedule.tolist()):
         estimate = denoiser(x, _level(sigma, start))
         if i == len(schedule) - 1:
-            return estimate
+            break
         following = float(schedule[i + 1])
-        ratio = (following / sigma) ** 2
-        noise = standard_normal(x, generator)
-        x = estimate + ratio * (x - estimate) + following * (1 - ratio) ** 0.5 * noise
-    return x
+        step = float(torch.log(schedule[i] / schedule[i + 1]))
+        direction = _leaning(estimate, past, step) if leaning else estimate
+        kept = (following / sigma) ** (1 if generator is None else 2)
+        x = kept * x + (1 - kept) * direction
+        if generator is not None:
+            x = x + following * (1 - kept) ** 0.5 * standard_normal(x, generator)
+        past = estimate, step
+    return estimate
 
 
-def _leaning(estimate: Tensor, previous: Tensor | None, step: float, previous_step: float) -> Tensor:
+def _leaning(estimate: Tensor, past: tuple[Tensor, float] | None, step: float) -> Tensor:
     """The denoiser's value in the middle of a step, from the line through the last two; its own at the first step."""
-    if previous is None:
+    if past is None:
         return estimate
+    previous, previous_step = past
     lean = step / (2 * previous_step)
     return (1 + lean) * estimate - lean * previous
 
