@@ -79,6 +79,7 @@ class Everything(nn.Module):
     """Complex operations of every rule, from real tensors to real tensors."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return a number made by every operation that real arithmetic has a rule for."""
         z, w = torch.complex(a, b), torch.view_as_complex(torch.stack([b, a + 2], -1))
         z = torch.where(a > 0, z, w.conj()) + (1 - z) * 2 - w / z + z / 3 + w.mT @ z
         z = torch.cat([z, a.to(z.dtype)], 0) * 1j

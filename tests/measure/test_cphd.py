@@ -1,6 +1,7 @@
 """CPHD: what is written passes sarkit's own checker and comes back; other writers' variants; one clear line for damage."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import lxml.etree
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 import sarkit.cphd as skcphd
 import torch
+from refusals import refusal
 from sarkit.verification import CphdConsistency
 
 from echoform.measure.cphd import read_cphd, read_cphd_history
 from echoform.measure.cphd_write import write_cphd
 from echoform.measure.earth import Place, place_at
-from echoform.measure.errors import MeasurementFileError, OutputError
+from echoform.measure.errors import OutputError
 from echoform.measure.phase_history import PhaseHistory, history_of, measurement_from
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
@@ -223,16 +225,7 @@ def test_a_folder_that_is_not_there(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def refused(path: Path) -> str:
-    before = sorted(path.parent.iterdir())
-    with pytest.raises(MeasurementFileError) as caught:
-        read_cphd(path)
-    line = str(caught.value)
-    assert line.isprintable()
-    assert line.startswith(f"{path}: got ")
-    assert len(line) < 1000
-    assert sorted(path.parent.iterdir()) == before
-    return line
+refused = partial(refusal, read_cphd)
 
 
 def compressed(root: lxml.etree._Element) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_reading import refused
+from refusals import refusal
 
 from echoform.measure.dzt import LineProcessing, direct_wave, first_break, read_dzt, read_traces
 from echoform.measure.measurement import Measurement
@@ -33,6 +33,7 @@ def ground_of(measurement: Measurement) -> HomogeneousGround:
 
 
 def header(**changes: object) -> bytes:
+    """Return a header of 1024 bytes, with fields changed."""
     values = {"offset": 1024, "samples": SAMPLES, "bits": 16, "per_metre": PER_METRE, "ns": NANOSECONDS} | changes
     content = bytearray(1024)
     struct.pack_into("<HHHH", content, 0, 0x00FF, values["offset"], values["samples"], values["bits"])
@@ -187,16 +188,16 @@ def test_damage_gives_one_clear_line(tmp_path, label) -> None:
     elif cut is not None:
         content = path.read_bytes()
         path.write_bytes(content[: 1024 if cut == 0 else cut])
-    assert message in refused(read, path)
+    assert message in refusal(read, path)
 
 
 def test_silence_and_unknown_headers(tmp_path) -> None:
     path = tmp_path / "line"
     path.write_bytes(header() + np.full(4 * SAMPLES, 32768, "<u2").tobytes())
-    assert "without a signal" in refused(read, path)
+    assert "without a signal" in refusal(read, path)
     for changes in ({"bits": 12}, {"ns": -1.0}, {"samples": 2}, {"offset": 1500}):
         path.write_bytes(header(**changes) + bytes(4096))
-        assert "unknown format" in refused(read, path)
+        assert "unknown format" in refusal(read, path)
     good = write(path, header(), traces())
     with pytest.raises(ValueError, match="fewer than two"):
         read_dzt(good, processing=LineProcessing(first=80))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_reading import refused
+from refusals import refusal
 
 from echoform.measure.eht import COLUMNS, GRID, read_eht, read_visibilities
 from echoform.measure.native import load, save
@@ -105,19 +105,19 @@ DAMAGE = {
 @pytest.mark.parametrize("label", DAMAGE)
 def test_damage_gives_one_clear_line(tmp_path, label) -> None:
     change, message = DAMAGE[label]
-    assert message in refused(read, write(tmp_path / "a.csv", change(body())))
+    assert message in refusal(read, write(tmp_path / "a.csv", change(body())))
 
 
 def test_damaged_heads(tmp_path) -> None:
     path = tmp_path / "a.csv"
-    assert "cut off" in refused(read, write(path, body(), end=""))
-    assert "the first line" in refused(read, write(path, body(), header="#SRC:M87"))
-    assert "the first line" in refused(read, write(path, body(), header=HEADER.replace("227.0707", "0")))
-    assert "the first line" in refused(read, write(path, body(), header=HEADER.replace("M87", "\x1b[31mM87")))
-    assert "columns" in refused(read, write(path, body(), columns=COLUMNS.replace("Iamp", "Qamp")))
+    assert "cut off" in refusal(read, write(path, body(), end=""))
+    assert "the first line" in refusal(read, write(path, body(), header="#SRC:M87"))
+    assert "the first line" in refusal(read, write(path, body(), header=HEADER.replace("227.0707", "0")))
+    assert "the first line" in refusal(read, write(path, body(), header=HEADER.replace("M87", "\x1b[31mM87")))
+    assert "columns" in refusal(read, write(path, body(), columns=COLUMNS.replace("Iamp", "Qamp")))
     path.write_bytes(b"#SRC:" + bytes(range(256)) + b"\n")
-    assert "the first line" in refused(read, path)
-    assert "an Event Horizon Telescope .csv file" in refused(load, write(path, body()))
+    assert "the first line" in refusal(read, path)
+    assert "an Event Horizon Telescope .csv file" in refusal(load, write(path, body()))
 
 
 @real_files

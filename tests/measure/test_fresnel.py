@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from refusals import refusal
 from scipy.special import hankel2
-from test_reading import refused
 
 from echoform.measure.errors import MeasurementFileError
 from echoform.measure.fresnel import RADIUS_M, read_fields, read_fresnel, scatter
@@ -146,7 +146,7 @@ def test_the_real_file_has_the_geometry_of_the_paper() -> None:
 
 @real_file
 def test_te_is_refused() -> None:
-    assert "TE polarisation" in refused(read, TE)
+    assert "TE polarisation" in refusal(read, TE)
 
 
 DAMAGE = {
@@ -172,13 +172,13 @@ DAMAGE = {
 @pytest.mark.parametrize("label", DAMAGE)
 def test_damage_gives_one_clear_line(tmp_path, label) -> None:
     change, message = DAMAGE[label]
-    assert message in refused(read, write(tmp_path / "a.exp", change(lines())))
+    assert message in refusal(read, write(tmp_path / "a.exp", change(lines())))
 
 
 def test_bytes_that_are_no_text_and_other_kinds(tmp_path) -> None:
     path = tmp_path / "a.exp"
     path.write_bytes(HEADER.encode() + bytes(range(128, 256)) + b"\n")
-    assert "seven finite numbers" in refused(read, path) or "view, receiver" in refused(read, path)
+    assert "seven finite numbers" in refusal(read, path) or "view, receiver" in refusal(read, path)
     write(path, lines())
     with pytest.raises(MeasurementFileError, match="expected an HDF5 file"):
         load(path)

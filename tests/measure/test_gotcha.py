@@ -1,5 +1,6 @@
 """The Gotcha reader: convention and geometry on made-up exact echoes, focus on the real file, one clear line for damage."""
 
+from functools import partial
 from pathlib import Path
 
 import measure_cases
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from measure_cases import GOTCHA, gotcha_fields, write_gotcha
+from refusals import refusal
 
 from echoform.assess.point_target import point_target_response
 from echoform.measure.errors import MeasurementFileError
@@ -207,15 +209,7 @@ def test_focus_cannot_tell_the_sign_of_the_phase() -> None:
     assert float((turned - image)[1:, 1:].abs().max() / image.abs().max()) < 1e-5
 
 
-def refused(path: Path) -> str:
-    before = sorted(path.parent.iterdir())
-    with pytest.raises(MeasurementFileError) as caught:
-        read_gotcha(path)
-    line = str(caught.value)
-    assert line.isprintable()
-    assert line.startswith(f"{path}: got ")
-    assert sorted(path.parent.iterdir()) == before
-    return line
+refused = partial(refusal, read_gotcha)
 
 
 @pytest.mark.parametrize("compressed", [False, True])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_reading import refused
+from refusals import refusal
 
 from echoform.assess.peak_to_background import peak_to_background
 from echoform.measure.errors import MeasurementFileError
@@ -165,4 +165,4 @@ def test_a_missing_neighbour_gives_one_clear_line(tmp_path, name) -> None:
 
 def test_a_name_without_a_rotation(tmp_path) -> None:
     path = write(tmp_path).rename(tmp_path / "phantom.csv")
-    assert "a name without a rotation" in refused(read, path)
+    assert "a name without a rotation" in refusal(read, path)

@@ -25,6 +25,7 @@ OPERATORS = measure_cases.operators()
 
 
 def concrete_operators() -> set[type[LinearOperator]]:
+    """Return every operator of the library that can be built."""
     for module in pkgutil.iter_modules(echoform.physics.__path__):
         importlib.import_module(f"echoform.physics.{module.name}")
     found, waiting = set(), [LinearOperator]

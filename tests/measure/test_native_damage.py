@@ -1,11 +1,13 @@
 """Damaged and hostile HDF5 files give one clear line and nothing else."""
 
+from functools import partial
 from pathlib import Path
 
 import h5py
 import measure_cases
 import numpy as np
 import pytest
+from refusals import refusal
 
 from echoform.measure import hdf5_node
 from echoform.measure.errors import MeasurementFileError
@@ -24,18 +26,7 @@ def saved(folder: Path, label: str) -> Path:
     return folder / "m.h5"
 
 
-def refused(path: Path) -> str:
-    """Return the one line that load gives; the folder must be as it was."""
-    before = sorted(path.parent.iterdir())
-    with pytest.raises(MeasurementFileError) as caught:
-        load(path)
-    line = str(caught.value)
-    assert line.isprintable(), line
-    assert line.startswith(f"{path}: got ")
-    assert ", expected " in line
-    assert ";" in line
-    assert sorted(path.parent.iterdir()) == before
-    return line
+refused = partial(refusal, load)
 
 
 def replace(path: Path, name: str, value) -> None:

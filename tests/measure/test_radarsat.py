@@ -193,6 +193,7 @@ def test_ships_are_as_wide_as_the_antenna_lets_them_be() -> None:
 
 
 def refused(path: Path) -> str:
+    """Return the one line that the reader gives; it may name the file beside the one that was asked for."""
     with pytest.raises(MeasurementFileError) as caught:
         read(path)
     line = str(caught.value)

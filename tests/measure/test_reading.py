@@ -10,6 +10,7 @@ import measure_cases
 import numpy as np
 import pytest
 import torch
+from refusals import refusal
 
 from echoform.measure.errors import MeasurementFileError
 from echoform.measure.gotcha import read_gotcha
@@ -56,26 +57,15 @@ STRANGERS = {
 }
 
 
-def refused(reader, path: Path) -> str:
-    before = sorted(path.parent.iterdir())
-    with pytest.raises(MeasurementFileError) as caught:
-        reader(path)
-    line = str(caught.value)
-    assert line.isprintable()
-    assert str(path) in line
-    assert sorted(path.parent.iterdir()) == before
-    return line
-
-
 @pytest.mark.parametrize("suffix", [".h5", ".mat", ""])
 @pytest.mark.parametrize("label", STRANGERS)
 def test_strangers_are_named_whatever_their_extension(tmp_path, label, suffix) -> None:
     content, message = STRANGERS[label]
     path = tmp_path / f"file{suffix}"
     path.write_bytes(content)
-    assert message in refused(read, path)
+    assert message in refusal(read, path)
     for reader in (load, read_gotcha):
-        refused(reader, path)
+        refusal(reader, path)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -85,7 +75,7 @@ def test_pickles_are_never_opened(tmp_path, protocol, reader) -> None:
     for suffix in (".h5", ".mat", ".pt"):
         path = tmp_path / f"file{suffix}"
         path.write_bytes(pickle.dumps(Trap(trap), protocol=protocol))
-        line = refused(READERS[reader], path)
+        line = refusal(READERS[reader], path)
         if protocol >= 2:
             assert "a Python pickle" in line
         assert not trap.exists()
@@ -93,19 +83,19 @@ def test_pickles_are_never_opened(tmp_path, protocol, reader) -> None:
 
 def test_torch_files_are_not_opened(tmp_path) -> None:
     torch.save({"y": torch.ones(2)}, tmp_path / "m.h5")
-    assert "a zip archive (or .npz, .pt)" in refused(read, tmp_path / "m.h5")
+    assert "a zip archive (or .npz, .pt)" in refusal(read, tmp_path / "m.h5")
 
 
 @pytest.mark.parametrize("reader", READERS)
 def test_places_that_are_no_files(tmp_path, reader) -> None:
     (tmp_path / "folder.h5").mkdir()
-    assert "a folder" in refused(READERS[reader], tmp_path / "folder.h5")
-    assert "no such file" in refused(READERS[reader], tmp_path / "missing.h5")
-    assert "a device or pipe" in refused(READERS[reader], Path("/dev/null"))
+    assert "a folder" in refusal(READERS[reader], tmp_path / "folder.h5")
+    assert "no such file" in refusal(READERS[reader], tmp_path / "missing.h5")
+    assert "a device or pipe" in refusal(READERS[reader], Path("/dev/null"))
     os.mkfifo(tmp_path / "pipe")
-    assert "a device or pipe" in refused(READERS[reader], tmp_path / "pipe")
+    assert "a device or pipe" in refusal(READERS[reader], tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
-    refused(READERS[reader], tmp_path / "loop")
+    refusal(READERS[reader], tmp_path / "loop")
     with pytest.raises(MeasurementFileError):
         READERS[reader](tmp_path / ("x" * 300))
     with pytest.raises(MeasurementFileError):
@@ -129,7 +119,7 @@ def test_unreadable_file(tmp_path, monkeypatch) -> None:
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "open", denied)
-    assert "Permission denied" in refused(read, path)
+    assert "Permission denied" in refusal(read, path)
 
 
 @pytest.mark.parametrize("name", ["m.h5", "m.mat", "m"])
@@ -138,7 +128,7 @@ def test_content_decides_and_not_the_name(tmp_path, name) -> None:
     native = measure_cases.measurement(measure_cases.operators()["mask"])
     save(native, path)
     assert torch.equal(read(path).y, native.y)
-    assert "an HDF5 file, expected a MATLAB 5 file" in refused(read_gotcha, path)
+    assert "an HDF5 file, expected a MATLAB 5 file" in refusal(read_gotcha, path)
     measure_cases.write_gotcha(path, measure_cases.gotcha_fields())
     assert read(path).y.shape == (1, 1, 24, 40)
-    assert "a MATLAB 5 file, expected an HDF5 file" in refused(load, path)
+    assert "a MATLAB 5 file, expected an HDF5 file" in refusal(load, path)

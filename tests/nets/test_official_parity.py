@@ -140,6 +140,7 @@ CASES = {
 
 
 def compare(peers: tuple[nn.Module, RAM], case: Case) -> float:
+    """Return the distance of both networks' images over the size of theirs."""
     theirs, ours = peers
     physics = case.physics()
     physics.noise_model = dinv.physics.GaussianNoise(case.sigma)

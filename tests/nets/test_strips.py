@@ -98,6 +98,7 @@ class BlockByTheFormula(nn.Module):
         self.block = block
 
     def forward(self, x: Tensor, level: Level) -> Tensor:
+        """Return what the block computes, on whole maps and image by image."""
         u = torch.relu(functional.conv2d(x, self.block.conv1.weight, padding=1))
         krylov: KrylovModule = self.block.PhysicsBlock
         parts = [level.embedding]

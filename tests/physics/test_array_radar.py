@@ -308,6 +308,7 @@ def test_gradients_reach_the_geometry() -> None:
     x = torch.randn(1, 2, 3, 4, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
 
     def misfit(move: torch.Tensor, speed: torch.Tensor) -> torch.Tensor:
+        """Return the squared size of echoes as a function of an antenna's place and of velocity."""
         array = MimoArray(uniform_line(2, 0.006), uniform_line(3, 0.002) + 1e-3 * move)
         operator = mimo_radar(
             waveform,

@@ -150,6 +150,7 @@ class Broken(ScalarOperator):
         return super().adjoint(y) * (1j if self.fault == "adjoint" else 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return A x, wrong in the way asked for."""
         if self.fault == "linear":
             return super().forward(x) + 1
         if self.fault == "dtype":

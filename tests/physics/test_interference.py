@@ -48,6 +48,7 @@ KINDS: dict[str, Interference] = {
 
 
 def at(interference: Interference, ratio_db: float, fast: FastAxis) -> Interference:
+    """Return interference of the same kind at another level and axis."""
     match interference:
         case Tones():
             return Tones(tensor(ratio_db), fast, interference.count)

@@ -31,6 +31,7 @@ def spotlight(radius_m: float) -> SpotlightCollection:
 
 
 def survey(height_m: float) -> GroundSurvey:
+    """Return twelve places at a height, sixteen frequencies, soil of permittivity six."""
     return GroundSurvey(
         torch.linspace(-0.4, 0.4, 12, dtype=torch.float64)[None],
         torch.tensor([height_m], dtype=torch.float64),

@@ -32,6 +32,7 @@ def mask(batch: int, side: int) -> torch.Tensor:
 
 
 def nonuniform(side: int) -> NonuniformFourier:
+    """Return 400 samples at frequencies drawn at random."""
     generator = torch.Generator().manual_seed(7)
     k = (torch.rand(1, 2, 400, generator=generator, dtype=torch.float64) - 0.5) * 2 * math.pi
     return NonuniformFourier(

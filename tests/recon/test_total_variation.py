@@ -126,6 +126,7 @@ def test_denoising_reaches_the_objective_of_scikit_image(weight: float) -> None:
 
 
 def magnitude_objective(measurement: Measurement, x: torch.Tensor, weight: float, sparsity: float, e: float) -> float:
+    """Return the objective of Cetin and Karl in numpy: misfit, roughness and size of |x|, rounded by e."""
     magnitude = x[0, 0].abs().numpy()
     down, right = (
         np.diff(magnitude, axis=0, append=magnitude[-1:]),
@@ -144,6 +145,7 @@ def test_magnitude_objective_never_grows_and_ends_where_its_gradient_vanishes() 
     values = [magnitude_objective(measurement, x, weight, sparsity, e)]
 
     def steps(x: torch.Tensor, count: int) -> torch.Tensor:
+        """Return the image after further steps."""
         return feature_enhanced(
             operator,
             b,

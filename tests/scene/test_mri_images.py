@@ -19,6 +19,7 @@ SIDES = (5, 6, 4)
 
 
 def nifti(volume: np.ndarray, code: int) -> bytes:
+    """Return a NIfTI file of a volume, its type stated by code."""
     header = bytearray(352)
     struct.pack_into("<i", header, 0, 348)
     struct.pack_into("<4h", header, 40, 3, *volume.shape)

@@ -156,6 +156,7 @@ class GroundPenetratingRadar(LinearOperator):
         path_m, spreading = self._of(self.optical_m, sensor), self._of(self.spreading, sensor)
 
         def at(pixels: Tensor, elements: Tensor | None) -> EntryPhase:
+            """Return the phase of traces at pixels; None: of all."""
             path, level = (
                 v[:, pixels] if elements is None else v[elements[:, None], pixels] for v in (path_m, spreading)
             )

@@ -257,6 +257,7 @@ class NearRangeArray(LinearOperator):
         hz = of(self.carrier_hz) + index * of(self.signed_step_hz)
 
         def at(pixels: Tensor, elements: Tensor | None) -> EntryPhase:
+            """Return the phase of antenna pairs at pixels; None: of all."""
             place = of(self.position_m).flatten(0, 1)[pixels]
             sent, heard = (torch.cdist(of(a), place) for a in (self.transmitter_m, self.receiver_m))
             reference = -2 * wavenumber * of(self.carrier_hz) * (place - of(self.centre_m)).norm(dim=-1)
