@@ -133,7 +133,7 @@ def source_of(shares: Sequence[Share], seed: int) -> TaskSource:
     """Return what draws tasks of some families."""
 
     def tasks(phase: Phase, start: int) -> Iterator[Task]:
-        return iter(TaskStream(ProblemStream(shares, batch=phase.batch, seed=seed, start=start), Modes()))
+        return iter(TaskStream(ProblemStream(shares, batch=phase.batch, seed=seed, start=start), Modes(), ready=True))
 
     return tasks
 

@@ -152,7 +152,7 @@ def most_drawn(recipe: Recipe, count: int) -> list[Share]:
 
 def drawing(share: Share, recipe: Recipe, clock: Clock) -> float:
     """Return seconds that drawing a scene takes: the mean of several batches, since kinds of picture differ in cost."""
-    tasks = TaskStream(ProblemStream([share], batch=DRAWN[1], seed=SEED), recipe.modes)
+    tasks = TaskStream(ProblemStream([share], batch=DRAWN[1], seed=SEED), recipe.modes, ready=False)
     before = clock.now()
     for index in range(DRAWN[0]):
         tasks.task(index)
@@ -179,7 +179,7 @@ def measured(recipe: Recipe, pixels: int, families: int, device: torch.device) -
     found: dict[str, dict[str, float]] = {}
     flops: list[float] = []
     for share in drawn:
-        tasks = iter(TaskStream(ProblemStream([share], batch=batch, seed=SEED), recipe.modes))
+        tasks = iter(TaskStream(ProblemStream([share], batch=batch, seed=SEED), recipe.modes, ready=False))
         if not found:
             step(state, recipe, tasks, clock)
         clock.seconds.clear()

@@ -3,12 +3,14 @@
 The tests run in as many processes as there are cores, so each keeps to one thread.
 
 deepinv imports torchvision, and torchvision registers Python parts of operators that its own binary defines. The binary of the
-public wheel does not load beside another build of torch, so the definitions are made here, without any implementation.
+public wheel does not load beside another build of torch; there the definitions are made here, without any implementation.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -39,8 +41,19 @@ _TORCHVISION_OPERATORS = (
     "SymInt offset_groups, bool use_mask) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 
+
+def _load_torchvision() -> bool:
+    """Load torchvision's binary and return whether it fits this build of torch."""
+    spec = importlib.util.find_spec("torchvision")
+    try:
+        torch.ops.load_library(Path(spec.origin).parent / "_C.so" if spec and spec.origin else "")
+    except OSError:
+        return False
+    return True
+
+
 #: kept alive for the whole session: the definitions vanish with it
 _LIBRARY = torch.library.Library("torchvision", "FRAGMENT")
-for _schema in _TORCHVISION_OPERATORS:
-    if not hasattr(torch.ops.torchvision, _schema.split("(")[0]):
+if not _load_torchvision():
+    for _schema in _TORCHVISION_OPERATORS:
         _LIBRARY.define(_schema)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shlex
 import signal
 import sys
@@ -47,6 +48,7 @@ def train_recipe(options: Train) -> None:
     out = options.out or Path("runs") / f"train-{Path(options.recipe).stem}"
     if (out / CHECKPOINT).exists() and not options.resume:
         raise UsageError(f"{out} holds a checkpoint already; add --resume to go on, or choose another --out")
+    _open_many_files()
     processes = accelerator()
     try:
         drawn = shares(recipe.families, options.data)
@@ -70,6 +72,12 @@ def train_recipe(options: Train) -> None:
         raise Interrupted(_how_to_go_on(state, recipe, options, out))
     if processes.is_main_process:
         print(f"Done: {recipe.steps} steps, {out / CHECKPOINT}, {out / LOG}")
+
+
+def _open_many_files() -> None:
+    """Allow this process as many open files as it may have: a batch that a worker hands over takes one for every tensor."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _recipe_path(given: str) -> Path:

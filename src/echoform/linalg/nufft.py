@@ -5,11 +5,16 @@
 
 ``points`` are (a, b) in radians per pixel. The sums are computed by finufft through pytorch-finufft (gradients to the
 values and to the points). pytorch-finufft orders modes the FFT way unless modeord = 0 is passed: it always is here.
+
+Sums of tensors on a GPU need cufinufft; where it is not installed they are carried out on the host, and a warning says so once.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import warnings
+from functools import lru_cache
 
 import torch
 from pytorch_finufft.functional import finufft_type1, finufft_type2
@@ -30,6 +35,24 @@ SINGLE_THREAD_SIZE = 1 << 16
 def threads(size: int) -> int:
     """Return how many threads a transform over ``size`` points or pixels should use."""
     return 1 if size < SINGLE_THREAD_SIZE else torch.get_num_threads()
+
+
+@lru_cache(maxsize=1)
+def gpu_sums() -> bool:
+    """Return whether sums of tensors on a GPU are carried out there: whether cufinufft is installed."""
+    found = importlib.util.find_spec("cufinufft") is not None
+    if not found:
+        warnings.warn(
+            "cufinufft is not installed: non-uniform Fourier sums of GPU tensors are carried out on the host; "
+            "pip install cufinufft to keep them on the GPU",
+            stacklevel=2,
+        )
+    return found
+
+
+def place_of_sums(values: Tensor) -> torch.device:
+    """Return where the sums of these values are carried out: where they are, or on the host for want of a GPU library."""
+    return torch.device("cpu") if values.is_cuda and not gpu_sums() else values.device
 
 
 def wrap(points: Tensor) -> Tensor:
@@ -62,26 +85,30 @@ def _options(dtype: torch.dtype, device: torch.device, isign: int, *, size: int,
 
 def image_to_samples(x: Tensor, points: Tensor) -> Tensor:
     """Return f of shape (..., M) from images (..., H, W) and points (2, M) of the matching real dtype."""
-    options = _options(x.dtype, x.device, 1, size=max(x.numel(), points.numel()))
-    return _plain_gradient(finufft_type2(points, _plain(x), **options))
+    at = place_of_sums(x)
+    options = _options(x.dtype, at, 1, size=max(x.numel(), points.numel()))
+    return _plain_gradient(finufft_type2(points.to(at), _plain(x.to(at)), **options)).to(x.device)
 
 
 def samples_to_image(c: Tensor, points: Tensor, shape: tuple[int, int]) -> Tensor:
     """Return the images (..., H, W), adjoint of :func:`image_to_samples`, from values (..., M) at points (2, M)."""
-    options = _options(c.dtype, c.device, -1, size=max(shape[0] * shape[1], c.numel()))
-    return _plain_gradient(finufft_type1(points, _plain(c), shape, **options))
+    at = place_of_sums(c)
+    options = _options(c.dtype, at, -1, size=max(shape[0] * shape[1], c.numel()))
+    return _plain_gradient(finufft_type1(points.to(at), _plain(c.to(at)), shape, **options)).to(c.device)
 
 
 def points_to_modes(c: Tensor, points: Tensor, count: int) -> Tensor:
     """Return f_n = sum_m c_m exp(-i n' t_m), n' = n - N // 2, of shape (..., N), from values (..., M) at angles t (M,)."""
-    options = _options(c.dtype, c.device, -1, size=c.numel(), dim=1)
-    return _plain_gradient(finufft_type1(points[None], _plain(c), (count,), **options))
+    at = place_of_sums(c)
+    options = _options(c.dtype, at, -1, size=c.numel(), dim=1)
+    return _plain_gradient(finufft_type1(points[None].to(at), _plain(c.to(at)), (count,), **options)).to(c.device)
 
 
 def modes_to_points(f: Tensor, points: Tensor) -> Tensor:
     """Return c_m = sum_n f_n exp(+i n' t_m) of shape (..., M), adjoint of :func:`points_to_modes`."""
-    options = _options(f.dtype, f.device, 1, size=points.numel(), dim=1)
-    return _plain_gradient(finufft_type2(points[None], _plain(f), **options))
+    at = place_of_sums(f)
+    options = _options(f.dtype, at, 1, size=points.numel(), dim=1)
+    return _plain_gradient(finufft_type2(points[None].to(at), _plain(f.to(at)), **options)).to(f.device)
 
 
 def toeplitz_apply(spectrum: Tensor, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Two-dimensional non-uniform sums of many sensors, each at points of its own; signs as in :mod:`echoform.linalg.nufft`.
 
 On a CPU all sensors go through one finufft plan: each then costs its sum, not the planning, and only over the points where it is
-heard. On a GPU, or where points are being learned, each is a call of :mod:`echoform.linalg.nufft`.
+heard. On a GPU with cufinufft, or where points are being learned, each is a call of :mod:`echoform.linalg.nufft`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from echoform.linalg.nufft import accuracy, image_to_samples, samples_to_image, threads
+from echoform.linalg.nufft import accuracy, image_to_samples, place_of_sums, samples_to_image, threads
 
 
 def images_to_samples(images: Tensor, points: Tensor, heard: Tensor | None = None) -> Tensor:
@@ -21,17 +21,27 @@ def images_to_samples(images: Tensor, points: Tensor, heard: Tensor | None = Non
 
     Samples not ``heard``, (R, M) bool, may be left at zero: their weights are.
     """
-    if images.is_cuda or points.requires_grad:
+    at = place_of_sums(images)
+    if at.type == "cuda" or points.requires_grad:
         return torch.stack([image_to_samples(x, place) for x, place in zip(images, points, strict=True)])
-    shape = (images.shape[-2], images.shape[-1])
-    return _Sums.apply(images, points, shape, 2, heard)  # pyright: ignore[reportReturnType]
+    return _summed(images, points, at, (images.shape[-2], images.shape[-1]), 2, heard)
 
 
 def samples_to_images(samples: Tensor, points: Tensor, shape: tuple[int, int], heard: Tensor | None = None) -> Tensor:
     """Return the images (R, T, H, W), adjoint of :func:`images_to_samples`, of samples (R, T, M), zero where not ``heard``."""
-    if samples.is_cuda or points.requires_grad:
+    at = place_of_sums(samples)
+    if at.type == "cuda" or points.requires_grad:
         return torch.stack([samples_to_image(y, place, shape) for y, place in zip(samples, points, strict=True)])
-    return _Sums.apply(samples, points, shape, 1, heard)  # pyright: ignore[reportReturnType]
+    return _summed(samples, points, at, shape, 1, heard)
+
+
+def _summed(
+    values: Tensor, points: Tensor, at: torch.device, shape: tuple[int, int], kind: int, heard: Tensor | None
+) -> Tensor:
+    """Return either sum, carried out on the host, where ``values`` are."""
+    there = None if heard is None else heard.to(at)
+    result: Tensor = _Sums.apply(values.to(at), points.to(at), shape, kind, there)  # pyright: ignore[reportAssignmentType]
+    return result.to(values.device)
 
 
 class _Sums(torch.autograd.Function):

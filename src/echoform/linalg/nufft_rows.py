@@ -3,8 +3,8 @@
     modes -> points   c_rm = sum_n f_rn exp(+i n' t_rm),    n' = n - N // 2
     points -> modes   f_rn = sum_m c_rm exp(-i n' t_rm)
 
-On a CPU all rows go through one finufft plan: a row then costs its sum, not the planning. On a GPU each row is a call of
-:mod:`echoform.linalg.nufft`. No gradients: the two are each other's adjoint, for the caller to say so.
+On a CPU all rows go through one finufft plan: a row then costs its sum, not the planning. On a GPU with cufinufft each row is a
+call of :mod:`echoform.linalg.nufft`. No gradients: the two are each other's adjoint, for the caller to say so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from echoform.linalg.nufft import accuracy, modes_to_points, points_to_modes
+from echoform.linalg.nufft import accuracy, modes_to_points, place_of_sums, points_to_modes
 
 #: rows with fewer numbers in all than this are done on one thread
 SINGLE_THREAD_SIZE = 1 << 18
@@ -24,16 +24,18 @@ SINGLE_THREAD_SIZE = 1 << 18
 
 def rows_to_points(modes: Tensor, points: Tensor) -> Tensor:
     """Return c of shape (..., R, M) from modes (..., R, N) and angles t (R, M) of the matching real dtype."""
-    if modes.is_cuda:
+    at = place_of_sums(modes)
+    if at.type == "cuda":
         return torch.stack([modes_to_points(modes[..., r, :], points[r]) for r in range(points.shape[0])], -2)
-    return _planned(modes, points, kind=2, count=points.shape[1])
+    return _planned(modes.to(at), points.to(at), kind=2, count=points.shape[1]).to(modes.device)
 
 
 def points_to_rows(values: Tensor, points: Tensor, count: int) -> Tensor:
     """Return f of shape (..., R, N), adjoint of :func:`rows_to_points`, from values (..., R, M) at angles t (R, M)."""
-    if values.is_cuda:
+    at = place_of_sums(values)
+    if at.type == "cuda":
         return torch.stack([points_to_modes(values[..., r, :], points[r], count) for r in range(points.shape[0])], -2)
-    return _planned(values, points, kind=1, count=count)
+    return _planned(values.to(at), points.to(at), kind=1, count=count).to(values.device)
 
 
 def row_tables(points: Tensor, count: int) -> Tensor:

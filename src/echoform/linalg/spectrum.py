@@ -33,6 +33,10 @@ class SpectralDensity:
         """Return tr f(N) / n per sample, shape (batch,); ``function`` acts elementwise on the nodes (batch, K)."""
         return (self.weights * function(self.nodes)).sum(-1)
 
+    def to(self, device: torch.device) -> SpectralDensity:
+        """Return the density on ``device``."""
+        return SpectralDensity(self.nodes.to(device), self.weights.to(device))
+
     def with_mean(self, mean: Tensor) -> SpectralDensity:
         """Return the density with its nodes scaled so that tr(N) / n is ``mean`` (batch,), where it is known exactly."""
         estimate = self.mean(lambda node: node)

@@ -24,7 +24,7 @@ import torch
 from pytorch_finufft.functional import finufft_type1
 from torch import Tensor
 
-from echoform.linalg.nufft import threads
+from echoform.linalg.nufft import place_of_sums, threads
 from echoform.linalg.resample import kaiser_sinc
 
 #: from this relative accuracy on the finer of finufft's two grids is needed
@@ -102,13 +102,15 @@ def toeplitz_lags(
     height, width = shape
     modes = (2 * (height + 3 * factor) - 1, width + 3 * factor)
     first = modes[1] // 2  # the library's columns begin at -(n // 2)
-    if power.is_cuda or power.requires_grad or points.requires_grad:
+    home, at = power.device, place_of_sums(power)
+    power, points = power.to(at), points.to(at)
+    if at.type == "cuda" or power.requires_grad or points.requires_grad:
         turned = torch.polar(power, -first * points[:, 1])
         kernels = [
             finufft_type1(at, c, modes, eps=eps, isign=-1, modeord=0, upsampfac=2.0)
             for c, at in zip(turned, points, strict=True)
         ]
-        return ToeplitzLags(torch.view_as_real(torch.stack(kernels)).movedim(-1, 1).to(dtype), shape, factor)
+        return ToeplitzLags(torch.view_as_real(torch.stack(kernels)).movedim(-1, 1).to(home, dtype), shape, factor)
     plan = finufft.Plan(
         1,
         modes,
@@ -129,4 +131,4 @@ def toeplitz_lags(
             turned.real, turned.imag = p[heard] * np.cos(first * column), -p[heard] * np.sin(first * column)
             kernel: np.ndarray = plan.execute(turned)
             out[sensor, 0], out[sensor, 1] = np.real(kernel), np.imag(kernel)
-    return ToeplitzLags(planes, shape, factor)
+    return ToeplitzLags(planes.to(home), shape, factor)

@@ -9,10 +9,7 @@ from torch import Tensor, nn
 
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
-from echoform.nets.sensing import Sensing, normalize
-
-#: sides are padded to a multiple of this
-SIDE_MULTIPLE = 8
+from echoform.nets.sensing import SIDE_MULTIPLE, Sensing, normalize
 
 
 class OnePassNetwork(nn.Module, ABC):

@@ -14,13 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from echoform.linalg.inner import expand
-from echoform.measure.counted import counts_as_gaussian
 from echoform.measure.measurement import Measurement
-from echoform.measure.whitened import single_level
 from echoform.nets.backbone import Backbone
 from echoform.nets.channels import COLOUR, COMPLEX, GRAY, from_channels, image_kind
 from echoform.nets.official import official_inputs
-from echoform.nets.sensing import Sensing, normalize
+from echoform.nets.sensing import Sensing, sense
 from echoform.nets.state import Consistency, DiffusionState, NoiseEmbedding, StateInputs, input_channels, state_inputs
 
 
@@ -105,10 +103,9 @@ class RAM(nn.Module):
         """Return the normalised problem, to be reused over the steps of a sampler.
 
         Raises:
-            ValueError: the noise has no positive level, or is neither Gaussian nor that of counts. Counts are taken as
-                Gaussian samples of a level each (:mod:`echoform.measure.counted`): an approximation, never exact.
+            ValueError: the noise has no positive level, or is neither Gaussian nor that of counts.
         """
-        return normalize(single_level(counts_as_gaussian(measurement)), multiple=8, scale=scale)
+        return sense(measurement, scale=scale)
 
     def denoise(self, sensing: Sensing, state: DiffusionState | None) -> Tensor:
         """Return E[x | x_t, y, A] for a prepared problem, in the image's own units, (B, C, H, W)."""

@@ -15,7 +15,9 @@ from torch import Tensor
 from echoform.linalg.inner import expand, squared_norm
 from echoform.linalg.resample import downsample
 from echoform.linalg.spectrum import SpectralDensity
+from echoform.measure.counted import counts_as_gaussian
 from echoform.measure.measurement import Measurement
+from echoform.measure.whitened import single_level
 from echoform.nets.backbone import FACTORS
 from echoform.nets.blocks import Level
 from echoform.nets.channels import to_channels
@@ -26,6 +28,8 @@ from echoform.physics.operator import LinearOperator
 
 #: share of the measured power that is credited to the image at least, however low the signal-to-noise ratio
 LEAST_SIGNAL_SHARE = 0.05
+#: sides are padded to a multiple of this
+SIDE_MULTIPLE = 8
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,19 @@ class Sensing:
         """Return an image of the normalised problem, (B, C, H', W'), in its own units and without padding."""
         height, width = self.shape
         return expand(self.scale, 3) * image[..., :height, :width]
+
+    def to(self, device: torch.device) -> Sensing:
+        """Return the problem on ``device`` (the operators themselves are moved)."""
+        return Sensing(
+            self.operator.to(device),
+            self.y.to(device),
+            self.backprojection.to(device),
+            self.sigma.to(device),
+            self.scale.to(device),
+            self.spectrum.to(device),
+            tuple(level.to(device) for level in self.levels),
+            self.shape,
+        )
 
 
 def pyramid(operators: Sequence[LinearOperator], image: Tensor) -> list[Level]:
@@ -122,6 +139,18 @@ class UnitSensor:
         y = y / expand(scale, samples)
         backprojection = self.operator.adjoint(y)
         return Sensing(self.operator, y, backprojection, sigma / scale, scale, self.spectrum, self.levels, self.shape)
+
+
+def sense(measurement: Measurement, *, scale: Tensor | None = None) -> Sensing:
+    """Return the normalised problem of a measurement in any noise that has a Gaussian likeness; see :func:`normalize`.
+
+    Counts are taken as Gaussian samples of a level each (:mod:`echoform.measure.counted`): an approximation, never exact.
+    Samples of several levels are whitened.
+
+    Raises:
+        ValueError: the noise has no positive level, or is neither Gaussian nor that of counts.
+    """
+    return normalize(single_level(counts_as_gaussian(measurement)), multiple=SIDE_MULTIPLE, scale=scale)
 
 
 def normalize(measurement: Measurement, *, multiple: int, scale: Tensor | None = None) -> Sensing:

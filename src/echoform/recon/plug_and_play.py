@@ -21,8 +21,8 @@ from echoform.nets.half_quadratic import (
     half_quadratic_splitting,
     half_quadratic_weights,
 )
-from echoform.nets.one_pass import SIDE_MULTIPLE, linear_image
-from echoform.nets.sensing import normalize
+from echoform.nets.one_pass import linear_image
+from echoform.nets.sensing import SIDE_MULTIPLE, normalize
 from echoform.recon.discrepancy import relative_residual
 from echoform.recon.reconstructor import Estimate, Reconstructor
 

@@ -170,5 +170,5 @@ class FamilySource:
         problems = ProblemStream(
             sized, batch=phase.batch, seed=self.recipe.seed, start=start, rank=self.rank, ranks=self.ranks
         )
-        stream = TaskStream(problems, self.recipe.modes)
+        stream = TaskStream(problems, self.recipe.modes, ready=self.recipe.loss.ready)
         return iter(DataLoader(stream, batch_size=None, num_workers=self.recipe.workers))

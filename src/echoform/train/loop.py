@@ -50,25 +50,25 @@ class Watch:
 
 @dataclass
 class _Tally:
-    """Sums between two lines of the log."""
+    """What is averaged between two lines of the log: kept where it was computed, so that no step waits for a GPU to say it."""
 
-    loss: list[float] = field(default_factory=list)
-    error: list[float] = field(default_factory=list)
-    log_error: list[float] = field(default_factory=list)
-    families: dict[str, list[float]] = field(default_factory=dict)
+    loss: list[Tensor] = field(default_factory=list)
+    error: list[Tensor] = field(default_factory=list)
+    log_error: list[Tensor] = field(default_factory=list)
+    families: dict[str, list[Tensor]] = field(default_factory=dict)
     skipped: int = 0
 
     def add(self, family: str, loss: Tensor, errors: Tensor) -> None:
-        self.loss.append(float(loss.detach()))
-        self.error.append(float(errors.mean()))
-        self.log_error.append(float(errors.clamp_min(1e-30).log().mean()))
+        self.loss.append(loss.detach())
+        self.error.append(errors.mean())
+        self.log_error.append(errors.clamp_min(1e-30).log().mean())
         self.families.setdefault(family, []).append(self.log_error[-1])
 
     def line(self) -> dict[str, object]:
         """Return the means since the last line."""
 
-        def mean(values: list[float]) -> float:
-            return sum(values) / max(len(values), 1)
+        def mean(values: list[Tensor]) -> float:
+            return sum(torch.stack(values).tolist()) / len(values) if values else 0.0
 
         families = {name: round(mean(values), 4) for name, values in sorted(self.families.items())}
         return {

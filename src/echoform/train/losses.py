@@ -129,7 +129,7 @@ def denoised(network: Network, task: Task) -> Denoised:
         ValueError: a network of one pass is given a state.
     """
     with torch.autocast(task.truth.device.type, enabled=False):
-        sensing = network.prepare(task.measurement, scale=task.scale)
+        sensing = task.sensing or network.prepare(task.measurement, scale=task.scale)
     state = task.state
     if state is not None:
         state = DiffusionState(state.x_t / expand(sensing.scale, 3), state.sigma_t / sensing.scale)
@@ -217,6 +217,8 @@ class SquaredErrorRecipe:
     """What a recipe says of :class:`BalancedSquaredError`."""
 
     kind: ClassVar[str] = "balanced-squared"
+    #: it takes tasks whose measurement was made ready for networks
+    ready: ClassVar[bool] = True
 
     physics: float = 0.0
 
@@ -230,6 +232,7 @@ class AbsoluteErrorRecipe:
     """What a recipe says of :class:`WeightedAbsoluteError`."""
 
     kind: ClassVar[str] = "weighted-absolute"
+    ready: ClassVar[bool] = False
 
     def build(self) -> Loss:
         """Return the loss."""

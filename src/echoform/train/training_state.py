@@ -75,7 +75,9 @@ class TrainingState:
         average = channels_last(recipe.network.build().to(device)).eval()
         average.load_state_dict(network.state_dict())
         lesson = Lesson(network, loss.to(device), bfloat16=recipe.bfloat16)
-        optimizer = torch.optim.Adam(lesson.parameters(), lr=recipe.schedule.peak, betas=recipe.betas)
+        optimizer = torch.optim.Adam(
+            lesson.parameters(), lr=recipe.schedule.peak, betas=recipe.betas, fused=device.type == "cuda"
+        )
         return TrainingState(lesson, average, optimizer)
 
     def save(self, path: Path) -> None:
@@ -113,8 +115,9 @@ class TrainingState:
         """Move the average towards the weights; early on it moves faster, as (1 + step) / (10 + step) asks."""
         decay = min(decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                slow.lerp_(fast, 1 - decay)
+            slow: list[Tensor] = list(self.average.parameters())
+            fast: list[Tensor] = list(self.network.parameters())
+            torch._foreach_lerp_(slow, fast, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _first_weights(start: str) -> Mapping[str, Tensor]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
+from echoform.nets.sensing import Sensing, sense
 from echoform.nets.state import DiffusionState
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.noise import GaussianNoise, standard_normal
@@ -70,6 +71,7 @@ class Task:
         measurement: what the network is given.
         state: x_t and s_t, or None for one-pass reconstruction.
         scale: the image's RMS where nothing was measured, else None (the network estimates it).
+        sensing: the measurement as networks see it, where it was made ready; None where the network is to do so.
     """
 
     family: str
@@ -77,12 +79,18 @@ class Task:
     measurement: Measurement
     state: DiffusionState | None
     scale: Tensor | None
+    sensing: Sensing | None = None
 
     def to(self, device: torch.device) -> Task:
         """Return the task on ``device`` (the operator itself is moved)."""
         state = self.state and DiffusionState(self.state.x_t.to(device), self.state.sigma_t.to(device))
         scale = None if self.scale is None else self.scale.to(device)
-        return Task(self.family, self.truth.to(device), self.measurement.to(device), state, scale)
+        sensing = None if self.sensing is None else self.sensing.to(device)
+        return Task(self.family, self.truth.to(device), self.measurement.to(device), state, scale, sensing)
+
+    def ready(self) -> Task:
+        """Return the task with its measurement made ready for networks: by those who draw it, not by those who train."""
+        return replace(self, sensing=sense(self.measurement, scale=self.scale))
 
 
 def rms(x: Tensor) -> Tensor:
@@ -135,16 +143,18 @@ class TaskStream(IterableDataset[Task]):
     Args:
         problems: where problems come from; its seed, start, rank and ranks are those of the tasks.
         modes: how often each mode is drawn.
+        ready: make them ready for networks too (:meth:`Task.ready`).
     """
 
-    def __init__(self, problems: ProblemStream, modes: Modes) -> None:
+    def __init__(self, problems: ProblemStream, modes: Modes, *, ready: bool) -> None:
         super().__init__()
-        self.problems, self.modes = problems, modes
+        self.problems, self.modes, self.ready = problems, modes, ready
 
     def task(self, index: int) -> Task:
         """Return task ``index``, whoever asks."""
         generator = problem_generator(self.problems.seed + MODE_SEED, index)
-        return pose(self.problems.problem(index), self.modes, generator)
+        task = pose(self.problems.problem(index), self.modes, generator)
+        return task.ready() if self.ready else task
 
     def __iter__(self) -> Iterator[Task]:
         """Yield this rank's (and worker's) tasks from the stream's start on."""
