@@ -3,13 +3,13 @@
 One run times both networks on every sensor of issue 5 at 256 x 256 (and our backbone without physics as the floor), alternating,
 and prints medians, ratios and the relative difference of the outputs. The file is written after every row; `--resume` keeps its
 rows if they are of the same commit and makes the others. The first of the runs, which warms up, counts as one: a median of three
-does not feel it. `--variants` runs ours in bfloat16 and compiled; on a GPU both tables are made, the second at 256 and 1024
-square with peak memory and CUDA graphs, and there every row is warmed up once more.
+does not feel it. `--variants` runs ours in bfloat16 and compiled; on a GPU at 256 and 1024 square, with peak memory and CUDA
+graphs. There every row is warmed up once more.
 
     python benchmarks/ram_speed.py            # writes results/ram_speed.json; seven minutes with two threads
     python benchmarks/ram_speed.py --resume   # after a run that was cut off
     python benchmarks/ram_speed.py --variants             # writes results/ram_variants.json
-    python benchmarks/ram_speed.py --device cuda          # writes results/ram_speed_gpu.json and ram_variants_gpu.json
+    python benchmarks/ram_speed.py --device cuda [--variants]   # writes results/ram_speed_gpu.json, ram_variants_gpu.json
     python benchmarks/ram_speed.py --side 64 --runs 1     # a trial; writes nothing
 """
 
@@ -292,7 +292,7 @@ def compare(
                 save(file, seed=SEED, results=results)
         r = results[name]
         print(
-            f"{name:16}{r['deepinv_ms']:10.0f}{r['echoform_ms']:10.0f}{r['backbone_ms']:10.0f}{r['ratio']:8.2f}"
+            f"{name:16}{r['deepinv_ms']:10.4g}{r['echoform_ms']:10.4g}{r['backbone_ms']:10.4g}{r['ratio']:8.2f}"
             f"{r['target_ratio']:8.0f}{r['over_backbone']:8.2f}{r['relative_difference']:12.1e}",
             flush=True,
         )
@@ -325,7 +325,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--variants", action="store_true", help="bfloat16, compiled, CUDA graphs; always on a GPU")
+    parser.add_argument("--variants", action="store_true", help="bfloat16, compiled, CUDA graphs")
     parser.add_argument(
         "--resume", action="store_true", help="keep the rows of the same commit that a cut-off run wrote"
     )
@@ -337,12 +337,12 @@ def main() -> None:
     networks = (theirs, ours, without_physics(ours))
     whole = options.side == 256 and not options.only and not options.processor_time
     suffix = "" if device.type == "cpu" else "_gpu"
-    if device.type == "cuda" or not options.variants:
+    if not options.variants:
         compare(options, networks, device, f"ram_speed{suffix}" if whole else None)
-    if device.type == "cuda" or options.variants:
-        results = compare_variants(options, networks, device)
-        if whole:
-            print(save(f"ram_variants{suffix}", seed=SEED, results=results))
+        return
+    results = compare_variants(options, networks, device)
+    if whole:
+        print(save(f"ram_variants{suffix}", seed=SEED, results=results))
 
 
 if __name__ == "__main__":

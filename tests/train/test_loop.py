@@ -97,7 +97,10 @@ def test_a_run_may_start_from_weights_of_fewer_kinds_of_image(tmp_path: Path):
 
 def test_validation_problems_are_the_same_every_time_and_cover_every_mode():
     drawn = shares(RECIPE.families, Path())
-    sets = [ValidationSet.draw(drawn, RECIPE.modes, Validation(scenes=2, side=16), CPU) for _ in range(2)]
+    sets = [
+        ValidationSet.draw(drawn, RECIPE.modes, Validation(scenes=2, side=16), CPU, ready=ready)
+        for ready in (False, True)
+    ]
     state = TrainingState.start(RECIPE, CPU)
     verdicts = [s.judge(state.average, state.lesson.loss) for s in sets]
     assert verdicts[0] == verdicts[1]

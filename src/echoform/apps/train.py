@@ -162,7 +162,9 @@ class _Observer:
         """Return the judge of the averaged weights, or None where the recipe wants none."""
         if self.recipe.validation.every == 0:
             return None
-        chosen = ValidationSet.draw(drawn, self.recipe.modes, self.recipe.validation, self.device)
+        chosen = ValidationSet.draw(
+            drawn, self.recipe.modes, self.recipe.validation, self.device, ready=self.recipe.loss.ready
+        )
 
         def judge(network: Network) -> Verdict:
             return chosen.judge(network, self.state.lesson.loss)

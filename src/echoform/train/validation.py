@@ -28,8 +28,10 @@ class ValidationSet:
     tasks: tuple[tuple[str, Task], ...]
 
     @staticmethod
-    def draw(shares: Sequence[Share], modes: Modes, validation: Validation, device: torch.device) -> ValidationSet:
-        """Draw the set from its own seed: the same for every run of the same families."""
+    def draw(
+        shares: Sequence[Share], modes: Modes, validation: Validation, device: torch.device, *, ready: bool
+    ) -> ValidationSet:
+        """Draw the set from its own seed: the same for every run of the same families, ``ready`` for networks or not."""
         shape = (validation.side, validation.side)
         trained = {"one shot": modes.one_shot, "state": modes.state, "blind": modes.blind}
         tasks = []
@@ -39,7 +41,8 @@ class ValidationSet:
             for mode in (mode for mode, share in trained.items() if share > 0):
                 generator = problem_generator(validation.seed, 1)
                 only = Modes(**ONLY[mode], state_range=modes.state_range)
-                tasks.append((mode, pose(problem, only, generator).to(device)))
+                task = pose(problem, only, generator)
+                tasks.append((mode, (task.ready() if ready else task).to(device)))
         return ValidationSet(tuple(tasks))
 
     @torch.no_grad()
