@@ -12,9 +12,12 @@ from echoform.measure.measurement import Measurement, simulate
 from echoform.nets.ram import OFFICIAL, RAM
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import identity
+from echoform.physics.masking import SampleMask
 from echoform.physics.noise import GaussianNoise, standard_normal
 from echoform.train.losses import (
+    HOPELESS,
     BalancedSquaredError,
+    ExpectedError,
     SquaredErrorRecipe,
     WeightedAbsoluteError,
     balanced,
@@ -55,12 +58,44 @@ def test_on_white_scenes_the_untrained_network_errs_by_what_theory_says(sigma: f
 
 
 def test_balanced_loss_weights_by_the_expected_error_without_touching_the_network_gradient_through_it():
-    errors = torch.tensor([2.0, 0.5], requires_grad=True)
-    log_expected = torch.tensor([0.7, -1.0], requires_grad=True)
-    balanced(errors, log_expected).backward()
+    errors = torch.tensor([2.0, 0.5, 1e11], requires_grad=True)
+    log_expected = torch.tensor([0.7, -1.0, 0.0], requires_grad=True)
+    counted = torch.tensor([True, True, False])
+    balanced(errors, log_expected, counted).backward()
     u = torch.exp(log_expected.detach())
-    assert torch.allclose(errors.grad, 1 / u / 2)
-    assert torch.allclose(log_expected.grad, (1 - errors.detach() / u) / 2)
+    assert torch.allclose(errors.grad, counted / u / 3)
+    assert torch.allclose(log_expected.grad, counted * (1 - errors.detach() / u) / 3)
+
+
+def test_a_scene_of_which_the_sensor_sees_nothing_bright_leaves_no_trace():
+    """One bright point under the mask: the scale that the samples give is off by a million, and so is the error over v."""
+    x = torch.full((2, 1, 16, 16), 1e-3, dtype=torch.complex64)
+    x[:, 0, 3, 3] = 1e3
+    seen = torch.ones(2, 1, 16, 16)
+    seen[1, 0, 3, 3] = 0
+    measurement = simulate(
+        x, SampleMask(seen), GaussianNoise(torch.full((2,), 1e-4)), generator=torch.Generator().manual_seed(0)
+    )
+    state = TrainingState.start(RECIPE, torch.device("cpu"))
+    made = denoised(state.network, Task("point", x, measurement, None, None))
+    assert float(made.first[0]) < 10
+    assert float(made.first[1]) > 1e9
+    judged = state.lesson.loss(state.network, Task("point", x, measurement, None, None))
+    assert float(judged.loss.detach()) < 10
+
+
+def test_the_predictor_of_the_error_finds_its_way_back_from_any_weights():
+    """However far off its last layer is, log u is bounded and its gradient is not zero."""
+    expected = ExpectedError()
+    made = denoised(
+        TrainingState.start(RECIPE, torch.device("cpu")).network, white_task(0.3, stated=False, real=False, batch=4)
+    )
+    for off in (-20.0, 20.0):
+        torch.nn.init.constant_(expected.layers[-1].bias, off)
+        u = expected(made.given)
+        assert bool((u.abs() < 8.01).all())
+        (gradient,) = torch.autograd.grad(u.sum(), expected.layers[-1].bias)
+        assert float(gradient.abs()) > 1e-3
 
 
 def test_the_physics_term_adds_to_the_loss_and_not_to_the_errors():
@@ -72,11 +107,12 @@ def test_the_physics_term_adds_to_the_loss_and_not_to_the_errors():
     with torch.no_grad():
         made = denoised(network, task)
         u = constrained.expected(made.given)
-        expected = balanced(made.relative + 2 * made.measured, u)
+        every = made.first < HOPELESS
+        expected = balanced(made.relative + 2 * made.measured, u, every)
         a, b = plain(network, task), constrained(network, task)
     assert torch.equal(a.errors, b.errors)
     assert float(b.loss) == pytest.approx(float(expected), rel=1e-5)
-    assert float(a.loss) == pytest.approx(float(balanced(made.relative, u)), rel=1e-5)
+    assert float(a.loss) == pytest.approx(float(balanced(made.relative, u, every)), rel=1e-5)
 
 
 def test_the_papers_loss_is_its_formula():

@@ -8,7 +8,6 @@ for a fine one, where going up and down again takes a matrix product along every
 
 from __future__ import annotations
 
-import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from echoform.linalg.resample import kaiser_sinc
+from echoform.linalg.sparse import compressed_rows
 
 #: furthest coarse neighbour whose filter overlaps a pixel's own
 REACH = 3
@@ -68,10 +68,7 @@ class MaskedGram(nn.Module):
         """Return the stencils of all sensors and channels as one block-diagonal sparse matrix."""
         sensors, channels, height, width, _ = self.stencil.shape
         starts, columns = _pattern(sensors * channels, height, width, self.stencil.device)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            size = (len(starts) - 1,) * 2
-            return torch.sparse_csr_tensor(starts, columns, self.stencil.flatten(), size=size, check_invariants=False)
+        return compressed_rows(starts, columns, self.stencil.flatten(), (len(starts) - 1,) * 2)
 
 
 def fits(shape: torch.Size | tuple[int, int], factor: int) -> bool:

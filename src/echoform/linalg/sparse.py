@@ -13,6 +13,13 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 
+def compressed_rows(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Return a sparse matrix of the given shape; PyTorch's notes that such tensors are new and go unchecked are kept quiet."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
+        return torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
+
+
 class SparseMatrix(nn.Module):
     """M, (rows, columns), applied to a batch of vectors.
 
@@ -45,10 +52,8 @@ class SparseMatrix(nn.Module):
 
     def _half(self, name: str) -> Tensor:
         shape = self.shape if name == "matrix" else self.shape[::-1]
-        parts = [getattr(self, f"{name}_{part}") for part in ("starts", "columns", "values")]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            return torch.sparse_csr_tensor(*parts, size=shape, check_invariants=False)
+        starts, columns, values = (getattr(self, f"{name}_{part}") for part in ("starts", "columns", "values"))
+        return compressed_rows(starts, columns, values, shape)
 
 
 def _apply(vectors: Tensor, matrix: Tensor, transpose: Tensor) -> Tensor:

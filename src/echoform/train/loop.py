@@ -162,7 +162,9 @@ def train_step(
             loss, errors = lesson(task)
             processes.backward(loss / accumulation)
         tally.add(task.family, loss, errors)
-    norm = nn.utils.clip_grad_norm_(_network(lesson, processes).parameters(), recipe.clip)
+    inner = _inner(lesson, processes)
+    norm = nn.utils.clip_grad_norm_(inner.network.parameters(), recipe.clip)
+    nn.utils.clip_grad_norm_(inner.loss.parameters(), recipe.clip)
     if bool(torch.isfinite(norm)):
         optimizer.step()
     else:
@@ -171,10 +173,10 @@ def train_step(
     state.follow(recipe.average)
 
 
-def _network(lesson: nn.Module, processes: Accelerator) -> Network:
+def _inner(lesson: nn.Module, processes: Accelerator) -> Lesson:
     inner = processes.unwrap_model(lesson)
     assert isinstance(inner, Lesson)
-    return inner.network
+    return inner
 
 
 def _agreed(stop: Callable[[], bool] | None, processes: Accelerator) -> bool:

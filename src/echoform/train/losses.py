@@ -6,6 +6,9 @@ to a thousandth of v while speckle stays near one, so a plain mean would train o
 once more by its own expected size u, predicted from the network's *inputs*. Since u does not depend on the truth, the
 minimiser is still the posterior mean (an absolute error, or a weight made from the realised error, would not keep it).
 
+Where a sensor sees next to nothing of what is bright in a scene (a mask over it, say) the scale of the image cannot be known, and
+a single such scene would outweigh a thousand others: its error is left out.
+
 A loss is a module called with (network, task); it returns the loss and the errors by which a run is judged.
 
 Source: Karras et al. (2022), section 5, and (2024), appendix B.3 (uncertainty by noise level; here by problem); STATE.md, 4, 6.
@@ -31,8 +34,10 @@ from echoform.train.problems.task import Task
 
 #: what can be trained
 Network = RAM | OnePassNetwork
-#: bounds of log u
-LOG_ERROR_RANGE = (-8.0, 1.5)
+#: log u lies within 6.5 of -1.5, approached smoothly: at a hard bound the predictor would have no way back
+LOG_ERROR_MIDDLE, LOG_ERROR_REACH = -1.5, 6.5
+#: squared error of the Wiener estimate over its expected size v from which on a scene is left out
+HOPELESS = 1e4
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,8 @@ class ExpectedError(nn.Module):
         peaked = torch.stack([part.square().mean(1) for part in images], 1) / power.square()
         features = torch.cat([given.noise.float(), power.log() / 4, torch.log(peaked + 1e-8) / 4], 1)
         with torch.autocast(features.device.type, enabled=False):
-            return self.layers(features).squeeze(1).clamp(*LOG_ERROR_RANGE)
+            away = (self.layers(features).squeeze(1) - LOG_ERROR_MIDDLE) / LOG_ERROR_REACH
+        return LOG_ERROR_MIDDLE + LOG_ERROR_REACH * torch.tanh(away)
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,14 @@ class Denoised:
 
     Attributes:
         error: D - x, (B, C, H, W).
+        first: mean |z - x|^2 / v of each scene for the Wiener estimate z, (B,).
         given: the inputs of the network.
         sensing: the normalised problem.
         state: the normalised state.
     """
 
     error: Tensor
+    first: Tensor
     given: StateInputs
     sensing: Sensing
     state: DiffusionState | None
@@ -142,14 +150,16 @@ def denoised(network: Network, task: Task) -> Denoised:
                 given = state_inputs(sensing, None)
         case _:
             raise ValueError(f"{type(network).__name__} has no state mode: set the share of one_shot to 1")
-    return Denoised(image - task.truth / expand(sensing.scale, 3), given, sensing, state)
+    truth = task.truth / expand(sensing.scale, 3)
+    first = (given.wiener - truth).abs().square().mean((1, 2, 3)) / given.variance
+    return Denoised(image - truth, first, given, sensing, state)
 
 
-def balanced(errors: Tensor, log_expected: Tensor) -> Tensor:
-    """Return the training loss: errors / u for the network, errors / u + log u for the predictor of u."""
-    network = (errors * torch.exp(-log_expected.detach())).mean()
-    predictor = (errors.detach() * torch.exp(-log_expected) + log_expected).mean()
-    return network + predictor
+def balanced(errors: Tensor, log_expected: Tensor, counted: Tensor) -> Tensor:
+    """Return the training loss: errors / u for the network, errors / u + log u for the predictor of u; of scenes ``counted``."""
+    network = errors * torch.exp(-log_expected.detach())
+    predictor = errors.detach() * torch.exp(-log_expected) + log_expected
+    return torch.where(counted, network + predictor, torch.zeros_like(errors)).mean()
 
 
 class BalancedSquaredError(Loss):
@@ -172,7 +182,7 @@ class BalancedSquaredError(Loss):
         errors = total = made.relative
         if self.physics > 0:
             total = errors + self.physics * made.measured
-        return Judged(balanced(total, self.expected(made.given)), errors.detach())
+        return Judged(balanced(total, self.expected(made.given), made.first < HOPELESS), errors.detach())
 
 
 class WeightedAbsoluteError(Loss):
