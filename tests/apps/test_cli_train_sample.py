@@ -53,6 +53,19 @@ def test_a_recipe_is_carried_out_and_gone_on_with(tmp_path: Path, capsys: pytest
     assert json.loads((out / "log.jsonl").read_text().splitlines()[-1])["step"] == 5
 
 
+def test_a_run_of_given_length_ends_cooled_down(tmp_path: Path):
+    given, out = recipe(tmp_path, 100_000), tmp_path / "run"
+    Path(given).write_text(Path(given).read_text().replace("every = 2", "every = 0"))
+    began = time.monotonic()
+    assert main(["train", given, "--out", str(out), "--minutes", "0.1"]) == 0
+    assert time.monotonic() - began < 60
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    kept = json.loads((out / "recipe.json").read_text())
+    assert kept["schedule"]["kind"] == "trapezoid"
+    assert lines[-1]["step"] == sum(phase["steps"] for phase in kept["phases"]) < 100_000
+    assert lines[-1]["rate"] < 0.2 * lines[0]["rate"]
+
+
 def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "bad.toml").write_text(RECIPE.format(steps='"many"'))
     for arguments, told in (
@@ -63,6 +76,8 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, capsys: pytest.Captur
         (["train", str(tmp_path / "bad.toml")], "phases[0].steps: got 'many', expected a whole number"),
         (["train", "tiny", "--data", str(tmp_path), "--out", str(tmp_path / "o")], "is not there; give the folder"),
         (["train", recipe(tmp_path, 2), "--out", str(tmp_path / "o"), "--resume"], "there is no checkpoint"),
+        (["train", "tiny", "--minutes", "0"], "--minutes must be positive, got 0"),
+        (["train", "tiny", "--minutes", "9", "--finish-in", "9"], "give --finish-in or --minutes, not both"),
         (["sample", "x.h5", "--n", "1"], "--n and --steps must be at least 2"),
     ):
         assert main(arguments) == 2

@@ -290,6 +290,9 @@ class Train:
     finish_in: OptionalSlice = None
     """End the run after so many more steps, the learning rate falling to zero over them."""
 
+    minutes: OptionalNumber = None
+    """End the run after this time, the learning rate falling to zero over its last third: for a machine lent by the hour."""
+
 
 DESCRIPTION = """Forms images from the measurements of any known linear sensor, radar first.
 

@@ -7,13 +7,15 @@ import resource
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -31,6 +33,8 @@ from echoform.train.recipe_file import RecipeError, read_recipe, shipped
 from echoform.train.training_state import CheckpointError, TrainingState
 from echoform.train.validation import ValidationSet
 
+#: share of a run of given length in which the rate falls to zero
+COOLED = 1 / 3
 CURVES, CONFIGURATION = "curves.png", "recipe.json"
 
 
@@ -45,6 +49,7 @@ def train_recipe(options: Train) -> None:
         recipe = read_recipe(_recipe_path(options.recipe))
     except RecipeError as error:
         raise UsageError(str(error)) from error
+    _check_end(options)
     out = options.out or Path("runs") / f"train-{Path(options.recipe).stem}"
     if (out / CHECKPOINT).exists() and not options.resume:
         raise UsageError(f"{out} holds a checkpoint already; add --resume to go on, or choose another --out")
@@ -58,20 +63,62 @@ def train_recipe(options: Train) -> None:
     except (CheckpointError, WeightsError, FileNotFoundError, ValueError) as error:
         raise UsageError(str(error)) from error
     if options.finish_in is not None:
-        if options.finish_in < 1:
-            raise UsageError(f"--finish-in must be at least 1 step, got {options.finish_in}")
         recipe = recipe.ending(state.step, options.finish_in)
     if processes.is_main_process:
         _keep(recipe, out)
     source = FamilySource(recipe, drawn, processes.process_index, processes.num_processes)
     with _interruption() as asked, _Observer(recipe, state, out, processes) as seen:
         watch = Watch(seen.validation(drawn) if processes.is_main_process else None, seen.report, asked)
-        done = train(state, recipe, source, folder=out, until=recipe.steps, processes=processes, watch=watch)
+        if options.minutes is not None:
+            before = _Deadline(60 * options.minutes, state.step)
+            until = replace(watch, stop=lambda: asked() or before.cooling())
+            train(state, recipe, source, folder=out, until=recipe.steps, processes=processes, watch=until)
+            (left,) = broadcast_object_list([before.steps_left(state.step)])
+            recipe = recipe.ending(state.step, left)
+            source = replace(source, recipe=recipe)
+            seen.ends(recipe)
+            if processes.is_main_process:
+                _keep(recipe, out)
+        done = not asked() and train(
+            state, recipe, source, folder=out, until=recipe.steps, processes=processes, watch=watch
+        )
     processes.end_training()
     if not done:
         raise Interrupted(_how_to_go_on(state, recipe, options, out))
     if processes.is_main_process:
         print(f"Done: {recipe.steps} steps, {out / CHECKPOINT}, {out / LOG}")
+
+
+def _check_end(options: Train) -> None:
+    if options.finish_in is not None and options.minutes is not None:
+        raise UsageError("give --finish-in or --minutes, not both: each says when the run ends")
+    if options.finish_in is not None and options.finish_in < 1:
+        raise UsageError(f"--finish-in must be at least 1 step, got {options.finish_in}")
+    if options.minutes is not None and not options.minutes > 0:
+        raise UsageError(f"--minutes must be positive, got {options.minutes}")
+
+
+@dataclass
+class _Deadline:
+    """A run that ends at a given time: its last third cools down, over as many steps as it is expected to hold.
+
+    Attributes:
+        seconds: the whole run.
+        first: step that it began with.
+    """
+
+    seconds: float
+    first: int
+    began: float = field(default_factory=time.monotonic)
+
+    def cooling(self) -> bool:
+        """Whether the last third has begun."""
+        return time.monotonic() - self.began > self.seconds * (1 - COOLED)
+
+    def steps_left(self, step: int) -> int:
+        """Return the steps that the rest of the time holds at the speed up to here."""
+        taken = time.monotonic() - self.began
+        return max(1, int((step - self.first) * (self.seconds - taken) / taken))
 
 
 def _open_many_files() -> None:
@@ -157,6 +204,11 @@ class _Observer:
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
+
+    def ends(self, recipe: Recipe) -> None:
+        """Take up when the run ends, now that it is known."""
+        self.recipe = recipe
+        self.bar.update(self.task, total=recipe.steps)
 
     def validation(self, drawn: Sequence[Share]) -> Callable[[Network], Verdict] | None:
         """Return the judge of the averaged weights, or None where the recipe wants none."""

@@ -68,7 +68,8 @@ class MaskedGram(nn.Module):
         """Return the stencils of all sensors and channels as one block-diagonal sparse matrix."""
         sensors, channels, height, width, _ = self.stencil.shape
         starts, columns = _pattern(sensors * channels, height, width, self.stencil.device)
-        return compressed_rows(starts, columns, self.stencil.flatten(), (len(starts) - 1,) * 2)
+        side = len(starts) - 1
+        return compressed_rows(starts, columns, self.stencil.flatten(), (side, side))
 
 
 def fits(shape: torch.Size | tuple[int, int], factor: int) -> bool:

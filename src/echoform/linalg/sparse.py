@@ -51,7 +51,8 @@ class SparseMatrix(nn.Module):
         return _apply(vectors, self._half("transpose"), self._half("matrix"))
 
     def _half(self, name: str) -> Tensor:
-        shape = self.shape if name == "matrix" else self.shape[::-1]
+        rows, columns = self.shape
+        shape = (rows, columns) if name == "matrix" else (columns, rows)
         starts, columns, values = (getattr(self, f"{name}_{part}") for part in ("starts", "columns", "values"))
         return compressed_rows(starts, columns, values, shape)
 
