@@ -30,14 +30,20 @@ TAPS, KAISER = 16, 2.5
 POSITIONS = 4096
 #: azimuth bins interpolated at a time, so that they stay in the cache
 BLOCK = 32
+#: entries up to which the interpolation of all azimuth bins is kept as matrices: 32 MiB in single precision
+MATRIX_ENTRIES = 1 << 22
 
 
 class StripmapRangeDoppler(StripmapOperator):
-    """The range-Doppler operator; arguments as :class:`StripmapOperator`. Gradients reach the image."""
+    """The range-Doppler operator; arguments as :class:`StripmapOperator`. Gradients reach the image.
+
+    Phase and migration of a short swath are one matrix for each azimuth bin; a longer one is interpolated tap by tap.
+    """
 
     offset_rad_m: Tensor
     stretch: Tensor
     kernel: Tensor
+    migration: Tensor | None
 
     def _prepare(self) -> None:
         frequencies = self.range_shape[2]
@@ -52,6 +58,12 @@ class StripmapRangeDoppler(StripmapOperator):
         self.register_buffer("offset_rad_m", torch.stack(offsets))
         self.register_buffer("stretch", torch.stack(stretches))
         self.register_buffer("kernel", interpolator()[None].to(device=self.device, dtype=self.dtype.to_real()))
+        width, entries = self.domain_shape[2], self.batch * self.azimuth_length * self.domain_shape[2] * frequencies
+        matrices = None
+        if entries <= MATRIX_ENTRIES:
+            each = torch.eye(width, dtype=self.dtype, device=self.device)[:, None].expand(-1, self.azimuth_length, -1)
+            matrices = torch.stack([self._migrated(each, sensor).transpose(0, 1) for sensor in range(self.batch)])
+        self.register_buffer("migration", matrices)
 
     def stolt(self, sensor: int) -> Tensor:
         """Return k_x0 + (K - K_0) / D, (M, F): k_x without the rest that is left out."""
@@ -61,6 +73,21 @@ class StripmapRangeDoppler(StripmapOperator):
 
     def to_frequencies(self, ranges: Tensor, sensor: int) -> Tensor:
         """Return the migrated echoes over frequency, (..., M, F)."""
+        if self.migration is None:
+            cells = self._migrated(ranges, sensor)
+        else:
+            cells = torch.einsum("...mw,mwf->...mf", ranges, self.migration[sensor])
+        return torch.fft.fftshift(torch.fft.fft(torch.fft.ifftshift(cells, dim=-1)), dim=-1)
+
+    def to_ranges(self, spectrum: Tensor, sensor: int) -> Tensor:
+        """Return the echoes read along the migration curve, (..., M, W)."""
+        cells = torch.fft.fftshift(torch.fft.ifft(torch.fft.ifftshift(spectrum, dim=-1), norm="forward"), dim=-1)
+        if self.migration is None:
+            return self._read(cells, sensor)
+        return torch.einsum("...mf,mwf->...mw", cells, self.migration[sensor].conj())
+
+    def _migrated(self, ranges: Tensor, sensor: int) -> Tensor:
+        """Return the echoes with their azimuth phase in the cells that they migrate to, (..., M, F)."""
         count = self.range_shape[2]
         wide = ranges.new_zeros(*ranges.shape[:-1], count + TAPS - 1)
         for rows in self._blocks():
@@ -71,11 +98,10 @@ class StripmapRangeDoppler(StripmapOperator):
                 wide[..., rows, :].scatter_add_(-1, index, turned * self.kernel[0, tap][between])
         cells = wide[..., :count]
         cells[..., : TAPS - 1] += wide[..., count:]
-        return torch.fft.fftshift(torch.fft.fft(torch.fft.ifftshift(cells, dim=-1)), dim=-1)
+        return cells
 
-    def to_ranges(self, spectrum: Tensor, sensor: int) -> Tensor:
-        """Return the echoes read along the migration curve, (..., M, W)."""
-        cells = torch.fft.fftshift(torch.fft.ifft(torch.fft.ifftshift(spectrum, dim=-1), norm="forward"), dim=-1)
+    def _read(self, cells: Tensor, sensor: int) -> Tensor:
+        """Return the adjoint of :meth:`_migrated`, (..., M, W)."""
         wide = torch.cat([cells, cells[..., : TAPS - 1]], -1)
         ranges = cells.new_zeros(*cells.shape[:-1], self.domain_shape[2])
         for rows in self._blocks():

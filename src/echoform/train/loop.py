@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from echoform.train.losses import Network
 from echoform.train.problems.task import Task
 from echoform.train.recipe import Phase, Recipe
-from echoform.train.training_state import Lesson, TrainingState
+from echoform.train.training_state import TIMES, Lesson, TrainingState
 
 #: tasks of one phase for this process, from the given number of tasks on
 TaskSource = Callable[[Phase, int], Iterator[Task]]
@@ -154,7 +154,7 @@ def train_step(
     lesson, optimizer = prepared
     accumulation = recipe.phase(state.step).accumulation
     for group in optimizer.param_groups:
-        group["lr"] = recipe.rate(state.step)
+        group["lr"] = recipe.rate(state.step) * group[TIMES]
     optimizer.zero_grad(set_to_none=True)
     for k in range(accumulation):
         task = next(tasks).to(processes.device)

@@ -19,6 +19,9 @@ from echoform.train.recipe import Recipe
 
 #: the layer by which the width of a RAM is known
 FIRST = "body.m_head.conv0.weight"
+#: by how much the rate of a group of the optimiser's parameters exceeds the recipe's: what a loss learns beside the network, a
+#: small perceptron, is to follow it closely
+TIMES, LOSS_TIMES = "times", 5.0
 
 
 class Lesson(nn.Module):
@@ -75,9 +78,10 @@ class TrainingState:
         average = channels_last(recipe.network.build().to(device)).eval()
         average.load_state_dict(network.state_dict())
         lesson = Lesson(network, loss.to(device), bfloat16=recipe.bfloat16)
-        optimizer = torch.optim.Adam(
-            lesson.parameters(), lr=recipe.schedule.peak, betas=recipe.betas, fused=device.type == "cuda"
-        )
+        groups = [{"params": list(network.parameters()), TIMES: 1.0}]
+        if judges := list(lesson.loss.parameters()):
+            groups.append({"params": judges, TIMES: LOSS_TIMES})
+        optimizer = torch.optim.Adam(groups, lr=recipe.schedule.peak, betas=recipe.betas, fused=device.type == "cuda")
         return TrainingState(lesson, average, optimizer)
 
     def save(self, path: Path) -> None:
