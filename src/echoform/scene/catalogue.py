@@ -9,6 +9,7 @@ from typing import Protocol
 
 from echoform.scene.aircraft import aircraft
 from echoform.scene.buildings import buildings
+from echoform.scene.clutter_patch import clutter_patch
 from echoform.scene.composed import aircraft_on_apron, ships_at_sea, vehicles_on_land
 from echoform.scene.computed_tomography import rods, thorax
 from echoform.scene.contrast_phantoms import breast, dielectric_cylinders, layered_wall
@@ -95,6 +96,7 @@ FAMILIES = (
     radar("land", land, (1.0, 20.0), (0.5, 6.0)),
     radar("sea", sea, (1.0, 10.0), (0.5, 6.0)),
     radar("woodland", woodland, (1.0, 20.0), (0.5, 6.0)),
+    radar("clutter", clutter_patch, (0.3, 20.0), (0.5, 6.0)),
     radar("vehicles on land", vehicles_on_land, (0.15, 0.6)),
     radar("ships at sea", ships_at_sea, (1.0, 8.0), (0.5, 6.0)),
     radar("aircraft on apron", aircraft_on_apron, (0.3, 1.5)),

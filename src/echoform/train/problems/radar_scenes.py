@@ -10,6 +10,7 @@ from torch import Tensor
 
 from echoform.scene.aircraft import aircraft
 from echoform.scene.buildings import buildings
+from echoform.scene.clutter_patch import clutter_patch
 from echoform.scene.composed import aircraft_on_apron, ships_at_sea, vehicles_on_land
 from echoform.scene.frame import Frame, Illumination
 from echoform.scene.isolated_points import points
@@ -52,6 +53,7 @@ KINDS = (
     RadarScene(lambda s, f, light: aircraft_on_apron(s, f, illumination=light), (0.3, 1.5), 1.0),
     RadarScene(lambda s, f, light: town(s, f, illumination=light), (0.5, 5.0), 1.2),
     RadarScene(lambda source, frame, _: woodland(source, frame), (1.0, 20.0), 0.3),
+    RadarScene(lambda source, frame, _: clutter_patch(source, frame), (0.3, 20.0), 0.5),
 )
 
 
