@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shlex
 import signal
 import sys
@@ -35,6 +34,8 @@ from echoform.train.validation import ValidationSet
 
 #: share of a run of given length in which the rate falls to zero
 COOLED = 1 / 3
+#: open files that some dozen workers need
+MANY_FILES = 1 << 14
 CURVES, CONFIGURATION = "curves.png", "recipe.json"
 
 
@@ -122,9 +123,15 @@ class _Deadline:
 
 
 def _open_many_files() -> None:
-    """Allow this process as many open files as it may have: a batch that a worker hands over takes one for every tensor."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """Allow this process more open files: a batch that a worker hands over takes one for every tensor."""
+    if sys.platform == "win32":  # there handles are not limited so, and there is no such module
+        return
+    import resource
+
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if least != resource.RLIM_INFINITY:
+        wanted = MANY_FILES if most == resource.RLIM_INFINITY else min(MANY_FILES, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(least, wanted), most))
 
 
 def _recipe_path(given: str) -> Path:
