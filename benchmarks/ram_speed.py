@@ -225,11 +225,14 @@ def variants(ours: RAM, device: torch.device) -> dict[str, Callable[[Measurement
     """Other ways to run our network: the body compiled, in bfloat16, and both; on a GPU also as CUDA graphs."""
 
     def compiled(mode: str | None) -> RAM:
+        """Return a copy whose body is compiled."""
         copied = copy.deepcopy(ours)
         copied.body = torch.compile(copied.body, mode=mode)  # pyright: ignore[reportAttributeAccessIssue]
         return copied
 
     def half(network: nn.Module) -> Callable[[Measurement], Tensor]:
+        """Return the network in bfloat16."""
+
         def run(measurement: Measurement) -> Tensor:
             with torch.autocast(device.type, torch.bfloat16):
                 return network(measurement)
@@ -249,6 +252,8 @@ def variant_rows(given: Task, theirs: nn.Module, ours: RAM, runs: int) -> dict[s
     device = given.y.device
 
     def deepinv(precision: torch.dtype | None) -> Callable[[Measurement], Tensor]:
+        """Return deepinv's network in a precision, its image as ours has it."""
+
         def run(_: Measurement) -> Tensor:
             with torch.autocast(device.type, precision, enabled=precision is not None):
                 out = theirs(given.y.clone(), given.theirs)

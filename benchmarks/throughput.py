@@ -6,6 +6,8 @@ Steps of the shipped recipes, family by family (those drawn most often, or all),
 seconds of one thread; CUDA: wall seconds, waited for. Batches are cut to --pixels over all scenes (0: the recipe's own batch);
 but for the optimiser's, times are taken as proportional to the scenes. Drawing is the mean of twelve batches of four.
 
+In training by squared errors the workers that draw do "norm" and most of "prepare" too; here one process does everything.
+
 Parts:
 
     draw          scenes, sensor and samples, and the state
@@ -77,6 +79,7 @@ class Clock:
     since: float = 0.0
 
     def now(self) -> float:
+        """Return seconds: of the processor, or of the clock once the GPU has finished."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
             return time.perf_counter()
@@ -99,6 +102,7 @@ class Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
+        """Book what happens within as a part."""
         self.enter(name)
         yield
         self.leave()
@@ -116,6 +120,7 @@ class Clock:
         """Time the body, the sensor in its blocks, and the last prox wherever they are called."""
 
         def before(_: nn.Module, given: tuple[Any, ...]) -> None:
+            """Enter the body, its sensors' normals timed."""
             for level in given[1]:
                 level.operator.normal = self.timed("sensor", level.operator.normal)
             self.enter("convolutions")

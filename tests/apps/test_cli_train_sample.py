@@ -54,6 +54,7 @@ def test_a_recipe_is_carried_out_and_gone_on_with(tmp_path: Path, capsys: pytest
 
 
 def test_a_run_of_given_length_ends_cooled_down(tmp_path: Path):
+    """Six seconds: the recipe's 100 000 steps are cut to what they hold, and the rate ends near zero."""
     given, out = recipe(tmp_path, 100_000), tmp_path / "run"
     Path(given).write_text(Path(given).read_text().replace("every = 2", "every = 0"))
     began = time.monotonic()

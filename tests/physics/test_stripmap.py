@@ -60,6 +60,7 @@ def test_range_doppler_is_exact_in_the_middle_of_the_swath() -> None:
 
 
 def test_migration_as_matrices_equals_migration_tap_by_tap(monkeypatch: pytest.MonkeyPatch):
+    """The same operator with and without its matrices, both ways, double precision."""
     made = build(StripmapRangeDoppler, airborne(centroid_hz=1500.0))
     assert made.migration is None, "the swath of the other tests is long: both ways are walked by them"
     monkeypatch.setattr(stripmap_range_doppler, "MATRIX_ENTRIES", 1 << 30)

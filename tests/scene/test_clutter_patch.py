@@ -6,6 +6,8 @@ import torch
 from echoform.scene import clutter_patch
 from echoform.scene.clutter import Clutter
 from echoform.scene.clutter_laws import G0Clutter, KClutter, LogNormalClutter, WeibullClutter
+from echoform.scene.frame import Frame
+from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import SceneClass
 from scene.scene_cases import frame, source
 
@@ -24,7 +26,7 @@ def test_a_patch_follows_its_law(number: int, monkeypatch: pytest.MonkeyPatch) -
     name, value, law = LAWS[number]
     monkeypatch.setattr(clutter_patch, name, (value, value))
     monkeypatch.setattr(clutter_patch, "TEXTURE_M", (0.01, 0.02))
-    image = clutter_patch._clutter(source(7), frame(32, (128, 128)), number, torch.ones(32, 128, 128))
+    image = clutter_patch.LAWS[number](source(7), frame(32, (128, 128)), torch.ones(32, 128, 128))
     assert isinstance(law, Clutter)
     logarithm = image.abs().double().square().log()
     expected = law.log_cumulants()[:, 0]
@@ -32,9 +34,21 @@ def test_a_patch_follows_its_law(number: int, monkeypatch: pytest.MonkeyPatch) -
     assert float(logarithm.var()) == pytest.approx(float(expected[1]), rel=0.02)
 
 
-def test_every_law_is_drawn() -> None:
-    laws = {int(source(seed).integers((), 0, 4)) for seed in range(40)}
-    assert laws == {0, 1, 2, 3}
-    scene = clutter_patch.clutter_patch(source(1), frame(4))
+def test_every_law_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty patches call all four laws; what a patch shows is bare ground everywhere."""
+    called = []
+
+    def watched(number: int):
+        def law(random: RandomSource, pixels: Frame, mean: torch.Tensor) -> torch.Tensor:
+            called.append(number)
+            return mean.to(torch.complex64)
+
+        return law
+
+    monkeypatch.setattr(clutter_patch, "LAWS", tuple(watched(number) for number in range(4)))
+    for seed in range(40):
+        scene = clutter_patch.clutter_patch(source(seed), frame(2, (16, 16)))
+    assert set(called) == {0, 1, 2, 3}
     assert set(scene.masks) == {SceneClass.BARE}
-    assert scene.image.shape == (4, 1, 64, 64)
+    assert bool(scene.masks[SceneClass.BARE].all())
+    assert scene.image.shape == (2, 1, 16, 16)

@@ -179,6 +179,7 @@ class _Asked:
     yes: bool = False
 
     def ask(self, number: int, frame: FrameType | None) -> None:
+        """Note the first signal; raise KeyboardInterrupt at the second."""
         if self.yes:
             raise KeyboardInterrupt
         self.yes = True

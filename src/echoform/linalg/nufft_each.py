@@ -51,6 +51,7 @@ class _Sums(torch.autograd.Function):
     def forward(
         ctx: Any, values: Tensor, points: Tensor, shape: tuple[int, int], kind: int, heard: Tensor | None
     ) -> Tensor:
+        """Return the sums of the given kind, 1 or 2."""
         ctx.points, ctx.shape, ctx.kind, ctx.heard = points, shape, kind, heard
         return _planned(values, points, shape, kind, heard)
 

@@ -39,6 +39,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, operator: GroundPenetratingRadar, index: int, backwards: bool) -> Tensor:
+        """Return the sum of one sensor, either way."""
         ctx.operator, ctx.index, ctx.backwards = operator, index, backwards
         value = value.resolve_conj()
         return operator.backprojected(value, index) if backwards else operator.traces(value, index)

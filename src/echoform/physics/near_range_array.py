@@ -141,6 +141,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, sensor: _Sensor, backwards: bool) -> Tensor:
+        """Return the sum of one sensor, either way."""
         ctx.sensor, ctx.backwards = sensor, backwards
         value = value.resolve_conj()
         return sensor.backprojection(value) if backwards else sensor.samples(value)

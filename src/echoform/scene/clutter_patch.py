@@ -36,28 +36,39 @@ def clutter_patch(source: RandomSource, frame: Frame, *, response: PointResponse
         frame: pixels.
         response: how the image shows it; drawn when absent.
     """
-    law = int(source.integers((), 0, 4))
+    law = LAWS[int(source.integers((), 0, len(LAWS)))]
     mean = source.decibels((frame.batch, 1, 1), *LEVEL_DB).square()
     mean = mean * lognormal_texture(metric_field(source, frame, MEAN_M), source.uniform((frame.batch,), 0.1, 0.8))
-    image = _clutter(source, frame, law, mean)
+    image = law(source, frame, mean)
     bare = torch.ones(image.shape, dtype=torch.bool, device=source.place)
     return weighted(
         Scene(image[:, None], masks={SceneClass.BARE: bare}), response or draw_response(source, frame.batch)
     )
 
 
-def _clutter(source: RandomSource, frame: Frame, law: int, mean: Tensor) -> Tensor:
-    """Return clutter of mean intensity ``mean`` (B, H, W) by the law of that number."""
-    batch = (frame.batch,)
-    if law == 3:
-        return LogNormalClutter(source.uniform(batch, *DEVIATION)).sample(mean, source.generator)
-    field = metric_field(source, frame, TEXTURE_M)
-    match law:
-        case 0:
-            texture = KClutter(source.log_uniform(batch, *NU)).texture_at(field)
-        case 1:
-            texture = G0Clutter(-source.log_uniform(batch, *ALPHA)).texture_at(field)
-        case _:
-            both = torch.stack([field, metric_field(source, frame, TEXTURE_M)])
-            texture = WeibullClutter(source.uniform(batch, *WEIBULL)).texture_at(both)
-    return compound(mean * texture, source.generator)
+def _k(source: RandomSource, frame: Frame, mean: Tensor) -> Tensor:
+    """Return K clutter of mean intensity (B, H, W)."""
+    law = KClutter(source.log_uniform((frame.batch,), *NU))
+    return compound(mean * law.texture_at(metric_field(source, frame, TEXTURE_M)), source.generator)
+
+
+def _g0(source: RandomSource, frame: Frame, mean: Tensor) -> Tensor:
+    """Return G0 clutter of mean intensity (B, H, W)."""
+    law = G0Clutter(-source.log_uniform((frame.batch,), *ALPHA))
+    return compound(mean * law.texture_at(metric_field(source, frame, TEXTURE_M)), source.generator)
+
+
+def _weibull(source: RandomSource, frame: Frame, mean: Tensor) -> Tensor:
+    """Return Weibull clutter of mean intensity (B, H, W): its texture takes two fields."""
+    law = WeibullClutter(source.uniform((frame.batch,), *WEIBULL))
+    fields = torch.stack([metric_field(source, frame, TEXTURE_M) for _ in range(2)])
+    return compound(mean * law.texture_at(fields), source.generator)
+
+
+def _log_normal(source: RandomSource, frame: Frame, mean: Tensor) -> Tensor:
+    """Return log-normal clutter of mean intensity (B, H, W), every pixel by itself."""
+    return LogNormalClutter(source.uniform((frame.batch,), *DEVIATION)).sample(mean, source.generator)
+
+
+#: each as likely
+LAWS = (_k, _g0, _weibull, _log_normal)

@@ -59,6 +59,7 @@ class _Tally:
     skipped: int = 0
 
     def add(self, family: str, loss: Tensor, errors: Tensor) -> None:
+        """Take in the loss and the errors (B,) of one batch."""
         self.loss.append(loss.detach())
         self.error.append(errors.mean())
         self.log_error.append(errors.clamp_min(1e-30).log().mean())
@@ -215,6 +216,7 @@ class _Log:
         return _Tally()
 
     def write(self, step: int, line: dict[str, object]) -> None:
+        """Append a line with its step and the seconds since the start, and report it."""
         line = {"step": step, **line, "seconds": round(time.monotonic() - self.began, 1)}
         with self.path.open("a") as log:
             log.write(json.dumps(line) + "\n")
