@@ -1,11 +1,12 @@
 """How many problems a second one core draws, and what they look like.
 
-    python benchmarks/problem_sampler.py [--only NAME] [--sheets | --times | --workers] [--pixels 64] [--batch 64]
+    python benchmarks/problem_sampler.py [--only NAME ...] [--sheets | --times | --workers] [--pixels 64] [--batch 64]
 
 Times: problems at 64 x 64 in batches of 64, milliseconds of processor time and of wall time per problem, for each part: layout,
 scene, operator, its norm, its coarse versions for s = 2, 4 and 8, and the measurement (A x and noise). Each part's figure is the
-least of three rounds of the same batch, for what else the machine does comes in bursts; then the median over several seeds, since
-the sizes of sensors differ from batch to batch. Writes benchmarks/results/problem_sampler.json.
+least of several rounds of the same batch, between which all other families are drawn, for what else the machine does comes in
+bursts of minutes; then the median over several seeds, since the sizes of sensors differ from batch to batch. Writes
+benchmarks/results/problem_sampler.json.
 
 Workers: problems a second of wall time that a DataLoader gives from a stream of all families, of one and of two worker processes,
 norms and coarse versions included, and that no problem comes twice. Writes benchmarks/results/problem_workers.json.
@@ -30,10 +31,12 @@ from statistics import median
 
 import torch
 from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from echoform.scene.random_source import RandomSource
+from echoform.train.freed_memory import keep_freed_memory
 from echoform.train.problems.catalogue import FAMILIES
 from echoform.train.problems.mri import CartesianMri
 from echoform.train.problems.pictures import PictureFamily
@@ -44,7 +47,7 @@ from echoform.train.problems.tomography import ComputedTomography
 from record import save
 from scene_sheets import quantised
 
-SEED, SEEDS, ROUNDS, FACTORS = 3, 5, 3, (2, 4, 8)
+SEED, SEEDS, ROUNDS, FACTORS = 3, 5, 6, (2, 4, 8)
 WORKER_BATCHES = 96
 SHEET_SIDE, ACROSS, DOWN, GAP, DEPTH_DB, LEVELS = 48, 8, 8, 2, 50.0, 16
 LINEAR = (PictureFamily, ComputedTomography, CartesianMri)
@@ -67,6 +70,12 @@ class Clock:
         self.cpu[name] += time.process_time() - cpu
         self.wall[name] += time.perf_counter() - wall
 
+    def lower_to(self, other: Clock) -> None:
+        """Keep the lesser of both times of each part."""
+        for mine, its in ((self.cpu, other.cpu), (self.wall, other.wall)):
+            for name, value in its.items():
+                mine[name] = min(mine.get(name, value), value)
+
 
 @torch.no_grad()
 def timed(family: ProblemFamily, seed: int, batch: int) -> Clock:
@@ -88,30 +97,24 @@ def timed(family: ProblemFamily, seed: int, batch: int) -> Clock:
     return clock
 
 
-def quickest(family: ProblemFamily, seed: int, batch: int) -> Clock:
-    """Return the least time of each part over some rounds of the same batch."""
-    rounds, least = [timed(family, seed, batch) for _ in range(ROUNDS)], Clock()
-    for part in PARTS:
-        least.cpu[part] = min(clock.cpu[part] for clock in rounds)
-        least.wall[part] = min(clock.wall[part] for clock in rounds)
-    return least
-
-
 def times(families: list[ProblemFamily], batch: int) -> dict[str, dict[str, float]]:
     """Return milliseconds per problem and problems per second of each family."""
+    clocks = {family.name: [Clock() for _ in range(SEEDS)] for family in families}
+    for number in track(range(ROUNDS), "rounds", console=CONSOLE):
+        for family in families:
+            if number == 0:
+                timed(family, SEED, min(4, batch))  # tables that are made once
+            for index, least in enumerate(clocks[family.name]):
+                least.lower_to(timed(family, SEED + index, batch))
     results = {}
-    for family in families:
-        timed(family, SEED, min(4, batch))  # tables that are made once
-        clocks = [quickest(family, SEED + index, batch) for index in range(SEEDS)]
-        row = {f"{part}_cpu_ms": 1e3 * median(c.cpu[part] for c in clocks) / batch for part in PARTS}
-        cpu, wall = ([1e3 * sum(getattr(c, which).values()) / batch for c in clocks] for which in ("cpu", "wall"))
+    for name, seeds in clocks.items():
+        row = {f"{part}_cpu_ms": 1e3 * median(c.cpu[part] for c in seeds) / batch for part in PARTS}
+        cpu, wall = ([1e3 * sum(getattr(c, which).values()) / batch for c in seeds] for which in ("cpu", "wall"))
         row |= {"cpu_ms": median(cpu), "wall_ms": median(wall), "slowest_cpu_ms": max(cpu)}
         row |= {"per_second_cpu": 1e3 / median(cpu), "per_second_wall": 1e3 / median(wall)}
-        results[family.name] = {name: round(value, 3) for name, value in row.items()}
+        results[name] = {key: round(value, 3) for key, value in row.items()}
         shown = "  ".join(f"{part} {row[f'{part}_cpu_ms']:.2f}" for part in PARTS)
-        CONSOLE.print(
-            f"{family.name:20s} {row['per_second_cpu']:5.0f} /s (wall {row['per_second_wall']:5.0f})  ms: {shown}"
-        )
+        CONSOLE.print(f"{name:20s} {row['per_second_cpu']:5.0f} /s (wall {row['per_second_wall']:5.0f})  ms: {shown}")
     return results
 
 
@@ -124,6 +127,7 @@ class Prepared(IterableDataset[list[bytes]]):
 
     def __iter__(self) -> Iterator[list[bytes]]:
         torch.set_num_threads(1)
+        keep_freed_memory()
         for problem in self.stream:
             problem.operator.norm()
             for factor in FACTORS:
@@ -211,7 +215,7 @@ def sheet(family: ProblemFamily, path: Path) -> None:
 def main() -> None:
     """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these families alone; nothing is saved")
     parser.add_argument("--sheets", action="store_true", help="sheets alone")
     parser.add_argument("--times", action="store_true", help="times alone")
     parser.add_argument("--workers", action="store_true", help="problems a second of one and two workers alone")
@@ -220,7 +224,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "docs")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    families = [family for family in FAMILIES if options.only in family.name]
+    families = [family for family in FAMILIES if not options.only or family.name in options.only]
     if not options.times and not options.workers:
         for family in families:
             sheet(family, options.folder / f"problems_{family.name}.png")
@@ -233,6 +237,7 @@ def main() -> None:
         if not options.only:
             save("problem_workers", seed=SEED, results={"settings": settings, "workers": workers})
         return
+    keep_freed_memory()  # as training does
     results = times(sized, options.batch)
     if not options.only:
         settings = {"pixels": options.pixels, "batch": options.batch, "seeds": SEEDS, "rounds": ROUNDS}

@@ -30,6 +30,17 @@ def test_a_point_is_one_at_its_peak_and_on_a_pixel_that_pixel_alone() -> None:
     assert abs(complex(soft[27, 35])) == pytest.approx(2.0, abs=2e-2)
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (24, 16), (8, 9)])
+def test_no_point_falls_beyond_the_border(shape: tuple[int, int]) -> None:
+    """A scene of one point only would be empty, and its noise without a level."""
+    scene = points(source(2), frame(400, shape))
+    assert scene.centres is not None
+    drawn = scene.centres.amplitude.abs() > 0
+    assert bool(drawn.any(1).all())
+    assert bool(frame(400, shape).inside(scene.centres.position_m)[drawn].all())
+    assert bool((scene.image.abs().amax((1, 2, 3)) > 0).all())
+
+
 @pytest.mark.parametrize(("shape", "lobe_db"), [(0.0, -13.26), (5.44, -40.0), (8.16, -60.0)])
 def test_side_lobes_are_those_of_kaisers_window(shape: float, lobe_db: float) -> None:
     centres = still_centres(torch.zeros(1, 1, 2), torch.ones(1, 1) + 0j, torch.zeros(1, 1, dtype=torch.int64))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from echoform.physics.axis_matrix import AxisMatrix
-from echoform.physics.channelwise import ChannelwiseOperator
+from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compositions import ComposedOperator
 from echoform.physics.polarimetry import CrosstalkOperator
 from echoform.physics.range_chirp import RangeChirp
@@ -27,6 +27,7 @@ from echoform.train.problems.far_field_spotlight import FarFieldSpotlight
 from echoform.train.problems.near_field_spotlight import NearFieldSpotlight
 from echoform.train.problems.polarimetry import Polarimetry
 from echoform.train.problems.problem import draw_problem
+from echoform.train.problems.repeat_pass import RepeatPass
 from echoform.train.problems.stream import problem_generator
 from echoform.train.problems.stripmap import Stripmap
 from echoform.train.problems.very_long_baselines import Interferometry
@@ -185,6 +186,24 @@ def test_visibilities_of_unequal_stations_are_whitened() -> None:
     x = family.scene(drawn, layout).image
     expected = even(x) * layout.weights[:, None]
     assert float((family.operator(layout)(x) - expected).norm() / expected.norm()) < 1e-4
+
+
+def test_a_pair_is_two_passes_of_one_radar() -> None:
+    """Each pass is its own channel through its own radar; the passes miss different pulses and see one grid."""
+    problem = draw_problem(problem_generator(4, 0), RepeatPass(shape=SHAPE), 2)
+    operator, x = problem.operator, problem.truth
+    assert isinstance(operator, BlockDiagonalOperator)
+    first, second = operator.operators
+    clean = operator(x)
+    assert torch.equal(clean, torch.cat([first(x[:, :1]), second(x[:, 1:])], 1))
+    heard = [a.support() for a in (first, second)]
+    assert heard[0] is not None
+    assert heard[1] is not None
+    assert not torch.equal(*heard)
+    pair = problem.scene.interferogram
+    assert pair is not None
+    assert pair.shape == (2, *SHAPE)
+    assert float(pair.abs().max()) <= 1
 
 
 def test_polarimetric_samples_are_mixed_channels() -> None:

@@ -9,6 +9,7 @@ PROBLEM_FAMILIES = (
     "spotlight-near",
     "polarimetry",
     "stripmap",
+    "repeat-pass",
     "interferometry",
     "range-angle",
     "range-angle-doppler",

@@ -25,7 +25,7 @@ from echoform.linalg.nufft import toeplitz_apply
 from echoform.linalg.spectrum import largest_eigenvalue
 
 #: sensors taken at once: what stays in a processor's cache
-TOGETHER = 8
+TOGETHER = 16
 SEED = 20210517
 
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from echoform.scene.clutter import compound
-from echoform.scene.clutter_laws import G0Clutter, KClutter, LogNormalClutter, WeibullClutter
+from echoform.scene.clutter_laws import LogNormalClutter, WeibullClutter
 from echoform.scene.frame import Frame
 from echoform.scene.point_response import PointResponse, draw_response, weighted
-from echoform.scene.random_fields import lognormal_texture, metric_field
+from echoform.scene.random_fields import gamma_texture, lognormal_texture, metric_field
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene, SceneClass
 
@@ -24,7 +24,7 @@ from echoform.scene.scene import Scene, SceneClass
 LEVEL_DB = (-30.0, 0.0)
 #: correlation of the texture and of the mean intensity, metres
 TEXTURE_M, MEAN_M = (0.5, 30.0), (50.0, 500.0)
-#: shape of K, -alpha of G0, shape of Weibull, standard deviation of ln I of log-normal clutter
+#: shape of K, -alpha of G0 (both within the table of gamma quantiles), shape of Weibull, and s of log-normal clutter
 NU, ALPHA, WEIBULL, DEVIATION = (0.5, 20.0), (1.5, 15.0), (0.8, 1.95), (1.0, 3.0)
 
 
@@ -48,14 +48,15 @@ def clutter_patch(source: RandomSource, frame: Frame, *, response: PointResponse
 
 def _k(source: RandomSource, frame: Frame, mean: Tensor) -> Tensor:
     """Return K clutter of mean intensity (B, H, W)."""
-    law = KClutter(source.log_uniform((frame.batch,), *NU))
-    return compound(mean * law.texture_at(metric_field(source, frame, TEXTURE_M)), source.generator)
+    nu = source.log_uniform((frame.batch, 1), *NU)
+    return compound(mean * gamma_texture(metric_field(source, frame, TEXTURE_M), nu), source.generator)
 
 
 def _g0(source: RandomSource, frame: Frame, mean: Tensor) -> Tensor:
     """Return G0 clutter of mean intensity (B, H, W)."""
-    law = G0Clutter(-source.log_uniform((frame.batch,), *ALPHA))
-    return compound(mean * law.texture_at(metric_field(source, frame, TEXTURE_M)), source.generator)
+    shape = source.log_uniform((frame.batch, 1), *ALPHA)
+    gamma = gamma_texture(metric_field(source, frame, TEXTURE_M), shape)  # of mean one: 1 / gamma has mean a / (a - 1)
+    return compound(mean * (1 - 1 / shape[..., None]) / gamma, source.generator)
 
 
 def _weibull(source: RandomSource, frame: Frame, mean: Tensor) -> Tensor:

@@ -96,7 +96,8 @@ def _arranged(source: RandomSource, frame: Frame, count: int) -> Tensor:
     along = source.uniform((batch, count, 1), -0.5, 0.5)
     line = frame.anywhere_m(source, 1, share=0.5) + along * direction
     choice = source.integers((batch, 1, 1), 0, 3)
-    return _folded(torch.where(choice == 0, uniform, torch.where(choice == 1, clustered, line)), 0.45 * size)
+    last = torch.tensor([min(0.45, 0.5 - 1 / n) for n in reversed(frame.shape)], device=source.place)
+    return _folded(torch.where(choice == 0, uniform, torch.where(choice == 1, clustered, line)), last * size)
 
 
 def _folded(position_m: Tensor, half_m: Tensor) -> Tensor:

@@ -81,13 +81,14 @@ def land(
     illumination = illumination or draw_illumination(source, frame.batch)
     region = _regions(source, frame, illumination)
     kinds = _kinds(source, frame.batch)
-    level, texture = _tables(source, kinds)
-    intensity = 10 ** (level.gather(1, region.flatten(1)).reshape(region.shape) / 10)
+    backscatter, texture = _tables(source, kinds)
+    intensity = backscatter.gather(1, region.flatten(1)).reshape(region.shape)
     intensity = intensity * _furrows(source, frame, region, kinds)
     fine = metric_field(source, frame, CLUMP_M)
     labels = kinds.gather(1, region.flatten(1)).reshape(region.shape)
     intensity = intensity * gamma_texture(fine, texture, labels)
-    masks = {cover.label: labels == i for i, cover in enumerate(COVERS)}
+    small = labels.to(torch.uint8)  # eight comparisons of an eighth of the bytes
+    masks = {cover.label: small == i for i, cover in enumerate(COVERS)}
     things = _things(source, frame)
     image = developed_speckle(source, intensity)[:, None] + render(things, frame, unweighted(source))
     scene = Scene(image, things, None, masks)
@@ -113,11 +114,11 @@ def voronoi(source: RandomSource, frame: Frame, cells: int, *, reach_m: Tensor |
     seed = source.uniform((batch, 2, cells), -0.5, 0.5) * side
 
     def metric(at_y: Tensor, at_x: Tensor) -> Tensor:
-        return torch.stack([(at_x * c + at_y * s) / long, at_y * c - at_x * s], -1).flatten(1, 2)
+        return torch.stack([(at_x * c + at_y * s) / long, at_y * c - at_x * s, torch.ones_like(at_x + at_y)], 1)
 
-    pixels, seeds = metric(y, x), metric(seed[:, 0, None], seed[:, 1, None])
+    pixels, seeds = metric(y, x).flatten(2), metric(seed[:, 0, None], seed[:, 1, None]).flatten(2)
     # |p - s|^2 without |p|^2, which no seed changes
-    distance = torch.baddbmm(seeds.square().sum(-1, keepdim=True), seeds, pixels.mT, alpha=-2)
+    distance = torch.cat([-2 * seeds[:, :2], seeds[:, :2].square().sum(1, keepdim=True)], 1).mT @ pixels
     # of two as near the later one; far faster than argmin over seeds
     nearest = distance == distance.amin(1, keepdim=True)
     number = torch.arange(cells, dtype=torch.int16, device=distance.device)[:, None]
@@ -189,26 +190,42 @@ def cast(mask: Tensor, frame: Frame, direction: Tensor, length_m: Tensor, *, ste
 
 def _regions(source: RandomSource, frame: Frame, illumination: Illumination) -> Tensor:
     """Which region every pixel belongs to: parcels 0 to PARCELS - 1, then the extra ones, each painted over the last."""
-    batch = frame.batch
-
-    def some(probability: float) -> Tensor:
-        return source.chance((batch, 1, 1), probability)
-
-    reach = source.log_uniform((batch,), *PARCEL_M) * math.sqrt(PARCELS)
+    reach = source.log_uniform((frame.batch,), *PARCEL_M) * math.sqrt(PARCELS)
     region = voronoi(source, frame, PARCELS, reach_m=reach)
-    wood = (rough_field(source, batch, frame.shape) > source.uniform((batch, 1, 1), 0.5, 1.5)) & some(0.5)
-    hedges = _borders(region) & some(0.3)
-    tall = illumination.shadow_m(source.uniform((batch,), 6, 25))
-    shadow = cast(wood, frame, -illumination.towards(), tall)
-    region = torch.where(shadow, _SHADOW, region)
-    region = torch.where(wood | hedges, _WOOD, region)
-    river = meander(source, frame, width_m=source.log_uniform((batch,), 5, 80), bend=source.uniform((batch,), 0.2, 2.0))
-    region = torch.where(river & some(0.35), _WATER, region)
-    region = torch.where(shore(source, frame) & some(0.35), _WATER, region)
-    for share in (0.7, 0.4, 0.3):
-        road = meander(source, frame, width_m=source.uniform((batch,), 4, 20), bend=source.uniform((batch,), 0, 0.6))
-        region = torch.where(road & some(share) & (region != _WATER), _ROAD, region)
+    hedges = _borders(region) & source.chance((frame.batch, 1, 1), 0.3)
+    region = torch.where(hedges, _WOOD, region)
+    for share, paint in ((0.5, _wood), (0.35, _river), (0.35, _coast), (0.7, _road), (0.4, _road), (0.3, _road)):
+        rows = torch.nonzero(source.chance((frame.batch,), share)).flatten()
+        if len(rows):
+            light = Illumination(illumination.azimuth_rad[rows], illumination.grazing_rad[rows])
+            region[rows] = paint(source, Frame(frame.shape, frame.spacing_m[rows]), light, region[rows])
     return region
+
+
+def _wood(source: RandomSource, frame: Frame, illumination: Illumination, region: Tensor) -> Tensor:
+    """Paint woods, and before them the shadows that they cast over all but hedges."""
+    wood = rough_field(source, frame.batch, frame.shape) > source.uniform((frame.batch, 1, 1), 0.5, 1.5)
+    tall = illumination.shadow_m(source.uniform((frame.batch,), 6, 25))
+    shadow = cast(wood, frame, -illumination.towards(), tall) & (region != _WOOD)
+    return torch.where(wood, _WOOD, torch.where(shadow, _SHADOW, region))
+
+
+def _river(source: RandomSource, frame: Frame, _: Illumination, region: Tensor) -> Tensor:
+    """Paint a river."""
+    width, bend = source.log_uniform((frame.batch,), 5, 80), source.uniform((frame.batch,), 0.2, 2.0)
+    return torch.where(meander(source, frame, width_m=width, bend=bend), _WATER, region)
+
+
+def _coast(source: RandomSource, frame: Frame, _: Illumination, region: Tensor) -> Tensor:
+    """Paint the water of a coast."""
+    return torch.where(shore(source, frame), _WATER, region)
+
+
+def _road(source: RandomSource, frame: Frame, _: Illumination, region: Tensor) -> Tensor:
+    """Paint a road, which ends at the water."""
+    width, bend = source.uniform((frame.batch,), 4, 20), source.uniform((frame.batch,), 0, 0.6)
+    road = meander(source, frame, width_m=width, bend=bend)
+    return torch.where(road & (region != _WATER), _ROAD, region)
 
 
 def _things(source: RandomSource, frame: Frame) -> Centres:
@@ -238,13 +255,13 @@ def _kinds(source: RandomSource, batch: int) -> Tensor:
 
 
 def _tables(source: RandomSource, kinds: Tensor) -> tuple[Tensor, Tensor]:
-    """Backscatter of every region in decibels, (B, regions), and texture of every class, (B, classes)."""
+    """Backscatter of every region, (B, regions), and texture of every class, (B, classes)."""
     bounds = torch.tensor([cover.level_db for cover in COVERS], device=source.place)
     low, high = bounds[:, 0][kinds], bounds[:, 1][kinds]
     level = low + (high - low) * source.uniform(tuple(kinds.shape))
     shapes = torch.log(torch.tensor([cover.texture for cover in COVERS], device=source.place))
     share = source.uniform((kinds.shape[0], len(COVERS)))
-    return level, torch.exp(shapes[:, 0] + (shapes[:, 1] - shapes[:, 0]) * share)
+    return 10 ** (level / 10), torch.exp(shapes[:, 0] + (shapes[:, 1] - shapes[:, 0]) * share)
 
 
 def _furrows(source: RandomSource, frame: Frame, region: Tensor, kinds: Tensor) -> Tensor:

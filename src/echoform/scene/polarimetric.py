@@ -19,8 +19,8 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
+from echoform.scene.neighbourhood import mean_intensity
 from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene, SceneClass
 
@@ -45,8 +45,8 @@ MADE = {
 }
 #: of pixels of no class: isolated scatterers of all kinds
 OTHER = (0.5, 0.35, 0.15)
-#: pixels over which a mechanism of things made by people stays the same, and over which the intensity is averaged
-CELL, WINDOW = 4, 5
+#: pixels over which a mechanism of things made by people stays the same
+CELL = 4
 
 
 def polarimetric(source: RandomSource, scene: Scene) -> Scene:
@@ -58,8 +58,7 @@ def polarimetric(source: RandomSource, scene: Scene) -> Scene:
     """
     x = scene.image
     power, natural = _powers(scene)
-    mean = avg_pool2d(x.abs().square(), WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
-    grown = torch.cat([x, mean.sqrt() * source.white((len(x), 2, *x.shape[-2:]))], 1) * power.sqrt()
+    grown = torch.cat([x, mean_intensity(x).sqrt() * source.white((len(x), 2, *x.shape[-2:]))], 1) * power.sqrt()
     pauli = torch.where(natural, grown, x * _mechanism(source, power))
     a, b, c = (pauli * math.sqrt(0.5)).unbind(1)
     return replace(scene, image=torch.stack([a + b, c, c, a - b], 1))

@@ -34,19 +34,26 @@ def place(
         shape: (H, W).
         window: h of one axis, from k (size,) in radians per pixel to (size,) or one per scene, (B, 1, size).
     """
-    phases = []
+    tables, bands = [], []
     for axis, size in enumerate(shape):
-        k = 2 * torch.pi * torch.fft.fftfreq(size, device=positions.device)
-        turn = positions[..., axis, None] * k[: size // 2 + 1].abs()
-        # negative frequencies, the second half, are the conjugates of positive ones
-        parts = [
-            torch.cat([p[..., : (size + 1) // 2], s * p[..., 1:].flip(-1)], -1)
-            for p, s in ((turn.cos(), 1), (turn.sin(), -1))
-        ]
-        h = window(k)
-        phases.append(torch.complex(h * parts[0], -h * parts[1]))
-    spectrum = torch.einsum("bq,bqh,bqw->bhw", amplitudes, phases[0], phases[1])
-    return torch.fft.ifft2(spectrum)
+        tables.append(_phasors(positions[..., axis], size))
+        bands.append(window(2 * torch.pi * torch.fft.fftfreq(size, device=positions.device)))
+    spectrum = (amplitudes[..., None] * tables[0]).mT @ tables[1]
+    return torch.fft.ifft2(spectrum * (bands[0][..., :, None] * bands[1][..., None, :]).reshape(-1, *shape))
+
+
+def _phasors(position: Tensor, size: int) -> Tensor:
+    """Return exp(-i k r) at the frequencies of an FFT, (B, Q, size), of positions (B, Q) in pixels."""
+    half = torch.arange(size // 2 + 1, device=position.device) * (2 * torch.pi / size)
+    turn = position[..., None] * half
+    # negative frequencies, the second half, are the conjugates of positive ones
+    positive, negative = slice(0, (size + 1) // 2), slice(1, None)
+    real, imaginary = turn.cos(), turn.sin().neg_()
+    both = [
+        torch.cat([part[..., positive], sign * part[..., negative].flip(-1)], -1)
+        for part, sign in ((real, 1), (imaginary, -1))
+    ]
+    return torch.complex(*both)
 
 
 def random_phase(generator: torch.Generator, magnitude: Tensor) -> Tensor:

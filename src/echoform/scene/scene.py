@@ -121,12 +121,15 @@ class Scene:
         centres: scattering centres put in; None where the scene has none.
         objects: things put in; None where the scene has none.
         masks: which pixels show each class, (B, H, W) bool.
+        interferogram: coherence times exp(i phase) of the second of two images against the first, (B, H, W) complex64; None
+            where they are not a pair.
     """
 
     image: Tensor
     centres: Centres | None = None
     objects: Objects | None = None
     masks: Mapping[SceneClass, Tensor] = field(default_factory=lambda: MappingProxyType({}))
+    interferogram: Tensor | None = None
 
     @property
     def batch(self) -> int:
@@ -140,6 +143,7 @@ class Scene:
             self.centres and self.centres.to(device),
             self.objects and self.objects.to(device),
             {label: mask.to(device) for label, mask in self.masks.items()},
+            None if self.interferogram is None else self.interferogram.to(device),
         )
 
     def scaled(self, factor: Tensor) -> Scene:

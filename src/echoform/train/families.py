@@ -22,6 +22,7 @@ from echoform.scene.photographs import (
     read_knee_magnitudes,
     read_photographs,
 )
+from echoform.train.freed_memory import keep_freed_memory
 from echoform.train.problems.catalogue import FAMILIES
 from echoform.train.problems.full_wave import FullWave
 from echoform.train.problems.pictures import PictureFamily
@@ -171,4 +172,9 @@ class FamilySource:
             sized, batch=phase.batch, seed=self.recipe.seed, start=start, rank=self.rank, ranks=self.ranks
         )
         stream = TaskStream(problems, self.recipe.modes, ready=self.recipe.loss.ready)
-        return iter(DataLoader(stream, batch_size=None, num_workers=self.recipe.workers))
+        keep_freed_memory()
+        return iter(DataLoader(stream, batch_size=None, num_workers=self.recipe.workers, worker_init_fn=_in_worker))
+
+
+def _in_worker(_: int) -> None:
+    keep_freed_memory()

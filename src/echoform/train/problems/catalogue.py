@@ -27,6 +27,7 @@ from echoform.train.problems.near_range import NearRange
 from echoform.train.problems.pansharpening import PanSharpening
 from echoform.train.problems.polarimetry import Polarimetry
 from echoform.train.problems.problem import ProblemFamily
+from echoform.train.problems.repeat_pass import RepeatPass
 from echoform.train.problems.strata import Strata
 from echoform.train.problems.stripmap import Stripmap
 from echoform.train.problems.super_resolution import SuperResolution
@@ -39,6 +40,7 @@ FAMILIES: tuple[ProblemFamily, ...] = (
     NearFieldSpotlight(),
     Polarimetry(),
     Stripmap(),
+    RepeatPass(),
     Interferometry(),
     RangeAngle(),
     RangeAngleDoppler(),

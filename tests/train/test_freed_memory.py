@@ -1,0 +1,42 @@
+"""Memory kept for later use: what is freed and wanted again costs no page faults."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from echoform.train.freed_memory import keep_freed_memory
+
+#: blocks of 8 MB, freed all at once and taken again; its own process, for the setting lasts
+PROGRAM = """
+import resource, sys, torch
+from echoform.train.freed_memory import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+for turn in range(4):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [torch.ones(2_000_000) for _ in range(8)]
+    blocks.clear()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(argument: str) -> int:
+    run = subprocess.run([sys.executable, "-c", PROGRAM, argument], capture_output=True, text=True, check=True)
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator is not that of the GNU C library")
+def test_freed_memory_is_taken_again_without_faults() -> None:
+    page = resource.getpagesize()
+    assert faults("leave") > 8 * 8_000_000 / page / 2
+    assert faults("keep") < 100
+
+
+def test_other_allocators_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert not keep_freed_memory()
