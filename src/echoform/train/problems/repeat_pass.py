@@ -48,7 +48,7 @@ class RepeatPass(ProblemFamily[RepeatPassLayout]):
 
     name: ClassVar[str] = "repeat-pass"
 
-    radar: Stripmap = field(default_factory=lambda: Stripmap(raw=0.0, beam=4.0))
+    radar: Stripmap = field(default_factory=lambda: Stripmap(raw=0.0, aperture=1.0, beam=4.0))
     turned: float = 0.1
 
     def layout(self, source: RandomSource, batch: int) -> RepeatPassLayout:
