@@ -11,6 +11,7 @@ import torch
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compositions import ComposedOperator
+from echoform.physics.interference import Chirps, Interference, Pulses, Tones
 from echoform.physics.polarimetry import CrosstalkOperator
 from echoform.physics.range_chirp import RangeChirp
 from echoform.physics.sample_gain import SampleGain
@@ -22,9 +23,11 @@ from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.random_source import RandomSource
 from echoform.scene.waveform import FmcwWaveform, OfdmWaveform
+from echoform.train.problems import far_field_spotlight
 from echoform.train.problems.array_radar import RangeAngle, RangeAngleDoppler
 from echoform.train.problems.far_field_spotlight import FarFieldSpotlight
 from echoform.train.problems.near_field_spotlight import NearFieldSpotlight
+from echoform.train.problems.other_transmitters import draw_interference
 from echoform.train.problems.polarimetry import Polarimetry
 from echoform.train.problems.problem import draw_problem
 from echoform.train.problems.repeat_pass import RepeatPass
@@ -186,6 +189,33 @@ def test_visibilities_of_unequal_stations_are_whitened() -> None:
     x = family.scene(drawn, layout).image
     expected = even(x) * layout.weights[:, None]
     assert float((family.operator(layout)(x) - expected).norm() / expected.norm()) < 1e-4
+
+
+def test_other_transmitters_are_as_strong_as_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one seed gives with and without them differs by 0 to 30 dB over the samples' power, where samples were taken alone."""
+    kinds = []
+
+    def watched(drawn: RandomSource, batch: int, line: int) -> Interference:
+        kinds.append(draw_interference(drawn, batch, line))
+        return kinds[-1]
+
+    monkeypatch.setattr(far_field_spotlight, "draw_interference", watched)
+    ratios = []
+    for index in range(12):
+        with_them, without = (
+            draw_problem(problem_generator(4, index), FarFieldSpotlight(shape=SHAPE, interfered=share), 8)
+            for share in (1.0, 0.0)
+        )
+        added = with_them.measurement.y - without.measurement.y
+        marks = with_them.operator.support()
+        assert marks is not None
+        assert float((added * (marks == 0)).abs().max()) == 0
+        ratio = added.abs().square().sum((1, 2, 3)) / without.measurement.y.abs().square().sum((1, 2, 3))
+        ratios.append(10 * torch.log10(ratio) - kinds[-1].ratio_db)
+        assert bool(((kinds[-1].ratio_db >= 0) & (kinds[-1].ratio_db <= 30)).all())
+    assert len(kinds) == 12
+    assert {type(kind) for kind in kinds} == {Tones, Chirps, Pulses}
+    assert float(torch.cat(ratios).median()) == pytest.approx(0, abs=0.5)
 
 
 def test_a_pair_is_two_passes_of_one_radar() -> None:

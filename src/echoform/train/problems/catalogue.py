@@ -3,8 +3,9 @@
 A family added here is taken up by the benchmark and the tests; its name goes into :mod:`echoform.apps.problem_families` too.
 
 Sensors with errors, and with things left out, are drawn where they are at home: phases of pulses in spotlight and spotlight-near,
-drifts of range there too, narrow antenna beams and missing pulses and bands in spotlight, gains and faults of elements in
-range-angle and range-angle-doppler, crosstalk in polarimetry, whitened samples in interferometry, a gain of the image in ground.
+drifts of range there too, narrow antenna beams, missing pulses and bands and other transmitters in spotlight, gains and faults of
+elements in range-angle and range-angle-doppler, crosstalk in polarimetry, whitened samples in interferometry, a gain of the image
+in ground.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene
 from echoform.scene.trajectory import circular_track, wander_m
 from echoform.train.problems.missing import draw_kept
+from echoform.train.problems.other_transmitters import draw_interference
 from echoform.train.problems.problem import ProblemFamily
 from echoform.train.problems.radar_scenes import SceneChoice, choose_scenes, radar_scene
 
@@ -92,6 +93,7 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
         drift_wavelengths: greatest drift, known to the operator, in wavelengths (standard deviation).
         narrow: share of batches whose antennas have narrow beams.
         beam: range of the beam's width (one way, at half power) over the image's diagonal.
+        interfered: share of batches that other transmitters disturb, which neither operator nor noise knows of.
     """
 
     name: ClassVar[str] = "spotlight"
@@ -117,6 +119,7 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
     drift_wavelengths: float = 2.0
     narrow: float = 0.1
     beam: tuple[float, float] = (0.6, 2.0)
+    interfered: float = 0.05
 
     def layout(self, source: RandomSource, batch: int) -> SpotlightLayout:
         """Draw scenes' pixel sizes, radars that resolve them, and paths."""
@@ -147,6 +150,14 @@ class FarFieldSpotlight(ProblemFamily[SpotlightLayout]):
     def operator(self, layout: SpotlightLayout) -> LinearOperator:
         """Build a plane-wave operator for each scene."""
         return layout.known_to(plane_wave_samples(layout.collection, self.shape, layout.frame.spacing_m.double()))
+
+    def disturbed(self, source: RandomSource, y: Tensor, operator: LinearOperator) -> Tensor:
+        """Add interference to some batches."""
+        if not bool(source.chance((), self.interfered)):
+            return y
+        return y + draw_interference(source, len(y), y.shape[-1]).sample(
+            y, source.generator, support=operator.support()
+        )
 
     def grid(self, layout: SpotlightLayout) -> Grid:
         """Return the first scene's pixels."""

@@ -74,6 +74,10 @@ class ProblemFamily(ABC, Generic[Layout]):
             return self.levels.draw(source, batch)
         return GaussianNoise(noise_level(clean, operator, source.uniform((batch,), *self.snr_db)))
 
+    def disturbed(self, source: RandomSource, y: Tensor, operator: LinearOperator) -> Tensor:
+        """Return noisy samples (B, ...) with what no noise model describes, such as interference: none, but where it is drawn."""
+        return y
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -160,7 +164,7 @@ def measured(
     """
     samples = operator(scene.image) if clean is None else clean
     noise = family.noise(source, samples, operator)
-    y, marks = noise.sample(samples, source.generator), operator.support()
+    y, marks = family.disturbed(source, noise.sample(samples, source.generator), operator), operator.support()
     measurement = Measurement(
         y if marks is None else y * marks, operator, noise, metadata=_metadata(family, scene, grid)
     )
