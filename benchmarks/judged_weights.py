@@ -13,10 +13,10 @@ from echoform.train.recipe_file import read_recipe, shipped
 from echoform.train.typed import table
 
 
-def judged(path: Path | None) -> tuple[RAM, str]:
-    """Return the network to judge and what it is: the shipped weights, exported ones, or a checkpoint of a run."""
+def judged(path: Path | None, shipped_name: str = "echoform-tiny") -> tuple[RAM, str]:
+    """Return the network to judge and what it is: weights that come with echoform, exported ones, or a checkpoint of a run."""
     if path is None:
-        return weights.load("echoform-tiny"), weights.read_card("echoform-tiny").recipe
+        return weights.load(shipped_name), weights.read_card(shipped_name).recipe
     cards = sorted(path.glob("*.card.yaml")) if path.is_dir() else []
     if cards:
         name = cards[0].name.removesuffix(".card.yaml")

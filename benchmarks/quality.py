@@ -1,7 +1,8 @@
 """Every method on every family of problems, on the same scenes: classical, plug-and-play, the networks RAM is compared with, RAM.
 
     python benchmarks/rivals.py FOLDER                                  trains the rivals (and a RAM) with one budget
-    python benchmarks/quality.py --rivals FOLDER [--checkpoint PATH] [--families NAME ...] [--scenes 12] [--single-pass]
+    python benchmarks/quality.py --rivals FOLDER [--weights NAME | --checkpoint PATH] [--families NAME ...] [--scenes 12]
+        [--single-pass]
 
 PATH is a checkpoint of `echoform train` (recipe.json is read beside it), its folder, or a folder of exported weights. Scenes of
 48 x 48 come from a seed never trained on, with the ranges of the recipe tiny; the strata of first_light.py are rows of their own,
@@ -231,6 +232,7 @@ def main() -> None:
     """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rivals", type=Path, help="folder of benchmarks/rivals.py; without it they are left out")
+    parser.add_argument("--weights", default="echoform-tiny", help="which of the shipped weights to judge")
     parser.add_argument("--checkpoint", type=Path, help="judge these weights instead of the shipped ones")
     parser.add_argument("--families", nargs="+", help="rows whose names hold one of these texts; all by default")
     parser.add_argument("--scenes", type=int, default=12)
@@ -241,7 +243,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=16, help="evaluations of the network for a sample")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    network, source = judged(options.checkpoint)
+    network, source = judged(options.checkpoint, options.weights)
     found = {} if options.rivals is None else {name: trained(options.rivals, name) for name in reversed(NETWORKS)}
     budgets = {name: vars(budget) for name, (_, budget) in found.items()}
     every = methods(network, {name: rival for name, (rival, _) in found.items()})
@@ -249,7 +251,12 @@ def main() -> None:
     drawn = {RAM_NAME: every[RAM_NAME], MEAN: one_pass(sampler)}
     if options.single_pass:
         every, drawn = {n: run for n, run in every.items() if n in (*SINGLE_PASS, SCRATCH, RAM_NAME)}, {}
-    parts = {"_checkpoint": options.checkpoint, "_part": options.families, "_single_pass": options.single_pass}
+    parts = {
+        "_small": options.weights == "echoform-small",
+        "_checkpoint": options.checkpoint,
+        "_part": options.families,
+        "_single_pass": options.single_pass,
+    }
     name = "quality" + "".join(part for part, given in parts.items() if given)
     header = {"weights": source, "parameters": parameters_count(network), "side": SIDE, "scenes": options.scenes}
     header |= {"samples": options.samples, "evaluations": options.steps, "posterior_scenes": options.posterior_scenes}
