@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from echoform.apps.methods import METHODS
+from echoform.apps.methods import METHODS, Settings
 from echoform.assess.metrics import entropy, prediction_error_db
 from echoform.assess.point_target import point_target_response
 from echoform.measure.gotcha import read_gotcha, read_phase_history
@@ -30,8 +30,15 @@ DATA = Path(__file__).parents[2] / "shared" / "data" / "sar_phase_gotcha"
 FILES = ("data_3dsar_pass1_az001_HH.mat", "data_3dsar_pass1_az002_HH.mat")
 PICTURE = Path(__file__).parents[1] / "docs" / "gotcha.png"
 CHOICES = 5
-#: methods that need no more than samples and operator, and finish in seconds
-COMPARED = ("backprojection", "tikhonov", "l1", "ram")
+#: methods that need no more than samples and operator, and finish in seconds; the network with both shipped weights
+COMPARED = {
+    "Matched filter": ("backprojection", Settings()),
+    "Tikhonov": ("tikhonov", Settings()),
+    "Sparse l1": ("l1", Settings()),
+    "RAM tiny": ("ram", Settings(weights="echoform-tiny")),
+    "RAM small": ("ram", Settings(weights="echoform-small")),
+}
+SHOWN = ("Matched filter", "Sparse l1", "RAM small")
 #: ground position of the isolated trihedral, x and y in metres
 TRIHEDRAL_M = (-15.5, 21.3)
 
@@ -55,8 +62,8 @@ def judge(m: Measurement, seed: int) -> tuple[dict[str, dict[str, float]], dict[
 
     kept, held_out = drop_pulses(m, 0.4, generator=torch.Generator().manual_seed(seed))
     figures, images = {}, {}
-    for name in COMPARED:
-        reconstructor = METHODS[name].build()
+    for name, (method, settings) in COMPARED.items():
+        reconstructor = METHODS[method].build(settings)
         began = time.perf_counter()
         with torch.no_grad():
             image = reconstructor(kept).mean
@@ -84,7 +91,7 @@ def main() -> None:
         for name in COMPARED:
             f = runs[0][0][name]
             table.add_row(
-                METHODS[name].label,
+                name,
                 f"{errors[name].mean():+.2f} (sd {errors[name].std(ddof=1):.2f})",
                 f"{f['entropy_nats']:.2f}",
                 f"{f['pslr_x_db']:.1f} / {f['pslr_y_db']:.1f}",
@@ -103,8 +110,7 @@ def main() -> None:
             "theory": theory,
         }
         if file == FILES[0]:
-            shown = {"backprojection": "Matched filter", "l1": "Sparse l1", "ram": "RAM tiny"}
-            panels = [Panel(label, runs[0][1][name][0, 0]) for name, label in shown.items()]
+            panels = [Panel(name, runs[0][1][name][0, 0]) for name in SHOWN]
             PICTURE.parent.mkdir(exist_ok=True)
             PICTURE.write_bytes(magnitude_png(panels, grid=m.metadata.grid, dynamic_range_db=50.0))
     print(save("gotcha", seed=0, results=results))

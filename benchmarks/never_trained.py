@@ -222,21 +222,21 @@ def main() -> None:
     """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
-    parser.add_argument("--checkpoint", type=Path, help="weights beside their card in place of echoform-tiny's")
+    parser.add_argument("--weights", default="echoform-tiny", help="which of the shipped weights to judge")
     options = parser.parse_args()
-    path: Path | None = options.checkpoint
-    network = weights.load("echoform-tiny") if path is None else weights.load(path.stem, where=path.parent)
+    network = weights.load(options.weights)
     cases: dict[str, Case] = {}
     for name, make in CASES_BY_NAME.items():
         if options.only in name:
             cases[name] = make()
             cases[name].carry_out(network)
             print_table(cases[name])
-    draw(cases)
-    if path is None:
-        before = load("never_trained") or {"results": {}}
-        results: dict[str, Any] = before["results"] | {name: case.found for name, case in cases.items()}
-        print(save("never_trained", seed=SEED, results=results))
+    if options.weights == "echoform-tiny":
+        draw(cases)
+    file = "never_trained" + ("" if options.weights == "echoform-tiny" else f"_{options.weights.removeprefix('echoform-')}")
+    before = load(file) or {"results": {}}
+    results: dict[str, Any] = before["results"] | {name: case.found for name, case in cases.items()}
+    print(save(file, seed=SEED, results=results))
 
 
 if __name__ == "__main__":

@@ -91,9 +91,9 @@ def recipe(name: str, steps: int) -> Recipe:
 def trained(folder: Path, name: str) -> tuple[Network, Budget]:
     """Return the averaged weights of a network as far as it has come, and what that took."""
     budget = Budget(**json.loads((folder / name / BUDGET).read_text()))
-    state = TrainingState.start(recipe(name, STEPS), torch.device("cpu"))
-    state.load(folder / name / CHECKPOINT)
-    return state.average.eval(), budget
+    network = TrainingState.start(recipe(name, STEPS), torch.device("cpu")).average
+    network.load_state_dict(torch.load(folder / name / CHECKPOINT, map_location="cpu", weights_only=True)["average"])
+    return network.eval(), budget
 
 
 def go_on(name: str, asked: Recipe, source: FamilySource, folder: Path, until: int) -> None:
