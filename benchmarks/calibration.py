@@ -14,7 +14,7 @@ masks at 20 dB, drawn from a seed never trained on. For each number of evaluatio
     mean, one    NMSE of the samples' mean and of the one-pass image, dB: the mean of S exact samples is 1 + 1/S worse
 
 Beside the network stands the same on a posterior known in closed form (one target in clutter, the denoiser exact): what samplers
-themselves leave. Writes benchmarks/results/calibration_<side>.json.
+themselves leave. Writes benchmarks/results/calibration_<weights>_<side>.json.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def main() -> None:
         "--samples", type=int, default=99, help="one less than a multiple of ten gives ten bins of ranks"
     )
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 16, 32])
-    parser.add_argument("--weights", default="echoform-tiny")
+    parser.add_argument("--weights", default="echoform-small")
     parser.add_argument("--checkpoint", type=Path, help="a run of the recipe of those weights, in place of them")
     options = parser.parse_args()
     if options.checkpoint is None:
@@ -196,7 +196,7 @@ def main() -> None:
     print(f"one pass: {float(one):.2f} dB")
     shown = {"scenes": options.scenes, "samples": options.samples, "one_pass_nmse_db": float(one), "rows": rows}
     shown["weights"] = options.weights if options.checkpoint is None else str(options.checkpoint)
-    print(save(f"calibration_{options.side}", seed=SEED, results=shown))
+    print(save(f"calibration_{options.weights.removeprefix('echoform-')}_{options.side}", seed=SEED, results=shown))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""First light: RAM tiny beside l1 and Tikhonov with the best parameter of each image, by kind of scene.
+"""First light: RAM beside l1 and Tikhonov with the best parameter of each image, by kind of scene.
 
-    python benchmarks/first_light.py [--checkpoint FILE] [--images N]
+    python benchmarks/first_light.py [--weights NAME | --checkpoint FILE] [--images N]
 
-FILE is a checkpoint of `echoform train` with the recipe tiny.
+FILE is a checkpoint of `echoform train`. Writes benchmarks/results/first_light_<weights>.json.
 
 64 x 64 complex scenes, 25 % and 50 % random Fourier samples, 20 dB. Simulated strata come from a seed never trained on; real
 chips are TerraSAR-X (TSX_1550_HH, X band), a file and a sensor never trained on, in three strata by how structured a chip is
@@ -26,7 +26,6 @@ from torch import Tensor
 
 from echoform.assess.metrics import nmse_db
 from echoform.measure.measurement import Measurement, simulate
-from echoform.nets import weights
 from echoform.nets.ram import RAM
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.noise import GaussianNoise
@@ -37,8 +36,7 @@ from echoform.recon.network import NetworkReconstructor
 from echoform.recon.reconstructor import Reconstructor
 from echoform.train.problems.noise_levels import noise_level
 from echoform.train.problems.scenes import Chips, SceneKind, draw_scene
-from echoform.train.recipe_file import read_recipe, shipped
-from echoform.train.training_state import TrainingState
+from judged_weights import judged
 from record import save
 
 CHIPS = Path(__file__).parents[2] / "shared" / "data" / "sar_slc_complex"
@@ -105,7 +103,7 @@ def judge(network: RAM, x: Tensor, share: float, generator: torch.Generator) -> 
             "matched filter": float(nmse_db(MatchedFilter()(m).mean, x).mean()),
             "tikhonov, best weight": float(tikhonov.mean()),
             "l1, best weight": float(l1.mean()),
-            "ram tiny": float(ram.mean()),
+            "ram": float(ram.mean()),
         },
         "gain_over_l1_db": bootstrap(l1 - ram, generator),
         "gain_over_tikhonov_db": bootstrap(tikhonov - ram, generator),
@@ -118,17 +116,12 @@ def main() -> None:
     """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="judge a training checkpoint instead of the shipped weights")
+    parser.add_argument("--weights", default="echoform-small", help="which of the shipped weights to judge")
     parser.add_argument("--images", type=int, default=64)
     options = parser.parse_args()
-    network = weights.load("echoform-tiny") if options.checkpoint is None else None
-    if network is None:
-        state = TrainingState.start(read_recipe(shipped()["tiny"]), torch.device("cpu"))
-        state.load(options.checkpoint)
-        network = state.average.eval()
+    network, source = judged(options.checkpoint, options.weights)
     generator = torch.Generator().manual_seed(SEED)
-    table = Table(
-        "stratum", "samples", "matched", "Tikhonov*", "l1*", "RAM tiny", "gain over l1*", "gain over Tikhonov*"
-    )
+    table = Table("stratum", "samples", "matched", "Tikhonov*", "l1*", "RAM", "gain over l1*", "gain over Tikhonov*")
     results = []
     for name, x in strata(options.images, generator).items():
         for share in SHARES:
@@ -140,7 +133,8 @@ def main() -> None:
             print(name, share, errors, gains, flush=True)
     Console(width=150).print(table)
     if options.checkpoint is None:
-        print(save("first_light", seed=SEED, results={"snr_db": SNR_DB, "strata": results}))
+        name = f"first_light_{options.weights.removeprefix('echoform-')}"
+        print(save(name, seed=SEED, results={"weights": source, "snr_db": SNR_DB, "strata": results}))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from echoform.train.recipe_file import read_recipe, shipped
 from echoform.train.typed import table
 
 
-def judged(path: Path | None, shipped_name: str = "echoform-tiny") -> tuple[RAM, str]:
+def judged(path: Path | None, shipped_name: str = "echoform-small") -> tuple[RAM, str]:
     """Return the network to judge and what it is: weights that come with echoform, exported ones, or a checkpoint of a run."""
     if path is None:
         return weights.load(shipped_name), weights.read_card(shipped_name).recipe

@@ -1,6 +1,6 @@
 """Sensors that the network was never trained on, and data that no simulator made: what do the methods make of them?
 
-    python benchmarks/never_trained.py [--only NAME] [--checkpoint FILE.safetensors]
+    python benchmarks/never_trained.py [--only NAME] [--weights NAME]
 
 brain      8 coils, every fourth line and 24 in the centre of a measured brain (mri_multicoil_brain); judge: all lines (which
            carry the scan's own noise, a bound on every score). Training knows simulated coils and measured magnitudes only.
@@ -13,8 +13,8 @@ fresnel    FoamDielIntTM to 4 GHz, six of eight views; judge: prediction of the 
            nobody, and the distance from the contrast of the known cylinders (foam 80 mm, 0.45; plastic 31 mm at (-5, 0) mm, 2).
 
 Matched filters carry no scale: theirs is the one that fits the kept samples best. NMSE and predictions in dB (0 dB is the empty
-image). Writes benchmarks/results/never_trained.json (a run of some cases keeps the figures of the others) and
-docs/never_trained.png, which shows the cases of the run.
+image). Writes benchmarks/results/never_trained_<weights>.json (a run of some cases keeps the figures of the others) and
+docs/never_trained.png, which shows the cases of the run, of the default weights.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from echoform.apps.methods import WEIGHTS
 from echoform.assess.metrics import nmse_db, prediction_error_db
 from echoform.linalg.inner import squared_norm
 from echoform.measure.bart import read_bart, read_kspace
@@ -222,7 +223,7 @@ def main() -> None:
     """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
-    parser.add_argument("--weights", default="echoform-tiny", help="which of the shipped weights to judge")
+    parser.add_argument("--weights", default="echoform-small", help="which of the shipped weights to judge")
     options = parser.parse_args()
     network = weights.load(options.weights)
     cases: dict[str, Case] = {}
@@ -231,9 +232,9 @@ def main() -> None:
             cases[name] = make()
             cases[name].carry_out(network)
             print_table(cases[name])
-    if options.weights == "echoform-tiny":
+    if options.weights == WEIGHTS:
         draw(cases)
-    file = "never_trained" + ("" if options.weights == "echoform-tiny" else f"_{options.weights.removeprefix('echoform-')}")
+    file = f"never_trained_{options.weights.removeprefix('echoform-')}"
     before = load(file) or {"results": {}}
     results: dict[str, Any] = before["results"] | {name: case.found for name, case in cases.items()}
     print(save(file, seed=SEED, results=results))

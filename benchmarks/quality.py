@@ -232,7 +232,7 @@ def main() -> None:
     """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rivals", type=Path, help="folder of benchmarks/rivals.py; without it they are left out")
-    parser.add_argument("--weights", default="echoform-tiny", help="which of the shipped weights to judge")
+    parser.add_argument("--weights", default="echoform-small", help="which of the shipped weights to judge")
     parser.add_argument("--checkpoint", type=Path, help="judge these weights instead of the shipped ones")
     parser.add_argument("--families", nargs="+", help="rows whose names hold one of these texts; all by default")
     parser.add_argument("--scenes", type=int, default=12)

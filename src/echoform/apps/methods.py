@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 #: shipped weights of the network
-WEIGHTS = "echoform-tiny"
+WEIGHTS = "echoform-small"
 #: posterior samples and evaluations of the network for each
 SAMPLES, STEPS = 16, 16
 #: looks along pulses and frequencies
