@@ -152,7 +152,7 @@ class Scene:
         return replace(self, image=self.image * factor[:, None, None, None], centres=centres)
 
     def __add__(self, other: Scene) -> Scene:
-        """Return the sum of the images with the truth of both; masks of one class are united."""
+        """Return the sum of the images, of which none is a pair, with the truth of both; masks of one class are united."""
         masks = dict(self.masks)
         for label, mask in other.masks.items():
             masks[label] = masks[label] | mask if label in masks else mask
