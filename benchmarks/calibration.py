@@ -50,6 +50,7 @@ from echoform.train.problems.noise_levels import noise_level
 from echoform.train.problems.scenes import SceneKind, draw_scene
 from echoform.train.recipe_file import read_recipe, shipped
 from echoform.train.training_state import TrainingState
+from judged_weights import add_weights, results_of
 from record import save
 
 SEED, SHARE, SNR_DB, LEVEL_DB, NEAR_DB = 880_001, 0.25, 20.0, -20.0, -12.0
@@ -160,7 +161,7 @@ def main() -> None:
         "--samples", type=int, default=99, help="one less than a multiple of ten gives ten bins of ranks"
     )
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 16, 32])
-    parser.add_argument("--weights", default="echoform-small")
+    add_weights(parser)
     parser.add_argument("--checkpoint", type=Path, help="a run of the recipe of those weights, in place of them")
     options = parser.parse_args()
     if options.checkpoint is None:
@@ -196,7 +197,7 @@ def main() -> None:
     print(f"one pass: {float(one):.2f} dB")
     shown = {"scenes": options.scenes, "samples": options.samples, "one_pass_nmse_db": float(one), "rows": rows}
     shown["weights"] = options.weights if options.checkpoint is None else str(options.checkpoint)
-    print(save(f"calibration_{options.weights.removeprefix('echoform-')}_{options.side}", seed=SEED, results=shown))
+    print(save(f"{results_of('calibration', options.weights)}_{options.side}", seed=SEED, results=shown))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from echoform.recon.network import NetworkReconstructor
 from echoform.recon.reconstructor import Reconstructor
 from echoform.train.problems.noise_levels import noise_level
 from echoform.train.problems.scenes import Chips, SceneKind, draw_scene
-from judged_weights import judged
+from judged_weights import add_weights, judged, results_of
 from record import save
 
 CHIPS = Path(__file__).parents[2] / "shared" / "data" / "sar_slc_complex"
@@ -116,7 +116,7 @@ def main() -> None:
     """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="judge a training checkpoint instead of the shipped weights")
-    parser.add_argument("--weights", default="echoform-small", help="which of the shipped weights to judge")
+    add_weights(parser)
     parser.add_argument("--images", type=int, default=64)
     options = parser.parse_args()
     network, source = judged(options.checkpoint, options.weights)
@@ -133,7 +133,7 @@ def main() -> None:
             print(name, share, errors, gains, flush=True)
     Console(width=150).print(table)
     if options.checkpoint is None:
-        name = f"first_light_{options.weights.removeprefix('echoform-')}"
+        name = results_of("first_light", options.weights)
         print(save(name, seed=SEED, results={"weights": source, "snr_db": SNR_DB, "strata": results}))
 
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
 import torch
 
+from echoform.apps.methods import WEIGHTS
 from echoform.nets import weights
 from echoform.nets.ram import RAM, RAMConfig
 from echoform.train.recipe_file import read_recipe, shipped
 from echoform.train.typed import table
 
 
-def judged(path: Path | None, shipped_name: str = "echoform-small") -> tuple[RAM, str]:
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Let a benchmark be told which of the weights that come with echoform it judges."""
+    parser.add_argument("--weights", default=WEIGHTS, help="which of the shipped weights to judge")
+
+
+def results_of(benchmark: str, name: str) -> str:
+    """Return what the results of weights are called: quality_small for echoform-small."""
+    return f"{benchmark}_{name.removeprefix('echoform-')}"
+
+
+def judged(path: Path | None, shipped_name: str = WEIGHTS) -> tuple[RAM, str]:
     """Return the network to judge and what it is: weights that come with echoform, exported ones, or a checkpoint of a run."""
     if path is None:
         return weights.load(shipped_name), weights.read_card(shipped_name).recipe

@@ -56,6 +56,7 @@ from echoform.recon.reconstructor import Estimate, Reconstructor
 from echoform.scene.beams import ParallelBeam, diagonal_px
 from echoform.scene.grid import Grid
 from echoform.scene.mri_images import read_sections
+from judged_weights import add_weights, results_of
 from mri_brain import CASES, SCAN, undersampled
 from record import load, save
 
@@ -223,7 +224,7 @@ def main() -> None:
     """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="")
-    parser.add_argument("--weights", default="echoform-small", help="which of the shipped weights to judge")
+    add_weights(parser)
     options = parser.parse_args()
     network = weights.load(options.weights)
     cases: dict[str, Case] = {}
@@ -234,7 +235,7 @@ def main() -> None:
             print_table(cases[name])
     if options.weights == WEIGHTS:
         draw(cases)
-    file = f"never_trained_{options.weights.removeprefix('echoform-')}"
+    file = results_of("never_trained", options.weights)
     before = load(file) or {"results": {}}
     results: dict[str, Any] = before["results"] | {name: case.found for name, case in cases.items()}
     print(save(file, seed=SEED, results=results))

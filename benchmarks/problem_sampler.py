@@ -126,6 +126,7 @@ class Prepared(IterableDataset[list[bytes]]):
         self.stream = stream
 
     def __iter__(self) -> Iterator[list[bytes]]:
+        """Yield the prints of the images of one batch after another, on one thread."""
         torch.set_num_threads(1)
         keep_freed_memory()
         for problem in self.stream:

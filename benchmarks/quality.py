@@ -41,7 +41,7 @@ from echoform.train.problems.strata import SIMULATED, Strata
 from echoform.train.problems.stream import problem_generator
 from echoform.train.recipe_file import read_recipe, shipped
 from first_light import CHIPS, bootstrap
-from judged_weights import judged
+from judged_weights import add_weights, judged, results_of
 from quality_methods import RAM_NAME, Method, Outcome, methods, one_pass
 from record import save
 from rivals import NETWORKS, trained
@@ -232,7 +232,7 @@ def main() -> None:
     """Carry out the command in the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rivals", type=Path, help="folder of benchmarks/rivals.py; without it they are left out")
-    parser.add_argument("--weights", default="echoform-small", help="which of the shipped weights to judge")
+    add_weights(parser)
     parser.add_argument("--checkpoint", type=Path, help="judge these weights instead of the shipped ones")
     parser.add_argument("--families", nargs="+", help="rows whose names hold one of these texts; all by default")
     parser.add_argument("--scenes", type=int, default=12)
@@ -251,13 +251,8 @@ def main() -> None:
     drawn = {RAM_NAME: every[RAM_NAME], MEAN: one_pass(sampler)}
     if options.single_pass:
         every, drawn = {n: run for n, run in every.items() if n in (*SINGLE_PASS, SCRATCH, RAM_NAME)}, {}
-    parts = {
-        "_small": options.weights == "echoform-small",
-        "_checkpoint": options.checkpoint,
-        "_part": options.families,
-        "_single_pass": options.single_pass,
-    }
-    name = "quality" + "".join(part for part, given in parts.items() if given)
+    name = results_of("quality", options.weights) if options.checkpoint is None else "quality_checkpoint"
+    name += "".join(["_part" if options.families else "", "_single_pass" if options.single_pass else ""])
     header = {"weights": source, "parameters": parameters_count(network), "side": SIDE, "scenes": options.scenes}
     header |= {"samples": options.samples, "evaluations": options.steps, "posterior_scenes": options.posterior_scenes}
     memory = Memory(options.keep, header)

@@ -39,6 +39,8 @@ def test_every_law_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     called = []
 
     def watched(number: int):
+        """A law that notes that it was called."""
+
         def law(random: RandomSource, pixels: Frame, mean: torch.Tensor) -> torch.Tensor:
             called.append(number)
             return mean.to(torch.complex64)

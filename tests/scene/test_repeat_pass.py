@@ -17,6 +17,7 @@ SHAPE = (96, 96)
 
 
 def source(seed: int = 0) -> RandomSource:
+    """Randomness of a seed."""
     return RandomSource(torch.Generator().manual_seed(seed))
 
 
@@ -54,6 +55,7 @@ def test_the_phase_is_smooth() -> None:
 
 
 def test_means_over_neighbours_are_those_of_a_pooling() -> None:
+    """Images that are not square, windows cut off at the border."""
     image = source(2).white((3, 2, 13, 18))
     expected = avg_pool2d(image.abs().square(), WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
     assert torch.allclose(mean_intensity(image), expected, rtol=1e-5)

@@ -37,11 +37,13 @@ def faults(argument: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator is not that of the GNU C library")
 def test_freed_memory_is_taken_again_without_faults() -> None:
+    """The setting overrides what the allocator was told from outside; without it every block is mapped anew."""
     pages = 8 * 8_000_000 / resource.getpagesize()
     assert faults("leave") > pages / 1000  # where pages are huge, one fault brings 512 of them
     assert faults("keep") < pages / 1000
 
 
 def test_other_allocators_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the library says that it is not glibc, nothing is called."""
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert not keep_freed_memory()

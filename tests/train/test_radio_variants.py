@@ -196,6 +196,7 @@ def test_other_transmitters_are_as_strong_as_stated(monkeypatch: pytest.MonkeyPa
     kinds = []
 
     def watched(drawn: RandomSource, batch: int, line: int) -> Interference:
+        """Draw and keep what was drawn."""
         kinds.append(draw_interference(drawn, batch, line))
         return kinds[-1]
 

@@ -114,6 +114,7 @@ def voronoi(source: RandomSource, frame: Frame, cells: int, *, reach_m: Tensor |
     seed = source.uniform((batch, 2, cells), -0.5, 0.5) * side
 
     def metric(at_y: Tensor, at_x: Tensor) -> Tensor:
+        """Return the coordinates in that metric, and a one, (B, 3, rows, columns)."""
         return torch.stack([(at_x * c + at_y * s) / long, at_y * c - at_x * s, torch.ones_like(at_x + at_y)], 1)
 
     pixels, seeds = metric(y, x).flatten(2), metric(seed[:, 0, None], seed[:, 1, None]).flatten(2)

@@ -172,9 +172,10 @@ class FamilySource:
             sized, batch=phase.batch, seed=self.recipe.seed, start=start, rank=self.rank, ranks=self.ranks
         )
         stream = TaskStream(problems, self.recipe.modes, ready=self.recipe.loss.ready)
-        keep_freed_memory()
+        keep_freed_memory()  # here for what this process draws or trains, in workers for those that do not inherit it
         return iter(DataLoader(stream, batch_size=None, num_workers=self.recipe.workers, worker_init_fn=_in_worker))
 
 
 def _in_worker(_: int) -> None:
+    """Prepare a process that draws problems."""
     keep_freed_memory()

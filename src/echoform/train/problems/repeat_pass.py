@@ -73,4 +73,5 @@ class RepeatPass(ProblemFamily[RepeatPassLayout]):
         return self._radar().grid(layout.first)
 
     def _radar(self) -> Stripmap:
+        """Return the radar on this family's pixels."""
         return replace(self.radar, shape=self.shape)
