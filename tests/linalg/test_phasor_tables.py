@@ -21,6 +21,7 @@ from echoform.linalg.phasor_tables import (
     row_sums,
     split,
 )
+from echoform.linalg.taylor_profile import DOUBLE
 
 ROWS, POINTS = 3, 50
 #: one value; fewer than tables made for one pass need; as many; several axes
@@ -58,15 +59,15 @@ def test_direct_sums(lead, modes, dtype, tolerance) -> None:
     assert distance(found, expected) < tolerance
     assert distance(found_back, expected_back) < tolerance
     looser = tolerance if math.prod(lead) >= FEWEST_VALUES else 10 * tolerance
-    assert distance(row_sums(values, start, turns(), modes), expected) < looser
-    assert distance(conjugate_row_sums(rows, start, turns()), expected_back) < looser
+    assert distance(row_sums(values, start, turns(), modes, DOUBLE), expected) < looser
+    assert distance(conjugate_row_sums(rows, start, turns(), DOUBLE), expected_back) < looser
 
 
 def test_the_two_are_exact_adjoints() -> None:
     for count, modes in ((1, 20), (2, 20), (9, 20), (9, MOST_MODES + 1)):
         start, values, rows = randn((ROWS, POINTS), 1), randn((count, POINTS), 2), randn((count, ROWS, modes), 4)
-        left = torch.vdot(row_sums(values, start, turns(), modes).flatten(), rows.flatten())
-        right = torch.vdot(values.flatten(), conjugate_row_sums(rows, start, turns()).flatten())
+        left = torch.vdot(row_sums(values, start, turns(), modes, DOUBLE).flatten(), rows.flatten())
+        right = torch.vdot(values.flatten(), conjugate_row_sums(rows, start, turns(), DOUBLE).flatten())
         assert abs(complex(left - right)) < 1e-12 * float(values.norm() * rows.norm()) * math.sqrt(ROWS * modes)
 
 
@@ -82,7 +83,7 @@ def test_more_rows_than_the_cache_holds_are_taken_in_parts() -> None:
     held = held_tables([(start[:20], angles[:20]), (start[20:], angles[20:])], modes)
     assert held.near.shape[0] == held.far.shape[0] == rows
     for forward, back in (
-        (row_sums(values, start, angles, modes), conjugate_row_sums(samples, start, angles)),
+        (row_sums(values, start, angles, modes, DOUBLE), conjugate_row_sums(samples, start, angles, DOUBLE)),
         (held.sums(values), held.conjugate_sums(samples)),
     ):
         assert distance(forward, expected) < 1e-10

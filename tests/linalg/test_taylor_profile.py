@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from echoform.linalg.taylor_profile import (
+    COARSE,
+    DOUBLE,
+    SINGLE,
     points_to_profile,
     profile_to_points,
+    rounding_series,
     rows_at,
     rows_from,
-    table_length,
 )
 
 ROWS, POINTS = 3, 400
@@ -27,14 +30,17 @@ def values(*shape: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("count", [1, 8, 9])
 @pytest.mark.parametrize("lead", [(), (1,), (2, 3)])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.complex128, 1e-12), (torch.complex64, 1e-6)])
-def test_direct_sums(count, lead, dtype, tolerance) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "series", "tolerance"),
+    [(torch.complex128, DOUBLE, 1e-12), (torch.complex64, SINGLE, 1e-6), (torch.complex64, COARSE, 3e-3)],
+)
+def test_direct_sums(count, lead, dtype, series, tolerance) -> None:
     index = torch.arange(count, dtype=torch.float64) - count // 2
     matrix = torch.exp(2j * math.pi * turns()[..., None] * index)
     modes, samples = values(*lead, ROWS, count), values(*lead, ROWS, POINTS)
     forward, back = (
-        profile_to_points(modes.to(dtype), turns()),
-        points_to_profile(samples.to(dtype), turns(), count),
+        profile_to_points(modes.to(dtype), turns(), series),
+        points_to_profile(samples.to(dtype), turns(), count, series),
     )
     expected = torch.einsum("rmn,...rn->...rm", matrix, modes)
     expected_back = torch.einsum("rmn,...rm->...rn", matrix.conj(), samples)
@@ -43,19 +49,37 @@ def test_direct_sums(count, lead, dtype, tolerance) -> None:
     assert float((back - expected_back).norm() / expected_back.norm()) < tolerance
 
 
+@pytest.mark.parametrize("series", [SINGLE, DOUBLE, COARSE])
+@pytest.mark.parametrize("modes", [1, 16, 101])
+def test_no_term_errs_by_more_than_stated(modes, series) -> None:
+    """One mode at a time, the worst of them, at the worst of angles: half way between two of the table."""
+    length = series.table_length(modes)
+    angle = ((torch.arange(length, dtype=torch.float64) + 0.5) / length)[None]
+    one = torch.zeros(1, modes, dtype=torch.complex128)
+    one[:, 0] = 1
+    error = (profile_to_points(one, angle, series) - torch.exp(-2j * math.pi * (modes // 2) * angle)).abs().max()
+    stated = (math.pi / (2 * series.oversampling)) ** series.terms / math.factorial(series.terms)
+    assert float(error) < stated + 1e-13
+
+
+@pytest.mark.parametrize("series", [DOUBLE, COARSE])
 @pytest.mark.parametrize("count", [7, 20])
-def test_the_two_are_exact_adjoints(count) -> None:
+def test_the_two_are_exact_adjoints(count, series) -> None:
     modes, samples = values(ROWS, count), values(ROWS, POINTS)
-    left = torch.vdot(profile_to_points(modes, turns()).flatten(), samples.flatten())
-    right = torch.vdot(modes.flatten(), points_to_profile(samples, turns(), count).flatten())
+    left = torch.vdot(profile_to_points(modes, turns(), series).flatten(), samples.flatten())
+    right = torch.vdot(modes.flatten(), points_to_profile(samples, turns(), count, series).flatten())
     assert abs(complex(left - right)) < 1e-13 * abs(complex(left)) + 1e-11
 
 
 def test_both_forms_give_the_same_sums() -> None:
     few, many = 20, 8
-    assert table_length(few) > POINTS >= table_length(many)
+    assert DOUBLE.table_length(few) > POINTS >= DOUBLE.table_length(many)
     for count in (few, many):
         modes, samples = values(2, ROWS, count), values(2, ROWS, POINTS)
-        assert torch.allclose(rows_at(modes, turns()), profile_to_points(modes, turns()), rtol=1e-10, atol=1e-10)
-        back = points_to_profile(samples, turns(), count)
-        assert torch.allclose(rows_from(samples, turns(), count), back, rtol=1e-10, atol=1e-10)
+        at, back = rows_at(modes, turns(), DOUBLE), rows_from(samples, turns(), count, DOUBLE)
+        assert torch.allclose(at, profile_to_points(modes, turns(), DOUBLE), rtol=1e-10, atol=1e-10)
+        assert torch.allclose(back, points_to_profile(samples, turns(), count, DOUBLE), rtol=1e-10, atol=1e-10)
+
+
+def test_rounding() -> None:
+    assert [rounding_series(dtype) for dtype in (torch.complex64, torch.complex128)] == [SINGLE, DOUBLE]

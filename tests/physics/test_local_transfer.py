@@ -11,7 +11,7 @@ from contracts import distance, randn
 from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
-from echoform.physics.local_transfer import LocalTransfer, between_pixels
+from echoform.physics.local_transfer import LocalTransfer, TransferWeights, between_pixels, linear_interpolation
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import COARSE_ACCURACY, FactorisedSpotlight
@@ -22,12 +22,12 @@ from echoform.scene.soil import GroundSurvey, Section
 SIDE = 64
 
 
-def spotlight(radius_m: float) -> SpotlightCollection:
+def spotlight(radius_m: float, frequencies: int = 48) -> SpotlightCollection:
     """X band, cells of 0.25 m from a look 25 degrees off the image's axes."""
     angle = math.radians(25) + math.radians(3.8) * torch.linspace(-0.5, 0.5, 40, dtype=torch.float64)
     antenna = radius_m * torch.stack([angle.cos(), angle.sin(), torch.full_like(angle, 0.6)], -1) / math.sqrt(1.36)
-    frequency = 9.6e9 + 640e6 * torch.linspace(-0.5, 0.5, 48, dtype=torch.float64)
-    return SpotlightCollection(antenna[None], frequency[None], torch.ones(1, 40, 48, dtype=torch.float64))
+    frequency = 9.6e9 + 640e6 * torch.linspace(-0.5, 0.5, frequencies, dtype=torch.float64)
+    return SpotlightCollection(antenna[None], frequency[None], torch.ones(1, 40, frequencies, dtype=torch.float64))
 
 
 def survey(height_m: float) -> GroundSurvey:
@@ -78,6 +78,44 @@ def test_the_factorised_sum_is_factorised_again() -> None:
     assert isinstance(fast.base, FactorisedSpotlight)
     x = randn((1, *fast.domain_shape), 3)
     assert distance(fast(x), exact(x)) < COARSE_ACCURACY / 5
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_the_factorised_sum_is_done_once(factor: int) -> None:
+    """Its last nodes hold the response, where the exact sum takes several terms."""
+    grid, collection = Grid((SIDE, SIDE), (0.2, 0.2)), spotlight(2e3, 192)
+    exact, fast = (form(collection, grid).coarsen(factor) for form in (ExactSpotlight, FactorisedSpotlight))
+    assert isinstance(exact, LocalTransfer)
+    assert isinstance(fast, LocalTransfer)
+    assert fast.image_weights.shape[1] == 1 < exact.image_weights.shape[1]
+    x = randn((1, *fast.domain_shape), 3).to(torch.complex64)
+    assert distance(fast(x), exact(x)) < 0.05
+
+
+def test_one_term_for_each_block() -> None:
+    """Products within each block come back exactly; of what is none, as much is lost as is said."""
+    elements, frequencies, bounds = 3, 10, (0, 4, 10)
+    patterns = randn((2, 2, 6, 7), 1).real
+    mixtures = randn((2, elements, 2, 2), 2).real
+    scale = randn((2, elements, frequencies), 3).real
+    block = torch.tensor([0] * 4 + [1] * 6)
+    samples = (mixtures[:, :, block] * scale[..., None]).movedim(-1, 1)
+    for exact, extra in ((True, 0.0), (False, 0.2)):
+        weights = TransferWeights(samples + extra * randn(samples.shape, 4).real, patterns)
+        for sensor in range(2):
+            found, mixed, lost = weights.one_term(sensor, bounds)
+            local = torch.einsum("ebq,qyx->ebyx", mixed, patterns[sensor])
+            assert torch.allclose(local.square().mean((-2, -1)), torch.ones(elements, 2, dtype=torch.float64))
+            given = found[..., None, None] * local[:, block]
+            expected = torch.einsum("qen,qyx->enyx", weights.samples[sensor], patterns[sensor])
+            assert distance(given, expected) == pytest.approx(lost, abs=1e-6)
+            assert (lost < 1e-6) == exact
+
+
+def test_linear_interpolation() -> None:
+    at = torch.tensor([-0.7, 0.0, 1.25, 3.0, 4.5], dtype=torch.float64)
+    line = 2 - 3 * torch.arange(5, dtype=torch.float64)
+    assert torch.allclose(linear_interpolation(5, at) @ line, 2 - 3 * at)
 
 
 def test_a_plan_refused_on_the_coarse_pixels_stays_on_the_fine_grid(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from echoform.linalg.taylor_profile import rows_at, rows_from
+from echoform.linalg.taylor_profile import TaylorSeries, rows_at, rows_from
 
 #: phasors made at a time: what stays in a processor's cache
 CHUNK = 2**18
@@ -34,7 +34,7 @@ FEWEST_VALUES, MOST_MODES = 8, 256
 HELD = 2**24
 
 
-def row_sums(values: Tensor, start: Tensor, turns: Tensor, modes: int) -> Tensor:
+def row_sums(values: Tensor, start: Tensor, turns: Tensor, modes: int, series: TaylorSeries) -> Tensor:
     """Return y, (..., R, N), of values (..., M), by tables or by a Taylor series, whichever is the quicker.
 
     Args:
@@ -42,18 +42,19 @@ def row_sums(values: Tensor, start: Tensor, turns: Tensor, modes: int) -> Tensor
         start: e, complex, (R, M).
         turns: t / 2 pi, (R, M), float64.
         modes: N.
+        series: the Taylor series.
     """
     if not _pays(values.shape[:-1], turns, modes):
-        return rows_from(values[..., None, :] * start, turns, modes)
+        return rows_from(values[..., None, :] * start, turns, modes, series)
     parts = [phasor_tables(*rows, modes).sums(values) for rows in _chunks(start, turns, modes)]
     return torch.cat(parts, -2)
 
 
-def conjugate_row_sums(rows: Tensor, start: Tensor, turns: Tensor) -> Tensor:
+def conjugate_row_sums(rows: Tensor, start: Tensor, turns: Tensor, series: TaylorSeries) -> Tensor:
     """Return x, (..., M), of rows (..., R, N), adjoint of :func:`row_sums`."""
     modes = rows.shape[-1]
     if not _pays(rows.shape[:-2], turns, modes):
-        return (rows_at(rows, turns) * start.conj()).sum(-2)
+        return (rows_at(rows, turns, series) * start.conj()).sum(-2)
     result, first = rows.new_zeros(*rows.shape[:-2], turns.shape[1]), 0
     for part in _chunks(start, turns, modes):
         end = first + len(part[0])

@@ -201,11 +201,15 @@ class Tree(nn.Module):
         pulses, frequencies: the last blocks.
         padded_shape: (H, W) of the image the first level takes.
         phases: those of the last sum, (1, N), complex, where they are held.
+        mixtures, patterns: a response of the samples that changes over the image, sum_q c_q[p, block] b_q[node], (1, pulses,
+            frequency blocks, Q) and (1, Q, nodes), real, where there is one.
     """
 
     rows_m: Tensor
     columns_m: Tensor
     phases: Tensor | None
+    mixtures: Tensor | None
+    patterns: Tensor | None
 
     def __init__(self, geometry: Geometry, grid: Grid, *, leaf: int, accuracy: float, dtype: torch.dtype) -> None:
         super().__init__()
@@ -232,7 +236,8 @@ class Tree(nn.Module):
         self.levels = nn.ModuleList(levels)
         self.register_buffer("rows_m", axes[0].positions_m()[None])
         self.register_buffer("columns_m", axes[1].positions_m()[None])
-        self.register_buffer("phases", None)
+        for name in ("phases", "mixtures", "patterns"):
+            self.register_buffer(name, None)
         self.pulses, self.frequencies = before
         self.to(geometry.antenna_m.device)
 
@@ -241,6 +246,16 @@ class Tree(nn.Module):
         last = len(self.frequencies.centres) + self.frequencies.longest
         nodes = self.rows_m.numel() * self.columns_m.numel()
         return sum(level.phase_count() for level in self.steps()) + self.pulses.bounds[-1] * nodes * last
+
+    def respond(self, mixtures: Tensor, patterns: Tensor, dtype: torch.dtype) -> None:
+        """Give the last nodes a response, from c (pulses, frequency blocks, Q) and b (Q, nodes), in a real dtype."""
+        self.mixtures, self.patterns = mixtures[None].to(dtype), patterns[None].to(dtype)
+
+    def response(self, pulses: slice) -> Tensor:
+        """Return that of some pulses, (pulses, frequency blocks, nodes)."""
+        assert self.mixtures is not None
+        assert self.patterns is not None
+        return self.mixtures[0, pulses] @ self.patterns[0]
 
     def steps(self) -> list[Level]:
         """Return the levels, from the pixels to the whole image."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -80,9 +81,46 @@ class TransferWeights:
         elements, frequencies = (slice(index[0], index[-1] + 1) for index in found)
         return elements, frequencies
 
+    def cropped(self, elements: slice, frequencies: slice) -> TransferWeights:
+        """Return those of some elements and frequencies."""
+        return TransferWeights(self.samples[..., elements, frequencies], self.image)
+
     def turned(self, phasor: Tensor) -> TransferWeights:
         """Return the weights with b multiplied by a phasor on the coarse pixels, (B or 1, H / s, W / s)."""
         return TransferWeights(self.samples, self.image * phasor[:, None])
+
+    def dropped(self) -> TransferWeights:
+        """Return one term that is zero for the samples dropped and one elsewhere, for a sensor that applies the others itself."""
+        return TransferWeights((self.samples != 0).any(1, keepdim=True).float(), torch.ones_like(self.image[:, :1]))
+
+    def one_term(self, sensor: int, bounds: Sequence[int]) -> tuple[Tensor, Tensor, float]:
+        """Return one term for each element and block of frequencies, w'[e, n] sum_q c_q[e, block of n] b_q[m] ~ H_s.
+
+        It is the leading one of the block's frequencies and the pixels, where the responses change far less than over all
+        elements and frequencies.
+
+        Args:
+            sensor: which of the B.
+            bounds: first frequency of each block, and the end.
+
+        Returns:
+            w', (E, F), and c, (E, blocks, Q), float64, the mean square of sum_q c_q b_q over the pixels being one; and what one
+            term leaves out, as a share of the norm.
+        """
+        image = self.image[sensor].flatten(1).double()
+        count = len(image)
+        power = image @ image.mT / image.shape[1]
+        power = power + 1e-12 * power.diagonal().mean() * torch.eye(count, dtype=power.dtype, device=power.device)
+        root = torch.linalg.cholesky(power)  # b = root o, of patterns o that are orthonormal over the pixels
+        samples = torch.einsum("qef,qk->efk", self.samples[sensor].double(), root)
+        weights, mixtures, lost = torch.zeros_like(samples[..., 0]), [], 0.0
+        for first, end in pairwise(bounds):
+            part = samples[:, first:end]
+            held, patterns = torch.linalg.eigh(part.mT @ part)
+            lost += float(held[:, :-1].clamp_min(0).sum())
+            weights[:, first:end] = (part @ patterns[..., -1:])[..., 0]
+            mixtures.append(torch.linalg.solve_triangular(root.mT, patterns[..., -1].mT, upper=True).mT)
+        return weights, torch.stack(mixtures, 1), math.sqrt(lost / float(samples.square().sum()))
 
 
 @torch.no_grad()
@@ -137,6 +175,14 @@ def between_pixels(count: int, factor: int) -> Tensor:
         near = range(first, min(first + 4, count))
         row[near.start : near.stop] = _lagrange(near, torch.tensor([factor * m + COARSE_ORIGIN]))[0]
     return matrix
+
+
+def linear_interpolation(count: int, at: Tensor) -> Tensor:
+    """Return the matrix of linear interpolation from pixels to places among them and beyond, in pixels, (places, count)."""
+    left = at.floor().clamp(0, count - 2).long()
+    matrix = torch.zeros(len(at), count, dtype=at.dtype, device=at.device)
+    share = (at - left)[:, None]
+    return matrix.scatter(1, left[:, None], 1 - share).scatter(1, left[:, None] + 1, share)
 
 
 def _corners(rows: Sequence[int], columns: Sequence[int], factor: int, width: int) -> Tensor:
@@ -289,5 +335,5 @@ def coarse_version(
 ) -> LocalTransfer:
     """Return A_s from A' on the coarse pixels, whose samples stand from ``origin`` on among those of shape (P, F)."""
     rows, columns = (slice(o, o + n) for o, n in zip(origin, base.range_shape[1:], strict=True))
-    samples = weights.samples[..., rows, columns]
-    return LocalTransfer(base, samples, weights.image, range_shape=(1, *shape), origin=origin)
+    weights = weights.cropped(rows, columns)
+    return LocalTransfer(base, weights.samples, weights.image, range_shape=(1, *shape), origin=origin)

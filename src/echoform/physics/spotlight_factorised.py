@@ -14,7 +14,8 @@ is summed sample by sample. All phases are those of spherical wavefronts from wh
 approximates. They are held where there are few of them. With some 16 pixels, pulses and frequencies to the smallest
 squares and blocks all of log N levels cost O(N).
 The adjoint runs the same levels backwards with conjugate phases and is exact; A^H A is adjoint(forward). The coarse version is
-that of :mod:`echoform.physics.spotlight_coarse`, its sums factorised again.
+that of :mod:`echoform.physics.spotlight_coarse`, its sums factorised again: over a pulse and a block of frequencies the response
+H_s ~ w[p, n] h[p, block, r], and h multiplies the phases of the last nodes, so that no sum is done twice.
 
 Source: the butterfly scheme of Demanet et al. (2012), SIAM J. Imaging Sci. 5, section 3, with other nodes.
 """
@@ -23,7 +24,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -31,8 +31,9 @@ import torch
 from torch import Tensor, nn
 
 from echoform.physics.aperture_tree import Geometry, Level, NothingGainedError, Tree
+from echoform.physics.local_transfer import TransferWeights, linear_interpolation
 from echoform.physics.operator import LinearOperator
-from echoform.physics.spotlight_coarse import coarse_spotlight
+from echoform.physics.spotlight_coarse import CoarseSpotlight, coarse_spotlight
 from echoform.physics.spotlight_spherical import SphericalSpotlight, of_sensor
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
@@ -49,6 +50,8 @@ CHUNK = 1 << 17
 HELD = 1 << 21
 #: the accuracy of a coarse version, whose local response is no truer than a few per cent
 COARSE_ACCURACY = 1e-1
+#: what one term a block may leave out of a coarse version's response; where it is more, whole sums are weighted
+MOST_LOST = 4e-2
 
 
 def _turn(phase: Tensor, dtype: torch.dtype) -> Tensor:
@@ -180,6 +183,7 @@ class _Factorised:
                     continue
                 d = geometry.path(list(range(pulses.start, pulses.stop)), tree.rows_m[0], tree.columns_m[0]).flatten(1)
                 turn = _turn(centres[:, None] * (d - here)[:, None], dtype)
+                turn = turn if tree.mixtures is None else turn * tree.response(pulses)
                 yield block, pulses, turn, _turn(d[..., None] * offsets, dtype)
 
     def _columns(self) -> Tensor:
@@ -238,6 +242,7 @@ class FactorisedSpotlight(SphericalSpotlight):
             an interval in every level: the NMSE of the samples is some 25 dB below (-65 to -70 dB by default).
         held: most phases that are held for a sensor, 8 or 16 bytes each; some 50 a pixel are needed. Where there are more they
             are computed at every pass, which then takes several times as long.
+        response: H_s of a coarse version at the collection's samples and the grid's pixels.
 
     Raises:
         ValueError: the frequencies are not uniformly spaced, ``leaf`` or ``accuracy`` are out of range, or neighbouring pulses
@@ -253,6 +258,7 @@ class FactorisedSpotlight(SphericalSpotlight):
         leaf: int = LEAF,
         accuracy: float = ACCURACY,
         held: int = HELD,
+        response: TransferWeights | None = None,
     ) -> None:
         if not 1 <= leaf <= MAX_LEAF or not 1e-12 <= accuracy < 1:
             raise ValueError(f"leaf must be in [1, {MAX_LEAF}], accuracy in [1e-12, 1), got {leaf} and {accuracy:g}")
@@ -261,6 +267,9 @@ class FactorisedSpotlight(SphericalSpotlight):
         sensors = range(self.batch)
         plans = [Tree(self._geometry(b), grid, leaf=leaf, accuracy=accuracy, dtype=dtype) for b in sensors]
         self.trees = nn.ModuleList(plans)
+        self.response_lost = 0.0
+        if response is not None:
+            self.kept = torch.cat([self._respond(response, b)[None] for b in sensors])
         for sensor, tree in enumerate(plans):
             if tree.phase_count() <= held:
                 self._work(sensor).hold(dtype)
@@ -275,6 +284,20 @@ class FactorisedSpotlight(SphericalSpotlight):
             frequencies=self.range_shape[2],
         )
 
+    def _respond(self, response: TransferWeights, sensor: int) -> Tensor:
+        """Put the response into the last nodes of a sensor's tree and return what is left of it for its samples, (P, F)."""
+        tree = self.trees[sensor]
+        assert isinstance(tree, Tree)
+        weights, mixtures, lost = response.one_term(sensor, tree.frequencies.bounds)
+        self.response_lost = max(self.response_lost, lost)
+        at_nodes = response.image[sensor]
+        for axis, places in ((0, tree.rows_m), (1, tree.columns_m)):
+            steps = (places[0] - self.grid.offset_m[axis]) / self.grid.spacing_m[axis] + self.grid.shape[axis] // 2
+            matrix = linear_interpolation(self.grid.shape[axis], steps).to(at_nodes)
+            at_nodes = torch.einsum("gn,qn...->qg...", matrix, at_nodes.movedim(1 + axis, 1)).movedim(1, 1 + axis)
+        tree.respond(mixtures, at_nodes.flatten(1), self.kept.dtype)
+        return of_sensor(self.kept, sensor) * weights.to(self.kept.dtype)
+
     def coarsen(self, factor: int) -> LinearOperator:
         """Return factorised sums on the coarse pixels, with the local response of U_s.
 
@@ -282,12 +305,29 @@ class FactorisedSpotlight(SphericalSpotlight):
         """
         if factor == 1:
             return self
-        accuracy = max(self.accuracy, COARSE_ACCURACY)
-        build = partial(FactorisedSpotlight, dtype=self.dtype, leaf=self.leaf, accuracy=accuracy, held=self.held)
+        found = coarse_spotlight(self, factor)
+        if found is None:
+            return self.galerkin(factor)
         try:
-            return coarse_spotlight(self, factor, build) or self.galerkin(factor)
+            base = self._on(found, found.heard_weights())
+            if base.response_lost <= MOST_LOST:
+                return found.version(base, found.weights.dropped())
+            return found.version(self._on(found, None), found.weights)
         except NothingGainedError:
             return self.galerkin(factor)
+
+    def _on(self, coarse: CoarseSpotlight, response: TransferWeights | None) -> FactorisedSpotlight:
+        """Return the sums on the coarse pixels."""
+        accuracy = max(self.accuracy, COARSE_ACCURACY)
+        return FactorisedSpotlight(
+            coarse.collection,
+            coarse.grid,
+            dtype=self.dtype,
+            leaf=self.leaf,
+            accuracy=accuracy,
+            held=self.held,
+            response=response,
+        )
 
     def _sum(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
         return _Apply.apply(value, self._work(sensor), backwards)  # pyright: ignore[reportReturnType]
