@@ -9,6 +9,7 @@ from echoform.linalg.taylor_profile import (
     COARSE,
     DOUBLE,
     SINGLE,
+    TaylorSeries,
     points_to_profile,
     profile_to_points,
     rounding_series,
@@ -83,3 +84,9 @@ def test_both_forms_give_the_same_sums() -> None:
 
 def test_rounding() -> None:
     assert [rounding_series(dtype) for dtype in (torch.complex64, torch.complex128)] == [SINGLE, DOUBLE]
+
+
+@pytest.mark.parametrize("series", [(0, 3), (8, 0), (300, 3), (8, 17)])
+def test_a_series_out_of_range_is_refused(series) -> None:
+    with pytest.raises(ValueError, match="Taylor series takes"):
+        TaylorSeries(*series)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from echoform.linalg.taylor_profile import COARSE
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering, GivenFields
@@ -20,7 +21,7 @@ from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.kronecker import KroneckerOperator
-from echoform.physics.local_transfer import LocalTransfer
+from echoform.physics.local_transfer import LocalTransfer, TransferWeights
 from echoform.physics.masking import SampleMask
 from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
@@ -55,6 +56,10 @@ SHAPE = (1, 8, 16)
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+#: pixels below the ground
+SECTION = Section(Grid(SHAPE[1:], (0.05, 0.04)), 0.1)
 
 
 def collection(pulses: int = 5, frequencies: int = 7, *, azimuth_deg: float = 0.0) -> SpotlightCollection:
@@ -94,7 +99,9 @@ def operators() -> dict[str, LinearOperator]:
         "exact, bistatic": ExactSpotlight(bistatic(), grid, dtype=torch.complex128),
         "factorised": FactorisedSpotlight(collection(), grid, dtype=torch.complex128, leaf=4, accuracy=1e-3),
         "factorised, bistatic, single": FactorisedSpotlight(bistatic(), grid, leaf=3),
+        "factorised, with a response": responding_spotlight(),
         "exact, coarse": coarse_spotlight(),
+        "exact, short series": ExactSpotlight(collection(), grid, series=COARSE),
         "exact, single, narrow": ExactSpotlight(collection(6, 5), Grid((1, 2), (0.7, 0.3))),
         "kronecker, coupled, batched": KroneckerOperator(*_factors(g, torch.complex128, (1, 2, 2), channels=2)),
         "kronecker, single, grams": KroneckerOperator(*_factors(g, torch.complex64, (1, 1, 1), channels=1)),
@@ -108,6 +115,7 @@ def operators() -> dict[str, LinearOperator]:
         "born, volume, received": born_volume(torch.complex64),
         "ground, batched": ground(torch.complex128, (0.0, 0.3)),
         "ground, single": ground(torch.complex64, (0.2,)),
+        "ground, short series": GroundPenetratingRadar(survey((0.2,)), SECTION, series=COARSE),
         "stripmap, missing, batched": stripmap(StripmapOmegaK, torch.complex128, (600.0, -400.0)),
         "stripmap, periodic": stripmap(StripmapOmegaK, torch.complex64, (0.0,), azimuth_length=12),
         "stripmap, range-Doppler": stripmap(StripmapRangeDoppler, torch.complex64, (300.0,)),
@@ -203,6 +211,14 @@ def survey(heights_m: tuple[float, ...]) -> GroundSurvey:
     )
 
 
+def responding_spotlight() -> FactorisedSpotlight:
+    """Return sums on coarse pixels whose last nodes hold a response of two terms."""
+    both, grid, g = collection(), Grid((6, 7), (0.5, 0.4), (0.1, 0.2)), generator(3)
+    samples = 1 + torch.rand(1, 2, *both.kept.shape[1:], dtype=torch.float64, generator=g)
+    image = torch.rand(1, 2, 6, 7, dtype=torch.float64, generator=g)
+    return FactorisedSpotlight(both, grid, leaf=3, response=TransferWeights(samples, image))
+
+
 def coarse_spotlight() -> LocalTransfer:
     base = ExactSpotlight(collection(), Grid((6, 7), (0.5, 0.4), (0.1, 0.2)), dtype=torch.complex128)
     _, pulses, frequencies = base.range_shape
@@ -212,7 +228,7 @@ def coarse_spotlight() -> LocalTransfer:
 
 
 def ground(dtype: torch.dtype, heights_m: tuple[float, ...]) -> GroundPenetratingRadar:
-    return GroundPenetratingRadar(survey(heights_m), Section(Grid(SHAPE[1:], (0.05, 0.04)), 0.1), dtype=dtype)
+    return GroundPenetratingRadar(survey(heights_m), SECTION, dtype=dtype)
 
 
 def stripmap(

@@ -23,6 +23,9 @@ from torch import Tensor
 
 from echoform.linalg.nufft_rows import points_to_rows, rows_to_points
 
+#: bounds on S and K, beyond which nothing is gained in double precision
+MOST_OVERSAMPLING, MOST_TERMS = 256, 16
+
 
 @dataclass(frozen=True)
 class TaylorSeries:
@@ -31,10 +34,20 @@ class TaylorSeries:
     Attributes:
         oversampling: S, angles of the table for each mode, at least.
         terms: K.
+
+    Raises:
+        ValueError: S is not in 1 .. MOST_OVERSAMPLING or K not in 1 .. MOST_TERMS.
     """
 
     oversampling: int
     terms: int
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.oversampling <= MOST_OVERSAMPLING and 1 <= self.terms <= MOST_TERMS):
+            raise ValueError(
+                f"a Taylor series takes an oversampling of 1 to {MOST_OVERSAMPLING} and 1 to {MOST_TERMS} terms, got "
+                f"{self.oversampling} and {self.terms}"
+            )
 
     def table_length(self, modes: int) -> int:
         """Return T, a power of two."""

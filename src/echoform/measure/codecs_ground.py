@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from echoform.measure.codecs_taylor import read_series, write_series
 from echoform.measure.hdf5_node import COMPLEXES, MAX_PIXELS, GroupReader, GroupWriter, one_of
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
@@ -19,6 +20,7 @@ def write_ground(operator: GroundPenetratingRadar, node: GroupWriter) -> None:
     """Store survey and section; the paths follow."""
     node.tensor("height_m", operator.height_m)
     _write_survey(operator, node)
+    write_series(operator.series, node)
 
 
 def write_homogeneous(operator: HomogeneousGround, node: GroupWriter) -> None:
@@ -35,7 +37,7 @@ def read_ground(node: GroupReader) -> GroundPenetratingRadar:
     entries = sensors * math.prod((survey.antenna_x_m.shape[1], *section.grid.shape))
     if entries > MAX_PIXELS:
         node.fail("shape", f"that asks for {entries} paths", f"at most {MAX_PIXELS}")
-    return GroundPenetratingRadar(survey, section, dtype=_dtype(node))
+    return GroundPenetratingRadar(survey, section, dtype=_dtype(node), series=read_series(node))
 
 
 def read_homogeneous(node: GroupReader) -> HomogeneousGround:

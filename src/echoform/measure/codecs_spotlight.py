@@ -8,7 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from echoform.measure.hdf5_node import COMPLEXES, MAX_PIXELS, GroupReader, GroupWriter, one_of
+from echoform.measure.codecs_taylor import read_series, write_series
+from echoform.measure.hdf5_node import COMPLEXES, FLOATS, MAX_PIXELS, GroupReader, GroupWriter, one_of
+from echoform.physics.local_transfer import TransferWeights
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_spherical import SphericalSpotlight
@@ -20,8 +22,9 @@ _WIDE = [torch.float64]
 
 
 def write_spotlight(operator: ExactSpotlight, node: GroupWriter) -> None:
-    """Store antennas, frequencies, mask and grid."""
+    """Store antennas, frequencies, mask and grid, and the Taylor series."""
     _write_common(operator, node)
+    write_series(operator.series, node)
 
 
 def write_factorised(operator: FactorisedSpotlight, node: GroupWriter) -> None:
@@ -29,12 +32,16 @@ def write_factorised(operator: FactorisedSpotlight, node: GroupWriter) -> None:
     _write_common(operator, node)
     node.integers("leaf", [operator.leaf])
     node.tensor("accuracy", torch.tensor([operator.accuracy], dtype=torch.float64))
+    node.integers("response_terms", [0 if operator.response is None else operator.response.samples.shape[1]])
+    if operator.response is not None:
+        node.tensor("response_samples", operator.response.samples)
+        node.tensor("response_image", operator.response.image)
 
 
 def read_spotlight(node: GroupReader) -> ExactSpotlight:
     """Build the exact operator from its collection and grid."""
     collection, grid, dtype, stored = _read_common(node)
-    operator = ExactSpotlight(collection, grid, dtype=dtype)
+    operator = ExactSpotlight(collection, grid, dtype=dtype, series=read_series(node))
     _restore(operator, stored, node)
     return operator
 
@@ -49,9 +56,28 @@ def read_factorised(node: GroupReader) -> FactorisedSpotlight:
     if pixels > MAX_PIXELS:
         node.fail("shape", f"for {pixels} pixels in all", f"at most {MAX_PIXELS} pixels in all")
     leaf = node.size("leaf")
-    operator = FactorisedSpotlight(collection, grid, dtype=dtype, leaf=leaf, accuracy=float(accuracy))
+    response = _read_response(node, collection, grid)
+    operator = FactorisedSpotlight(
+        collection, grid, dtype=dtype, leaf=leaf, accuracy=float(accuracy), response=response
+    )
     _restore(operator, stored, node)
     return operator
+
+
+def _read_response(node: GroupReader, collection: SpotlightCollection, grid: Grid) -> TransferWeights | None:
+    """Return the response of a coarse version, where there is one."""
+    (terms,) = node.integers("response_terms", count=1)
+    if terms == 0:
+        return None
+    samples, image = (node.tensor(f"response_{part}", ndim=4, dtypes=FLOATS) for part in ("samples", "image"))
+    sensors = max(len(collection.antenna_m), len(collection.frequency_hz), len(collection.kept))
+    if samples.shape != (sensors, terms, *collection.kept.shape[1:]):
+        node.fail(
+            "response_samples", f"of shape {tuple(samples.shape)}", f"{terms} terms of all samples of each sensor"
+        )
+    if image.shape != (sensors, terms, *grid.shape):
+        node.fail("response_image", f"of shape {tuple(image.shape)}", f"{terms} terms of all pixels of each sensor")
+    return TransferWeights(samples, image)
 
 
 def _write_common(operator: SphericalSpotlight, node: GroupWriter) -> None:

@@ -85,14 +85,6 @@ class TransferWeights:
         """Return those of some elements and frequencies."""
         return TransferWeights(self.samples[..., elements, frequencies], self.image)
 
-    def turned(self, phasor: Tensor) -> TransferWeights:
-        """Return the weights with b multiplied by a phasor on the coarse pixels, (B or 1, H / s, W / s)."""
-        return TransferWeights(self.samples, self.image * phasor[:, None])
-
-    def dropped(self) -> TransferWeights:
-        """Return one term that is zero for the samples dropped and one elsewhere, for a sensor that applies the others itself."""
-        return TransferWeights((self.samples != 0).any(1, keepdim=True).float(), torch.ones_like(self.image[:, :1]))
-
     def one_term(self, sensor: int, bounds: Sequence[int]) -> tuple[Tensor, Tensor, float]:
         """Return one term for each element and block of frequencies, w'[e, n] sum_q c_q[e, block of n] b_q[m] ~ H_s.
 
@@ -105,7 +97,7 @@ class TransferWeights:
 
         Returns:
             w', (E, F), and c, (E, blocks, Q), float64, the mean square of sum_q c_q b_q over the pixels being one; and what one
-            term leaves out, as a share of the norm.
+            term leaves out, as a share of the norm. The pixels' mean of sum_q c_q b_q is not negative.
         """
         image = self.image[sensor].flatten(1).double()
         count = len(image)
@@ -118,8 +110,10 @@ class TransferWeights:
             part = samples[:, first:end]
             held, patterns = torch.linalg.eigh(part.mT @ part)
             lost += float(held[:, :-1].clamp_min(0).sum())
-            weights[:, first:end] = (part @ patterns[..., -1:])[..., 0]
-            mixtures.append(torch.linalg.solve_triangular(root.mT, patterns[..., -1].mT, upper=True).mT)
+            mixture = torch.linalg.solve_triangular(root.mT, patterns[..., -1].mT, upper=True).mT
+            sign = 1 - 2 * (mixture @ image.mean(1, keepdim=True) < 0).double()
+            weights[:, first:end] = sign * (part @ patterns[..., -1:])[..., 0]
+            mixtures.append(sign * mixture)
         return weights, torch.stack(mixtures, 1), math.sqrt(lost / float(samples.square().sum()))
 
 

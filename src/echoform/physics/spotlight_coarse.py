@@ -19,7 +19,6 @@ from echoform.physics.local_transfer import (
     EntryPhases,
     LocalTransfer,
     TransferWeights,
-    coarse_version,
     transfer_weights,
 )
 from echoform.physics.operator import LinearOperator
@@ -35,7 +34,7 @@ class CoarseSpotlight:
     Attributes:
         collection: the pulses and frequencies between the first and the last sample of the coarse band.
         grid: the coarse pixels.
-        weights: H_s at all samples of the fine operator.
+        weights: H_s at the samples of the collection.
         phasor: exp(-i (k_c - k_c') . r), (B or 1, H / s, W / s).
         shape: (P, F) of the fine operator.
         origin: the first pulse and the first frequency.
@@ -48,15 +47,10 @@ class CoarseSpotlight:
     shape: tuple[int, int]
     origin: tuple[int, int]
 
-    def heard_weights(self) -> TransferWeights:
-        """Return H_s at the samples of the collection."""
-        spans = zip(self.origin, self.collection.kept.shape[1:], strict=True)
-        pulses, frequencies = (slice(first, first + count) for first, count in spans)
-        return self.weights.cropped(pulses, frequencies)
-
     def version(self, base: LinearOperator, weights: TransferWeights) -> LocalTransfer:
-        """Return A_s of the sums A' of the collection on the coarse pixels, and of what is still to be weighted."""
-        return coarse_version(base, weights.turned(self.phasor), self.shape, origin=self.origin)
+        """Return A_s of the sums A' of the collection on the coarse pixels, and of the weights of its samples."""
+        image = weights.image * self.phasor[:, None]
+        return LocalTransfer(base, weights.samples, image, range_shape=(1, *self.shape), origin=self.origin)
 
 
 def coarse_spotlight(fine: SphericalSpotlight, factor: int) -> CoarseSpotlight | None:
@@ -82,7 +76,8 @@ def coarse_spotlight(fine: SphericalSpotlight, factor: int) -> CoarseSpotlight |
     position = grid.positions_m()[..., :2].to(fine.carrier.device)
     turned = torch.einsum("yxa,ba->byx", position, fine.carrier - part.carrier())
     shape, origin = (fine.kept.shape[1], fine.kept.shape[2]), (pulses.start, frequencies.start)
-    return CoarseSpotlight(part, grid, weights, torch.exp(-1j * turned), shape, origin)
+    heard = weights.cropped(pulses, frequencies)
+    return CoarseSpotlight(part, grid, heard, torch.exp(-1j * turned), shape, origin)
 
 
 def _entry_phase(collection: SpotlightCollection, carrier: Tensor, grid: Grid, sensor: int) -> EntryPhases:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -229,6 +230,14 @@ class _Apply(torch.autograd.Function):
         return _Apply.apply(grads[0], ctx.sensor, not ctx.backwards), None, None
 
 
+@dataclass(frozen=True)
+class Left:
+    """What the last nodes leave of a response: one weight for each sample, (B, 1, P, F), and the share that is in neither."""
+
+    weights: TransferWeights
+    lost: float
+
+
 class FactorisedSpotlight(SphericalSpotlight):
     """The spotlight operator with spherical wavefronts at a cost of N log N; gradients reach the image.
 
@@ -242,7 +251,7 @@ class FactorisedSpotlight(SphericalSpotlight):
             an interval in every level: the NMSE of the samples is some 25 dB below (-65 to -70 dB by default).
         held: most phases that are held for a sensor, 8 or 16 bytes each; some 50 a pixel are needed. Where there are more they
             are computed at every pass, which then takes several times as long.
-        response: H_s of a coarse version at the collection's samples and the grid's pixels.
+        response: of a coarse version, at the collection's samples and the grid's pixels: h is in the sums, ``left`` says w.
 
     Raises:
         ValueError: the frequencies are not uniformly spaced, ``leaf`` or ``accuracy`` are out of range, or neighbouring pulses
@@ -267,9 +276,7 @@ class FactorisedSpotlight(SphericalSpotlight):
         sensors = range(self.batch)
         plans = [Tree(self._geometry(b), grid, leaf=leaf, accuracy=accuracy, dtype=dtype) for b in sensors]
         self.trees = nn.ModuleList(plans)
-        self.response_lost = 0.0
-        if response is not None:
-            self.kept = torch.cat([self._respond(response, b)[None] for b in sensors])
+        self.response, self.left = response, None if response is None else self._respond(response)
         for sensor, tree in enumerate(plans):
             if tree.phase_count() <= held:
                 self._work(sensor).hold(dtype)
@@ -284,19 +291,22 @@ class FactorisedSpotlight(SphericalSpotlight):
             frequencies=self.range_shape[2],
         )
 
-    def _respond(self, response: TransferWeights, sensor: int) -> Tensor:
-        """Put the response into the last nodes of a sensor's tree and return what is left of it for its samples, (P, F)."""
-        tree = self.trees[sensor]
-        assert isinstance(tree, Tree)
-        weights, mixtures, lost = response.one_term(sensor, tree.frequencies.bounds)
-        self.response_lost = max(self.response_lost, lost)
-        at_nodes = response.image[sensor]
-        for axis, places in ((0, tree.rows_m), (1, tree.columns_m)):
-            steps = (places[0] - self.grid.offset_m[axis]) / self.grid.spacing_m[axis] + self.grid.shape[axis] // 2
-            matrix = linear_interpolation(self.grid.shape[axis], steps).to(at_nodes)
-            at_nodes = torch.einsum("gn,qn...->qg...", matrix, at_nodes.movedim(1 + axis, 1)).movedim(1, 1 + axis)
-        tree.respond(mixtures, at_nodes.flatten(1), self.kept.dtype)
-        return of_sensor(self.kept, sensor) * weights.to(self.kept.dtype)
+    def _respond(self, response: TransferWeights) -> Left:
+        """Put a response into the last nodes of the trees and return what is left of it for the samples."""
+        weights, lost = [], []
+        for sensor, tree in enumerate(self.trees):
+            assert isinstance(tree, Tree)
+            of_samples, mixtures, missing = response.one_term(sensor, tree.frequencies.bounds)
+            at_nodes = response.image[sensor]
+            for axis, places in ((0, tree.rows_m), (1, tree.columns_m)):
+                pixels, spacing_m = self.grid.shape[axis], self.grid.spacing_m[axis]
+                steps = (places[0] - self.grid.offset_m[axis]) / spacing_m + pixels // 2
+                matrix = linear_interpolation(pixels, steps).to(at_nodes)
+                at_nodes = torch.einsum("gn,qn...->qg...", matrix, at_nodes.movedim(1 + axis, 1)).movedim(1, 1 + axis)
+            tree.respond(mixtures, at_nodes.flatten(1), self.kept.dtype)
+            weights.append(of_samples)
+            lost.append(missing)
+        return Left(TransferWeights(torch.stack(weights)[:, None], torch.ones_like(response.image[:, :1])), max(lost))
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return factorised sums on the coarse pixels, with the local response of U_s.
@@ -309,9 +319,9 @@ class FactorisedSpotlight(SphericalSpotlight):
         if found is None:
             return self.galerkin(factor)
         try:
-            base = self._on(found, found.heard_weights())
-            if base.response_lost <= MOST_LOST:
-                return found.version(base, found.weights.dropped())
+            base = self._on(found, found.weights)
+            if base.left is not None and base.left.lost <= MOST_LOST:
+                return found.version(base, base.left.weights)
             return found.version(self._on(found, None), found.weights)
         except NothingGainedError:
             return self.galerkin(factor)
