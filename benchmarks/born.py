@@ -37,7 +37,7 @@ from echoform.physics.born import BornScattering
 from echoform.physics.born_products import hadamard_normal
 from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.green import Radiator
-from echoform.physics.inhomogeneous_born import CylinderScattering
+from echoform.physics.inhomogeneous_born import CellScattering
 from echoform.physics.noise import GaussianNoise
 from echoform.recon.distorted_born import DistortedBorn, Stage
 from echoform.scene.cells import cells_of, share_of_disc
@@ -95,7 +95,7 @@ def cylinder() -> list[dict[str, Any]]:
     frequency, grid, radius_m = torch.arange(1, 5, dtype=torch.float64) * 1e9, Grid((32, 32), (0.004, 0.004)), 0.04
     rig, cells, found = ring_rig(frequency, 24), cells_of(grid), []
     operator = BornScattering(rig, cells, radiator=Radiator.LINE, dtype=torch.complex128)
-    model = CylinderScattering(rig, cells, permittivity=torch.ones(1, dtype=torch.float64))
+    model = CellScattering(rig, cells, radiator=Radiator.LINE, permittivity=torch.ones(1, dtype=torch.float64))
     for eps in (1.5, 2.0, 3.0):
         y = scattered_by_cylinder(rig, radius_m=radius_m, permittivity=eps)
         truth = (eps - 1) * share_of_disc(grid, radius_m)
