@@ -3,7 +3,7 @@
 Like conjugate gradients it takes one product a step and keeps a few vectors; its products x^T y are not conjugated, so its
 residuals may rise before they fall. Every sample of the batch runs its own recurrence, as in :mod:`echoform.linalg.cg`.
 
-Source: Sogabe and Zhang (2007), J. Comput. Appl. Math. 199(2), algorithm 1.
+Source: Sogabe and Zhang (2007), J. Comput. Appl. Math. 199(2).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Over a disc or a ball of radius b and measure m about a source, with z = k b (Be
     k^2 times the integral of g at its centre = -(i/2) (pi z H1^(2)(z) - 2 i)  (2-D),    (1 + i z) exp(-i z) - 1  (3-D).
 
 Source: Harrington, Time-Harmonic Electromagnetic Fields (1961), sections 2-9 and 5-6; Richmond (1965), IEEE Trans. Antennas
-Propag. 13(3), equations 8 to 13 (2-D; the 3-D ones follow by integrating r exp(-i k r)).
+Propag. 13(3) (the disc; the ball's integral is that of r exp(-i k r)).
 """
 
 from __future__ import annotations

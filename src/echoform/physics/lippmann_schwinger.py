@@ -13,8 +13,8 @@ zero, so is v:
 
 Up to ``MAX_DIRECT`` cells the same system is written down as a matrix and factorised, which is quicker there.
 
-Source: Richmond (1965), IEEE Trans. Antennas Propag. 13(3), equations 8 to 13 (2-D; 3-D alike, with balls for discs); Bojarski
-(1982), J. Acoust. Soc. Am. 72(2) (the convolution by FFT).
+Source: Richmond (1965), IEEE Trans. Antennas Propag. 13(3) (2-D; 3-D alike, with balls for discs); Zwamborn and van den Berg
+(1992), IEEE Trans. Microw. Theory Tech. 40(9) (the convolution by FFT).
 """
 
 from __future__ import annotations

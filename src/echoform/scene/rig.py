@@ -64,7 +64,7 @@ def sphere_m(radius_m: float, count: int) -> Tensor:
 
     Position i stands at height z_i = r (1 - (2 i + 1) / K) and turned by i times the golden angle, pi (3 - sqrt(5)).
 
-    Source: Gonzalez (2010), Math. Geosci. 42, section 3 (the Fibonacci lattice).
+    Source: Gonzalez (2010), Math. Geosci. 42 (the Fibonacci lattice).
     """
     i = torch.arange(count, dtype=torch.float64)
     height, turn = 1 - (2 * i + 1) / count, math.pi * (3 - math.sqrt(5)) * i
