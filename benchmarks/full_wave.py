@@ -29,8 +29,8 @@ from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.native import save as save_measurement
 from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.finite_difference_time_domain import LatticeSettings, full_wave_fields
-from echoform.physics.green import green_2d, wavenumber
-from echoform.physics.inhomogeneous_born import CylinderScattering
+from echoform.physics.green import Radiator, green_2d, wavenumber
+from echoform.physics.inhomogeneous_born import CellScattering
 from echoform.physics.noise import GaussianNoise
 from echoform.scene.cells import cells_of
 from echoform.scene.grid import Grid
@@ -84,7 +84,8 @@ def checks() -> dict[str, Any]:
     found["line_source_worst_error"] = float(((fields.incident[0, 0] - exact) / exact).abs().max())
     chi = torch.zeros(1, 1, 18, 18, dtype=torch.complex128)
     chi[..., 4:14, 3:12] = torch.rand(10, 9, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64)
-    dense = CylinderScattering(setup, cells, permittivity=torch.ones(1, dtype=torch.float64)).about(chi[0, 0])
+    vacuum = torch.ones(1, dtype=torch.float64)
+    dense = CellScattering(setup, cells, radiator=Radiator.LINE, permittivity=vacuum).about(chi[0, 0])
     found["moment_method_difference"] = relative(full_wave_fields(chi, setup, cells).scattered, dense.scattered)
     found["border_echo_db"] = {
         layer: border_echo_db(setup, LatticeSettings(layer_cells=layer)) for layer in (4, 6, 8, 12)

@@ -13,7 +13,7 @@ from echoform.physics.born import BornScattering
 from echoform.physics.cylinder_series import scattered_by_cylinder
 from echoform.physics.finite_difference_time_domain import LatticeSettings, full_wave_fields
 from echoform.physics.green import Radiator, green_2d, wavenumber
-from echoform.physics.inhomogeneous_born import CylinderScattering
+from echoform.physics.inhomogeneous_born import CellScattering
 from echoform.physics.yee import Lattice
 from echoform.scene.cells import cells_of, share_of_disc, volume_of
 from echoform.scene.grid import Grid
@@ -69,7 +69,7 @@ def test_any_contrast_scatters_as_the_moment_method_says() -> None:
     lit = rig(1e9, 2e9)
     chi = torch.zeros(1, 1, 14, 14, dtype=DOUBLE)
     chi[..., 3:11, 2:9] = torch.rand(8, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    dense = CylinderScattering(lit, CELLS, permittivity=real(1.0)).about(chi[0, 0]).scattered
+    dense = CellScattering(lit, CELLS, radiator=Radiator.LINE, permittivity=real(1.0)).about(chi[0, 0]).scattered
     assert distance(full_wave_fields(chi, lit, CELLS).scattered, dense) < 0.01
 
 

@@ -9,7 +9,7 @@ import torch
 from contracts import distance, randn
 from echoform.physics.born import BornScattering
 from echoform.physics.green import Radiator
-from echoform.physics.inhomogeneous_born import CylinderScattering
+from echoform.physics.inhomogeneous_born import CellScattering
 from echoform.scene.random_source import RandomSource
 from echoform.train.problems.microwave_background import BornBackground, cubic_between
 
@@ -23,7 +23,11 @@ def test_the_operator_is_that_of_a_direct_solution_on_the_pixels() -> None:
     for seed in range(3):
         layout = family.layout(RandomSource(torch.Generator().manual_seed(seed)), 1)
         born, contrast = layout.born, layout.contrast.repeat_interleave(2, 0).repeat_interleave(2, 1)
-        exact = CylinderScattering(born.rig, born.cells, permittivity=born.permittivity).about(contrast).operator
+        exact = (
+            CellScattering(born.rig, born.cells, radiator=Radiator.LINE, permittivity=born.permittivity)
+            .about(contrast)
+            .operator
+        )
         empty = BornScattering(born.rig, born.cells, radiator=Radiator.LINE, permittivity=born.permittivity)
         wrong = distance(empty(x.to(torch.complex64)), exact(x).to(torch.complex64))
         found = distance(family.operator(layout)(x.to(torch.complex64)), exact(x).to(torch.complex64))

@@ -5,17 +5,25 @@
 k = 2 pi f sqrt(eps_b) / c. With exp(+j w t) a lossy background has Im eps_b <= 0, hence Im k <= 0, and g decays outwards.
 Both functions give gradients to distance and wavenumber.
 
-Source: Harrington, Time-Harmonic Electromagnetic Fields (1961), sections 2-9 and 5-6.
+Over a disc or a ball of radius b and measure m about a source, with z = k b (Bessel functions; their mean value property),
+
+    integral of g = m c g(R)  beyond it,    c = 2 J1(z) / z  (2-D),    c = 3 j1(z) / z  (3-D),
+    k^2 times the integral of g at its centre = -(i/2) (pi z H1^(2)(z) - 2 i)  (2-D),    (1 + i z) exp(-i z) - 1  (3-D).
+
+Source: Harrington, Time-Harmonic Electromagnetic Fields (1961), sections 2-9 and 5-6; Richmond (1965), IEEE Trans. Antennas
+Propag. 13(3) (the disc; the ball's integral is that of r exp(-i k r)).
 """
 
 from __future__ import annotations
 
+import cmath
+import math
 from enum import Enum
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import hankel2, j0, j1, y0, y1
+from scipy.special import hankel2, j0, j1, jv, spherical_jn, y0, y1
 from torch import Tensor
 
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
@@ -82,6 +90,22 @@ class Radiator(Enum):
     def green(self, distance_m: Tensor, wavenumber_rad_m: Tensor) -> Tensor:
         """Return :func:`green_2d` for lines and :func:`green_3d` for points."""
         return (green_2d if self is Radiator.LINE else green_3d)(distance_m, wavenumber_rad_m)
+
+    def radius_m(self, measure: float) -> float:
+        """Return b of the disc of an area (m^2) or of the ball of a volume (m^3), metres."""
+        return math.sqrt(measure / math.pi) if self is Radiator.LINE else math.cbrt(0.75 * measure / math.pi)
+
+    def mean(self, turn: complex) -> complex:
+        """Return c: g integrated over the disc or ball, seen from beyond it, over its measure times g; ``turn`` is k b."""
+        if self is Radiator.LINE:
+            return complex(2 * jv(1, turn) / turn)
+        return complex(3 * spherical_jn(1, turn) / turn)
+
+    def own(self, turn: complex) -> complex:
+        """Return k^2 times the integral of g over the disc or ball at its own centre; ``turn`` is k b."""
+        if self is Radiator.LINE:
+            return complex(-0.5j * (math.pi * turn * hankel2(1, turn) - 2j))
+        return (1 + 1j * turn) * cmath.exp(-1j * turn) - 1
 
 
 def wavenumber(frequency_hz: Tensor, permittivity: Tensor) -> Tensor:

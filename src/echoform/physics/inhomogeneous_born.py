@@ -1,38 +1,37 @@
-"""Two-dimensional scattering (TM) by any contrast, and the Born operator about it, time convention exp(+j w t).
+"""Scattering by any contrast in two or three dimensions, and the Born operator about it, time convention exp(+j w t).
 
-With chi = eps / eps_b - 1 on n square cells, the total field of a source obeys the integral equation (moment method, each cell
-a disc of its area, radius b, where the field is constant)
+With chi = eps / eps_b - 1 on n cells, the total field E of every source obeys (I - K chi) E = E0
+(:mod:`echoform.physics.lippmann_schwinger`), and the scattered field is
 
-    E_i - sum_j K_ij chi_j E_j = E0_i,
-    K_ij = -(i pi k b / 2) J1(k b) H0^(2)(k R_ij),    K_ii = -(i/2) (pi k b H1^(2)(k b) - 2 i),
+    y[f, r, t] = w_f sum_j G0_rj chi_j E_jt,        w_f = k^2 m c,
 
-and the scattered field is y[f, r, t] = w_f sum_j G0_rj chi_j E_jt with w_f = k^2 a c, a = pi b^2, c = 2 J1(k b) / (k b). A small
-change of chi changes it, exactly for this discrete model, by
+m a cell's area or volume and c the mean of the field over its disc or ball (:mod:`echoform.physics.green`). A small change of
+chi changes it, exactly for this discrete model, by
 
     dy[f, r, t] = w_f sum_j G_rj dchi_j E_jt,        G_r = (I - K chi)^-1 G0_r,
 
-the Born operator whose Green functions and incident fields are those of the background chi: both are given as numbers. Dense
-factorisation, n^3 per frequency: at most 64 x 64 cells.
+the Born operator whose Green functions and incident fields are those of the background chi: both are given as numbers. Lines see
+the TM field, points the scalar wave equation with k^2 (1 + chi), as Born's points do.
 
 Source: Richmond (1965), IEEE Trans. Antennas Propag. 13(3); Chew and Wang (1990), IEEE Trans. Med. Imaging 9(2).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
-from scipy.special import hankel2, jv
 from torch import Tensor
 
+from echoform.linalg.cg import Stopping
 from echoform.physics.born import BornScattering, GivenFields
-from echoform.physics.green import Radiator, green_2d, hankel2_zero, wavenumber
+from echoform.physics.green import Radiator, wavenumber
+from echoform.physics.lippmann_schwinger import LippmannSchwinger
 from echoform.scene.cells import Cells
 from echoform.scene.rig import MultistaticRig
 
-#: most cells that are factorised
-MAX_CELLS = 64 * 64
+#: how well total fields are known where they are solved for step by step: far below the error of the cells (1e-3 or more)
+FIELDS = Stopping(1e-6, 500)
 
 
 @dataclass(frozen=True)
@@ -48,84 +47,90 @@ class InhomogeneousBorn:
     operator: BornScattering
 
 
-class CylinderScattering:
-    """Scattering by cells under a rig of line sources: what does not depend on the contrast is computed once.
+class CellScattering:
+    """Scattering by cells under a rig: what does not depend on the contrast is computed once.
 
     Args:
         rig: antennas (batch 1), frequencies and heard pairs.
-        cells: pixels, one layer.
+        cells: one layer for lines, a volume for points (:class:`echoform.physics.lippmann_schwinger.LippmannSchwinger`).
+        radiator: 2-D lines or 3-D points.
         permittivity: eps_b of the homogeneous surroundings, shape (1,), float64 or complex128.
+        stopping: of the total fields of more than :data:`echoform.physics.lippmann_schwinger.MAX_DIRECT` cells.
 
     Raises:
-        ValueError: more than one rig, too many cells, or cells that are no plane layer.
+        ValueError: more than one rig, or cells that do not fill what they span.
     """
 
-    def __init__(self, rig: MultistaticRig, cells: Cells, *, permittivity: Tensor) -> None:
-        count = math.prod(cells.shape)
-        if count > MAX_CELLS or cells.shape[0] != 1:
-            raise ValueError(f"cells {cells.shape}: one layer of at most {MAX_CELLS} cells can be factorised")
+    def __init__(
+        self,
+        rig: MultistaticRig,
+        cells: Cells,
+        *,
+        radiator: Radiator,
+        permittivity: Tensor,
+        stopping: Stopping = FIELDS,
+    ) -> None:
         if max(rig.receiver_m.shape[0], rig.transmitter_m.shape[0], rig.frequency_hz.shape[0], len(permittivity)) != 1:
             raise ValueError("one rig in one background at a time: the batch must be 1")
-        self.rig, self.cells, self.permittivity = rig, cells, permittivity
+        self.rig, self.cells, self.radiator, self.permittivity = rig, cells, radiator, permittivity
+        self.stopping = stopping
         self.k = wavenumber(rig.frequency_hz, permittivity.to(torch.complex128))[0].to(torch.complex128)
-        position = cells.positions_m()
-        self.radius_m = math.sqrt(cells.area_m2 / math.pi)
-        self.incident = [self._from(rig.transmitter_m[0], position, k) for k in self.k]
-        self.received = [self._from(rig.receiver_m[0], position, k) for k in self.k]
-        #: distances that occur, and which of them stands between each pair of cells: few values need the Hankel function
-        squared = ((position[:, None] - position).square().sum(-1) / cells.area_m2).mul(1e6).round().to(torch.int64)
-        values, self.pair = torch.unique(squared, return_inverse=True)
-        self.separation_m = (values.double() * 1e-6 * cells.area_m2).sqrt()
+        self.equations = [LippmannSchwinger(cells, radiator=radiator, wavenumber_rad_m=k) for k in self.k.tolist()]
+        #: whether receivers are the transmitters, so that their fields are the same
+        self.shared = torch.equal(rig.receiver_m, rig.transmitter_m)
+        self.incident = [self._from(rig.transmitter_m[0], k) for k in self.k]
+        self.received = self.incident if self.shared else [self._from(rig.receiver_m[0], k) for k in self.k]
+        turns = self.k * radiator.radius_m(cells.measure)
+        self.mean = torch.tensor([radiator.mean(turn) for turn in turns.tolist()], dtype=torch.complex128)
 
-    @staticmethod
-    def _from(antenna_m: Tensor, position_m: Tensor, k: Tensor) -> Tensor:
-        return green_2d((antenna_m[:, None] - position_m).norm(dim=-1), k)
-
-    def coupling(self, f: int) -> Tensor:
-        """Return K at a frequency, (n, n), complex128."""
-        k, b = complex(self.k[f]), self.radius_m
-        far = self.separation_m.clamp_min(1e-300)
-        values = -0.5j * math.pi * k * b * complex(jv(1, k * b)) * hankel2_zero(torch.tensor(k) * far)
-        itself = torch.full_like(values, -0.5j * (math.pi * k * b * complex(hankel2(1, k * b)) - 2j))
-        return torch.where(self.separation_m == 0, itself, values)[self.pair]
+    def _from(self, antenna_m: Tensor, k: Tensor) -> Tensor:
+        return self.radiator.green((antenna_m[:, None] - self.cells.positions_m()).norm(dim=-1), k)
 
     def fields(self, contrast: Tensor) -> GivenFields:
         """Return the total fields E_t and G_r on the cells, (1, F, T, n) and (1, F, R, n), complex128.
 
         Args:
-            contrast: chi on the cells, (H, W), complex128.
+            contrast: chi on the cells, (D, H, W), or (H, W) of one layer, complex128.
+
+        Raises:
+            ValueError: the contrast has another shape.
+            RuntimeError: the fields of more than ``MAX_DIRECT`` cells are not found to the tolerance.
         """
-        chi, lit, heard = contrast.flatten().to(torch.complex128), [], []
-        for f in range(len(self.k)):
-            sources = torch.cat([self.incident[f], self.received[f]]).mT
-            system = torch.eye(len(chi), dtype=torch.complex128) - self.coupling(f) * chi
-            total = torch.linalg.solve(system, sources).mT
-            lit.append(total[: len(self.incident[f])])
-            heard.append(total[len(self.incident[f]) :])
+        one_layer = self.cells.shape[0] == 1
+        if tuple(contrast.shape) != (self.cells.shape[1:] if one_layer and contrast.ndim == 2 else self.cells.shape):
+            raise ValueError(f"the contrast must be {self.cells.shape}, got {tuple(contrast.shape)}")
+        chi, lit, heard = contrast.reshape(self.cells.shape).to(torch.complex128), [], []
+        for equation, incident, received in zip(self.equations, self.incident, self.received, strict=True):
+            sources = incident if self.shared else torch.cat([incident, received])
+            total = equation.total(chi, sources, stopping=self.stopping)
+            lit.append(total[: len(incident)])
+            heard.append(total[-len(received) :])
         return GivenFields(torch.stack(lit)[None], torch.stack(heard)[None])
 
     def about(self, contrast: Tensor, *, scale: Tensor | None = None) -> InhomogeneousBorn:
         """Return the scattered field of a background and the Born operator about it.
 
         Args:
-            contrast: chi on the cells, (H, W), complex128.
+            contrast: chi on the cells, (D, H, W), or (H, W) of one layer, complex128.
             scale: factor on the operator's samples at each frequency, (F,), float64 (a weight of the data); the scattered field
                 itself is not scaled.
+
+        Raises:
+            ValueError, RuntimeError: as :meth:`fields`.
         """
         chi, found = contrast.flatten().to(torch.complex128), self.fields(contrast)
         inside, back = found.incident, found.received
         assert inside is not None
         assert back is not None
-        disc = torch.tensor([complex(2 * jv(1, k * self.radius_m) / (k * self.radius_m)) for k in self.k.tolist()])
-        weight = (self.k.square() * self.cells.area_m2 * disc)[:, None, None]
+        weight = (self.k.square() * self.cells.measure * self.mean)[:, None, None]
         scattered = weight * (torch.stack(self.received) * chi) @ inside[0].mT
-        disc = disc if scale is None else disc * scale
+        mean = self.mean if scale is None else self.mean * scale
         operator = BornScattering(
             self.rig,
             self.cells,
-            radiator=Radiator.LINE,
+            radiator=self.radiator,
             permittivity=self.permittivity,
-            fields=GivenFields(inside * disc[:, None, None], back),
+            fields=GivenFields(inside * mean[:, None, None], back),
             dtype=torch.complex128,
         )
         return InhomogeneousBorn(scattered[None, None] * self.rig.heard[:, None], operator)

@@ -74,10 +74,31 @@ def cells_of(grid: Grid) -> Cells:
 
 def share_of_disc(grid: Grid, radius_m: float) -> Tensor:
     """Return the share of each pixel that a disc about the grid's centre covers, (H, W), float64, from 8 x 8 points each."""
-    fine = (torch.arange(8, dtype=torch.float64) - 3.5) / 8
-    rows, columns = ((a[:, None] + fine * d).flatten() for a, d in zip(grid.axes_m(), grid.spacing_m, strict=True))
+    rows, columns = (_eighths(a, d) for a, d in zip(grid.axes_m(), grid.spacing_m, strict=True))
     inside = (rows[:, None].square() + columns.square() < radius_m**2).double()
     return inside.reshape(grid.shape[0], 8, grid.shape[1], 8).mean((1, 3))
+
+
+def share_of_ball(cells: Cells, radius_m: float) -> Tensor:
+    """Return the share of each cell of a volume that a ball about the origin covers, (D, H, W), float64, from 8^3 points each.
+
+    Raises:
+        ValueError: the cells have no thickness.
+    """
+    if cells.thickness_m is None:
+        raise ValueError("a ball covers cells with a thickness; volume_of gives them one")
+    (y, x), (dy, dx) = cells.grid.axes_m(), cells.grid.spacing_m
+    rows, columns = (_eighths(a + o, d) for a, o, d in zip((y, x), cells.offset_m, (dy, dx), strict=True))
+    plane = rows[:, None].square() + columns.square()
+    lifts = _eighths(torch.tensor(cells.heights_m, dtype=torch.float64), cells.thickness_m).reshape(-1, 8)
+    slices = [(lift[:, None, None].square() + plane < radius_m**2).double().mean(0) for lift in lifts]
+    _, height, width = cells.shape
+    return torch.stack(slices).reshape(-1, height, 8, width, 8).mean((2, 4))
+
+
+def _eighths(centres: Tensor, spacing: float) -> Tensor:
+    """Return eight points of equal weight in each cell along an axis, in order."""
+    return (centres[:, None] + (torch.arange(8, dtype=torch.float64) - 3.5) / 8 * spacing).flatten()
 
 
 def volume_of(grid: Grid, slices: int, spacing_m: float, *, middle_m: float = 0.0) -> Cells:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -56,3 +57,16 @@ def ring_m(radius_m: float, angle_rad: Tensor) -> Tensor:
     """Return positions on a circle in the plane z = 0, radius_m (cos a, sin a, 0), shape (K, 3), metres, float64."""
     angle = angle_rad.double()
     return radius_m * torch.stack([angle.cos(), angle.sin(), torch.zeros_like(angle)], -1)
+
+
+def sphere_m(radius_m: float, count: int) -> Tensor:
+    """Return positions spread evenly over a sphere, shape (K, 3), metres, float64.
+
+    Position i stands at height z_i = r (1 - (2 i + 1) / K) and turned by i times the golden angle, pi (3 - sqrt(5)).
+
+    Source: Gonzalez (2010), Math. Geosci. 42 (the Fibonacci lattice).
+    """
+    i = torch.arange(count, dtype=torch.float64)
+    height, turn = 1 - (2 * i + 1) / count, math.pi * (3 - math.sqrt(5)) * i
+    ring = (1 - height.square()).sqrt()
+    return radius_m * torch.stack([ring * turn.cos(), ring * turn.sin(), height], -1)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from echoform.physics.born import BornScattering, GivenFields
 from echoform.physics.green import Radiator, green_2d
-from echoform.physics.inhomogeneous_born import CylinderScattering
+from echoform.physics.inhomogeneous_born import CellScattering
 from echoform.physics.operator import LinearOperator
 from echoform.scene.cells import cells_of
 from echoform.scene.contrast_phantoms import breast, dielectric_cylinders, layered_wall
@@ -84,7 +84,7 @@ class BornBackground(ProblemFamily[BackgroundLayout]):
             *(part.cpu() for part in (rig.transmitter_m, rig.receiver_m, rig.frequency_hz, rig.heard))
         )
         body = cells_of(self._coarse(born.cells.grid))
-        model = CylinderScattering(here, body, permittivity=born.permittivity.cpu())
+        model = CellScattering(here, body, radiator=Radiator.LINE, permittivity=born.permittivity.cpu())
         found = model.fields(layout.contrast)
         rows, columns = (cubic_between(self.cells, n).to(torch.complex128) for n in self.shape)
         place, pixels = born.permittivity.device, born.cells.positions_m()
