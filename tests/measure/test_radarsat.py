@@ -143,7 +143,7 @@ def test_real_arrays_equal_those_of_scipy() -> None:
 
 @real_file
 def test_a_block_of_a_real_scene_focuses() -> None:
-    """English Bay: a quarter of the aperture, 256 pulses; both forms agree on the image."""
+    """English Bay: a quarter of the aperture, 256 pulses; range-Doppler agrees to what it promises of an entry."""
     raw = read_raw(FILES[-1]).block(slice(640, 896), slice(300, 2048))
     m = measurement_from(raw)
     image = m.operator.adjoint(m.y)
@@ -152,7 +152,7 @@ def test_a_block_of_a_real_scene_focuses() -> None:
     assert focused < unfocused - 1.5
     fast = measurement_from(raw, form=StripmapRangeDoppler)
     other = fast.operator.adjoint(fast.y)
-    assert float((other - image).norm() / image.norm()) < 0.06
+    assert float((other - image).norm() / image.norm()) < 0.002
     spread = float(entropy(factor(m).adjoint(m.y.conj().resolve_conj())))
     assert spread > focused + 1.0
 
@@ -176,7 +176,7 @@ def theory_px() -> float:
     def excess(row: float) -> float:
         return float((weight * np.cos(2 * np.pi * row * doppler)).sum() / weight.sum()) - np.sqrt(0.5)
 
-    return 2 * brentq(excess, 0.1, 1.5)
+    return 2 * brentq(excess, 0.1, 1.5)  # pyright: ignore[reportReturnType]
 
 
 @real_file

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from stripmap_truth import airborne
 from test_array_radar import chirps, filled_array
 from test_born import peak_bytes
 from test_ground_penetrating import survey
@@ -20,6 +21,7 @@ from echoform.physics.near_range_array import near_range_array
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
+from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 from echoform.scene.array import polar_positions_m
 from echoform.scene.grid import Grid
 from echoform.scene.soil import Section
@@ -46,11 +48,18 @@ def ground(traces: int) -> LinearOperator:
     return GroundPenetratingRadar(survey(0.2, traces=traces), Section(Grid((SIDE, SIDE), (0.02, 0.03)), 0.2))
 
 
+def stripmap(pulses: int) -> LinearOperator:
+    """More pulses a second of the same track."""
+    collection = airborne(centroid_hz=-2500.0, pulses=pulses)
+    return StripmapRangeDoppler(collection, (SIDE, SIDE), range_spacing_m=0.75, frequencies=FREQUENCIES)
+
+
 SENSORS: dict[str, Callable[[int], LinearOperator]] = {
     "spotlight": spotlight,
     "factorised": factorised,
     "near range": near_range,
     "ground": ground,
+    "stripmap": stripmap,
 }
 
 

@@ -1,7 +1,8 @@
 """Gradients of samples and backprojection with respect to geometry, where a sensor promises them, against finite differences.
 
 The exact spotlight and its coarse version, Born and MIMO radars have theirs in test_spotlight.py, test_spotlight_bistatic.py,
-test_local_transfer.py, test_born.py and test_array_radar.py. Stripmap and factorised spotlight promise none.
+test_local_transfer.py, test_born.py and test_array_radar.py. Of stripmap the range-Doppler form promises them; omega-K refuses
+(test_stripmap.py). Factorised spotlight promises none.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from echoform.physics.interferometry import interferometer
 from echoform.physics.near_range_array import near_range_array
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
+from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 from echoform.scene.array import MimoArray, polar_positions_m
 from echoform.scene.collection import SpotlightCollection
 from echoform.scene.grid import Grid
 from echoform.scene.soil import GroundSurvey, Section
+from echoform.scene.stripmap import StripmapCollection
 
 DOUBLE = torch.complex128
 ARRAY, AIR, GROUND = filled_array(2, 2, 0.006), survey(0.2, traces=2), survey(0.0, traces=2)
@@ -34,6 +37,7 @@ PLACES_M = polar_positions_m(
     ARRAY, ranges_m=torch.tensor([[0.3, 0.5]]).double(), angles_rad=torch.tensor([[0.1, 0.4]]).double()
 )
 SECTION = Section(Grid((3, 2), (0.05, 0.1)), 0.2)
+FLIGHT = tuple(torch.tensor([v]).double() for v in (100.0, 1e10, 2e8, 400.0, 300.0, -2512.3, 1.0))
 TRACK = arc(pulses=3, frequencies=4, radius_m=60.0, grazing_deg=20)
 
 
@@ -60,11 +64,25 @@ def homogeneous(antenna_x_m: Tensor, permittivity: Tensor) -> LinearOperator:
     return HomogeneousGround(taken, SECTION, dtype=DOUBLE)
 
 
+def stripmap(*relative: Tensor) -> LinearOperator:
+    """22 degrees of squint, a pulse missing; each number of FLIGHT in parts of 1e-4, for the phase is 1e5 radians."""
+    numbers = ((1 + 1e-4 * part) * value for part, value in zip(relative, FLIGHT, strict=True))
+    kept = torch.tensor([[1.0, 1, 0, 1, 1]], dtype=torch.float64)
+    collection = StripmapCollection(*numbers, kept=kept)
+    return StripmapRangeDoppler(collection, (4, 4), range_spacing_m=0.7, frequencies=5, azimuth_length=32, dtype=DOUBLE)
+
+
+def stripmap_coarse(*relative: Tensor) -> LinearOperator:
+    return stripmap(*relative).coarsen(2)
+
+
 SENSORS: dict[str, tuple[Callable[..., LinearOperator], tuple[Tensor, ...]]] = {
     "near-range array": (near_range, (ARRAY.transmitter_m, ARRAY.receiver_m, PLACES_M)),
     "spotlight, plane wave": (plane_wave, (TRACK.antenna_m,)),
     "interferometer": (sky, (torch.ones(1, 4, 2, dtype=torch.float64),)),
     "ground radar, raised": (refracted, (AIR.antenna_x_m, AIR.height_m, AIR.permittivity)),
+    "stripmap, range-Doppler": (stripmap, tuple(torch.zeros(1, dtype=torch.float64) for _ in FLIGHT)),
+    "stripmap, coarse": (stripmap_coarse, tuple(torch.zeros(1, dtype=torch.float64) for _ in FLIGHT)),
     "ground radar, homogeneous": (homogeneous, (GROUND.antenna_x_m, GROUND.permittivity)),
 }
 

@@ -24,6 +24,7 @@ from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import LinearOperator
 from echoform.physics.range_angle_doppler import mimo_radar
 from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
 from echoform.recon.classical.matched_filter import MatchedFilter
 from echoform.scene.array import MimoArray, filled_array, polar_positions_m
@@ -99,6 +100,39 @@ def test_spotlight(build, seen_from: str) -> None:
     assert (found.rows.position_px, found.columns.position_px) == pytest.approx((32 - 2.4, 32 + 1.3), abs=0.02)
 
 
+@pytest.mark.parametrize(
+    "build", [plane_wave_spotlight, ExactSpotlight, FactorisedSpotlight], ids=["plane_wave", "exact", "factorised"]
+)
+@pytest.mark.parametrize("seen_from", ["x", "-y"])
+@pytest.mark.parametrize("bistatic_deg", [60, 120])
+def test_bistatic_spotlight(build, seen_from: str, bistatic_deg: float) -> None:
+    """The pair turns about the scene at a constant angle beta, so K = (4 pi f / c) cos(beta / 2) along the turning bisector and
+    both cells grow by 1 / cos(beta / 2): c / (2B cos(beta / 2)) and lambda / (2 dtheta cos(beta / 2)), by 1.15 and 2 here."""
+    bandwidth, aperture, count, wavelength = 150e6, math.radians(0.7), 64, C / 9.6e9
+    shrink = math.cos(math.radians(bistatic_deg) / 2)
+    step = (torch.arange(count, dtype=torch.float64) + 0.5) / count - 0.5
+    bisector = aperture * step + (0 if seen_from == "x" else -math.pi / 2)
+    transmitter, receiver = (
+        distance_m * torch.stack([angle.cos(), angle.sin(), 0 * angle], -1)
+        for distance_m, angle in (
+            (90e3, bisector + math.radians(bistatic_deg) / 2),
+            (50e3, bisector - math.radians(bistatic_deg) / 2),
+        )
+    )
+    frequency, kept = 9.6e9 + bandwidth * step, torch.ones(1, count, count, dtype=torch.float64)
+    collection = SpotlightCollection(transmitter[None], frequency[None], kept, receiver[None])
+    range_m, cross_m = C / (2 * bandwidth * shrink), wavelength / (2 * aperture * shrink)
+    spacing = (0.6 * cross_m, 0.4 * range_m) if seen_from == "x" else (0.4 * range_m, 0.6 * cross_m)
+    place = torch.tensor([1.3 * spacing[1], -2.4 * spacing[0], 0.0], dtype=torch.float64)
+    path = torch.stack([(q - place).norm(dim=-1) - q.norm(dim=-1) for q in (transmitter, receiver)]).sum(0)
+    y = torch.exp(-2j * torch.pi / C * path[:, None] * frequency)[None, None]
+    found = focused(build(collection, Grid((64, 64), spacing), dtype=DOUBLE), y)
+    along, across = (found.columns, found.rows) if seen_from == "x" else (found.rows, found.columns)
+    check(along, 1 / 0.4)
+    check(across, 1 / 0.6)
+    assert (found.rows.position_px, found.columns.position_px) == pytest.approx((32 - 2.4, 32 + 1.3), abs=0.02)
+
+
 def one(value: float) -> torch.Tensor:
     return torch.tensor([value], dtype=torch.float64)
 
@@ -141,7 +175,14 @@ def test_ofdm(axis: str) -> None:
             axes["angles_rad"] = torch.asin(math.sin(0.2) + fine)
         case _:
             axes["ranges_m"] = 25.0 + fine
-    operator = mimo_radar(waveform, array, **axes, dtype=DOUBLE)
+    operator = mimo_radar(
+        waveform,
+        array,
+        ranges_m=axes["ranges_m"],
+        angles_rad=axes["angles_rad"],
+        velocities_m_s=axes["velocities_m_s"],
+        dtype=DOUBLE,
+    )
     m, q, n = (torch.arange(64, dtype=torch.float64) - c for c in (31.5, 31.5, 32))
     turns = (
         (-2 * -4.0 * 40e-6 / wavelength * m)[:, None, None]

@@ -82,7 +82,7 @@ def inner_noise(shape: tuple[int, ...], *, band: float = 1.0) -> Tensor:
 def test_the_distance_is_what_was_left_out(form: type[StripmapOperator], centroid_hz: float, factor: int) -> None:
     """A U_s x - A_s x is the part of the band left out, SUM_ACCURACY and spreading: nothing else, and not much less.
 
-    Range-Doppler has its interpolator's error near the edge of the sampled band besides: at most what parts it from omega-K.
+    Range-Doppler has a sum of its own over range besides, within the same accuracy.
     """
     operator = build(form, thinned(centroid_hz))
     coarse, galerkin = operator.coarsen(factor), GalerkinOperator(operator, factor)
@@ -181,12 +181,16 @@ def test_wavenumbers_that_bend_too_much_stay_on_the_fine_grid() -> None:
 @pytest.mark.parametrize("c", [0.0, 0.05, 0.4, 1.0, 2.5])
 def test_terms_of_the_sum_over_range(c: float) -> None:
     """Chebyshev interpolation of exp(i c t) through its Vandermonde matrix: within SUM_ACCURACY."""
-    t, power = torch.linspace(-1, 1, 201, dtype=torch.float64), torch.arange(terms_needed(c))
+    t, power = torch.linspace(-1, 1, 201, dtype=torch.float64), torch.arange(terms_needed(c, 20))
     nodes = torch.cos(math.pi * (power + 0.5) / len(power)).double()[:, None]
     at_nodes = torch.polar(torch.ones_like(nodes), c * nodes)
     values = (t[:, None] ** power).to(DOUBLE) @ torch.linalg.solve((nodes**power).to(DOUBLE), at_nodes)
     values = values[:, 0]
     assert float((values - torch.polar(torch.ones_like(t), c * t)).abs().max()) <= SUM_ACCURACY
+
+
+def test_terms_stop_at_the_most() -> None:
+    assert (terms_needed(2.5, 3), terms_needed(1e9, 40), terms_needed(math.inf, 5)) == (4, 41, 6)
 
 
 @pytest.mark.parametrize("count", [1, 5, 15, 20])

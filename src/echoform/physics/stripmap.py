@@ -38,7 +38,7 @@ from echoform.scene.stripmap import PARAMETERS, StripmapCollection
 
 
 class _Pass(torch.autograd.Function):
-    """One sensor's forward or adjoint; the backward pass is the other of the two, nothing is stored."""
+    """One sensor's forward or adjoint of constant geometry; the backward pass is the other of the two, nothing is stored."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, operator: StripmapOperator, sensor: int, backwards: bool) -> Tensor:
@@ -131,7 +131,8 @@ class StripmapOperator(LinearOperator):
     def grid(self) -> Grid:
         """The first sensor's pixels, metres: along the track and slant range, about the scene centre."""
         _, height, width = self.domain_shape
-        return Grid((height, width), (float(self.speed_m_s[0] / self.prf_hz[0]), self.range_spacing_m))
+        spacing_m = float((self.speed_m_s[0] / self.prf_hz[0]).detach())
+        return Grid((height, width), (spacing_m, self.range_spacing_m))
 
     @property
     def collection(self) -> StripmapCollection:
@@ -151,8 +152,11 @@ class StripmapOperator(LinearOperator):
         return self._each(y, backwards=True)
 
     def _each(self, value: Tensor, *, backwards: bool) -> Tensor:
+        through = torch.is_grad_enabled() and self.transfer.requires_grad
 
         def one_pass(part: Tensor, sensor: int) -> Tensor:
+            if through:
+                return self.focused(part, sensor) if backwards else self.echoes(part, sensor)
             return _Pass.apply(part, self, sensor, backwards)  # pyright: ignore[reportReturnType]
 
         return self.each_sensor(value[..., 0, :, :], one_pass, ndim=2, result_ndim=2).unsqueeze(-3)
@@ -183,10 +187,6 @@ class StripmapOperator(LinearOperator):
         if factor == 1:
             return self
         return coarse_stripmap(self, factor) or self.galerkin(factor)
-
-    @abstractmethod
-    def stolt(self, sensor: int) -> Tensor:
-        """Return k_x as the form's sums over range have it, (M, F)."""
 
     @abstractmethod
     def to_frequencies(self, ranges: Tensor, sensor: int) -> Tensor:
@@ -258,7 +258,7 @@ def unwrapped_length(collection: StripmapCollection, shape: tuple[int, int], ran
             for edge in edge_tangents
         ]
     ).amax(0)
-    pulses = math.ceil(float((reach / collection.pulse_spacing_m()).amax()))
+    pulses = math.ceil(float((reach / collection.pulse_spacing_m()).detach().amax()))
     needed = math.ceil((shape[0] + collection.pulses) / 2) + pulses + 1
     eighth = math.ceil(max(needed, shape[0], collection.pulses) / 8)
     return 8 * next_fast_len(eighth)  # pyright: ignore[reportOperatorIssue]

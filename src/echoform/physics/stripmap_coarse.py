@@ -64,15 +64,16 @@ class _Band:
     sums: Tensor  # exp(-i (beta + xi_q) x), (C, Q, F)
 
 
-def terms_needed(c: float) -> int:
-    """Return Q: Chebyshev nodes at which exp(i c t), |t| <= 1, is interpolated within SUM_ACCURACY."""
-    count = 1
-    while c**count / (2 ** (count - 1) * math.factorial(count)) > SUM_ACCURACY:
+def terms_needed(c: float, most: int) -> int:
+    """Return Q: Chebyshev nodes at which exp(i c t), |t| <= 1, is interpolated within SUM_ACCURACY; most + 1 if no fewer do."""
+    count, error = 1, c
+    while error > SUM_ACCURACY and count <= most:
         count += 1
+        error *= c / (2 * count)
     return count
 
 
-def _lagrange(nodes: Tensor, at: Tensor) -> Tensor:
+def lagrange_weights(nodes: Tensor, at: Tensor) -> Tensor:
     """Return L_q(at) of nodes (Q,), stacked before the last axis of ``at``."""
     found = []
     for q in range(len(nodes)):
@@ -87,7 +88,7 @@ def _between_edges(response: Tensor) -> slice:
     return slice(found[0], found[-1] + 1)
 
 
-def _turns(phase: Tensor) -> Tensor:
+def turns(phase: Tensor) -> Tensor:
     """Return exp(-i phase)."""
     return torch.polar(torch.ones_like(phase), -phase)
 
@@ -96,13 +97,13 @@ def coarse_band(fine: StripmapOperator, factor: int, sensor: int) -> _Band | Non
     """Return what one sensor's coarse version is made of, or None where the sum over range takes too many terms."""
     _, height, width = fine.domain_shape
     _, rows, columns = coarse_shape(fine.domain_shape, factor)
-    length, spacing_m = fine.azimuth_length, float(fine.speed_m_s[sensor] / fine.prf_hz[sensor])
+    length, spacing_m = fine.azimuth_length, fine.speed_m_s[sensor] / fine.prf_hz[sensor]
     k_yc, k_xc = fine.centre_wavenumbers(sensor)
     shift = fine.azimuth_wavenumber(sensor) - k_yc
     order = torch.argsort(shift)
     order = order[_between_edges(transfer(factor, shift[order] * spacing_m).abs())]
 
-    k_x = fine.stolt(sensor)[order] - k_xc
+    k_x = fine.range_wavenumber(sensor)[order] - k_xc
     along_y = shift[order] * spacing_m
     response = transfer(factor, along_y)[:, None] * transfer(factor, k_x * fine.range_spacing_m)
     heard = response.abs() >= BAND_EDGE
@@ -115,16 +116,17 @@ def coarse_band(fine: StripmapOperator, factor: int, sensor: int) -> _Band | Non
     middle = k_x.shape[0] // 2, k_x.shape[1] // 2
     alpha, beta = k_x[:, middle[1]], k_x[middle[0]] - k_x[middle]
     rest = torch.where(heard, k_x - alpha[:, None] - beta, 0.0)
-    centre, half = float(rest.amax() + rest.amin()) / 2, float(rest.amax() - rest.amin()) / 2
-    count = terms_needed(half * float(x_m.abs().max()))
+    lowest, highest = (float(end) for end in rest.detach().aminmax())
+    centre, half = (highest + lowest) / 2, (highest - lowest) / 2
+    count = terms_needed(half * float(x_m.abs().max()), MAX_TERMS)
     if count > MAX_TERMS:
         return None
     steps = torch.arange(count, dtype=torch.float64, device=k_x.device)
     nodes = torch.cos(math.pi * (steps + 0.5) / count)
-    parts = _lagrange(nodes, (rest - centre) / max(half, 1e-300))
+    parts = lagrange_weights(nodes, (rest - centre) / max(half, 1e-300))
 
     start = COARSE_ORIGIN - height // 2
-    moved = _turns(along_y * start + 2 * math.pi * order * (height // 2) / length)
+    moved = turns(along_y * start + 2 * math.pi * order * (height // 2) / length)
     weights = fine.transfer[sensor][order, band] * (response[:, band] * heard) * moved[:, None]
     phase = -k_yc * spacing_m * factor * torch.arange(rows, dtype=torch.float64, device=k_x.device)
     spreading = (1 + x_m / fine.centre_range_m[sensor]).sqrt()
@@ -133,9 +135,9 @@ def coarse_band(fine: StripmapOperator, factor: int, sensor: int) -> _Band | Non
         order,
         (band.start, band.stop),
         weights[:, None] * parts,
-        _turns(phase)[:, None] * spreading,
-        _turns((alpha + centre)[:, None] * x_m),
-        _turns(shifted),
+        turns(phase)[:, None] * spreading,
+        turns((alpha + centre)[:, None] * x_m),
+        turns(shifted),
     )
 
 

@@ -28,13 +28,22 @@ HELD = 2**21
 
 
 class StripmapOmegaK(StripmapOperator):
-    """The omega-K operator; arguments as :class:`StripmapOperator`. Gradients reach the image."""
+    """The omega-K operator; arguments as :class:`StripmapOperator`. Gradients reach the image; the geometry is constant.
+
+    Raises:
+        ValueError: as there, or a number of the collection requires a gradient.
+    """
 
     points: Tensor
     tables: Tensor | None
     toeplitz: Tensor | None
 
     def _prepare(self) -> None:
+        if self.transfer.requires_grad:
+            raise ValueError(
+                "omega-K has no gradients to its geometry, but a number of the collection requires one; detach it, or take "
+                "StripmapRangeDoppler"
+            )
         sensors, real = range(self.batch), self.dtype.to_real()
         angles, width = torch.stack([self._angles(s) for s in sensors]), self.domain_shape[2]
         self.register_buffer("points", angles.to(real))
@@ -46,7 +55,7 @@ class StripmapOmegaK(StripmapOperator):
 
     def _angles(self, sensor: int) -> Tensor:
         _, k_xc = self.centre_wavenumbers(sensor)
-        return wrap((k_xc - self.stolt(sensor)) * self.range_spacing_m)
+        return wrap((k_xc - self.range_wavenumber(sensor)) * self.range_spacing_m)
 
     def _toeplitz(self, sensor: int) -> Tensor:
         """Return the eigenvalues, (M, 2 W), of each k_y's Toeplitz matrix put on a circle, float64."""
@@ -55,10 +64,6 @@ class StripmapOmegaK(StripmapOperator):
         lags = points_to_rows(power.to(torch.complex128), self._angles(sensor), 2 * width)
         lags[:, 0] = 0  # lag -W joins no pair of pixels and has no partner
         return torch.fft.fft(torch.fft.ifftshift(lags, dim=-1)).real
-
-    def stolt(self, sensor: int) -> Tensor:
-        """Return k_x as it is, (M, F)."""
-        return self.range_wavenumber(sensor)
 
     def to_frequencies(self, ranges: Tensor, sensor: int) -> Tensor:
         """Return the sums at the Stolt angles, (..., M, F)."""

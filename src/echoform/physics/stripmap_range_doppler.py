@@ -1,137 +1,131 @@
 """Stripmap SAR by the range-Doppler form (:mod:`echoform.physics.stripmap` has geometry and signs).
 
-    k_x ~ k_x0 + (K - K_0) / D + rest(K),    D = k_x0 / K_0 = sqrt(1 - (lambda f_D / 2 v)^2)
+    k_x = k_x0 + (K - K_0) / D + rest(k_y, K),    D = k_x0 / K_0 = sqrt(1 - (lambda f_D / 2 v)^2)
 
-about the carrier, so that for each Doppler frequency the sum over range splits into three known steps:
+about the carrier, so that for each Doppler frequency the sum over range splits into known steps:
 
 - the azimuth phase exp(-i (k_x0 - k_xc) x), whose FM rate depends on range;
-- range migration: the cell x moves to x / D, the exact hyperbolic curve, by a windowed sinc (the adjoint reads at x / D);
-- everything at the scene centre, with migration and secondary range compression there to all orders, in the response H.
+- range migration, in which the cell x moves to x / D, the exact hyperbolic curve. On even pixels and frequencies the phase
+  is a m n, a = dK dx / D, and m n = (m^2 + n^2 - (m - n)^2) / 2 makes of the sum a convolution between two chirps, done by
+  FFTs with no interpolation: the chirp z-transform;
+- secondary range compression, exp(-i x rest), here with its change over the swath. To second order
+  rest = -K_0 (1 - D^2) / (2 D^3) ((K - K_0) / K_0)^2, taken to all orders: with its middle over K, for each k_y, left to the
+  azimuth phase, and h the largest |rest| after that,
 
-Left out is x rest(K), the change of secondary range compression over the swath; to second order its phase at the band edge is
-x K_0 (1 - D^2) / (2 D^3) (B / 2 f_0)^2. Together with the interpolation near the band edge this is the operator's error against
-omega-K; tests/physics/test_stripmap.py holds it to figures. A^H A is adjoint(forward).
+    exp(-i x rest) = sum_q L_q(rest) exp(-i h t_q x),    L_q the polynomials of Lagrange at Q Chebyshev nodes h t_q,
 
-Source: Cumming and Wong, Digital Processing of Synthetic Aperture Radar Data (2005), chapter 6.
+  each entry within (h X)^Q / (2^(Q-1) Q!) <= SUM_ACCURACY, X the largest |x|: one chirp z-transform for each of Q terms,
+  Q = 1 where there is next to no squint, band or swath;
+- everything at the scene centre, to all orders, in the response H.
+
+The error against omega-K is thus at most SUM_ACCURACY (-54 dB) of each entry, at any squint. Held are M (L + W + Q F) numbers,
+L >= W + F - 1. A^H A is adjoint(forward).
+
+Source: Cumming and Wong, Digital Processing of Synthetic Aperture Radar Data (2005), chapter 6; Lanari (1995), IEEE Trans.
+Geosci. Remote Sens. 33(5) (migration by the chirp z-transform).
 """
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from functools import reduce
+
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from echoform.physics.stripmap import StripmapOperator
+from echoform.physics.stripmap_coarse import lagrange_weights, terms_needed, turns
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 
-#: length of the interpolator, and parameter of its Kaiser window
-TAPS, KAISER = 16, 2.5
-#: positions between two cells at which the interpolator is tabulated
-POSITIONS = 4096
-#: azimuth bins interpolated at a time, so that they stay in the cache
-BLOCK = 32
-#: entries up to which the interpolation of all azimuth bins is kept as matrices: 32 MiB in single precision
-MATRIX_ENTRIES = 1 << 22
+#: numbers transformed at a time, so that they stay in the cache
+BLOCK = 1 << 16
+#: terms at which the tables are refused; some ten already cost what omega-K does
+MOST_TERMS = 48
 
 
 class StripmapRangeDoppler(StripmapOperator):
-    """The range-Doppler operator; arguments as :class:`StripmapOperator`. Gradients reach the image.
+    """The range-Doppler operator; arguments as :class:`StripmapOperator`.
 
-    Phase and migration of a short swath are one matrix for each azimuth bin; a longer one is interpolated tap by tap.
+    Gradients reach the image and whichever numbers of the collection require one, of speed, carrier, sampling rate, PRF, closest
+    range, centroid and antenna: autograd goes through the phases, where a constant collection stores nothing. Always constant are
+    ``kept``, ``range_spacing_m``, the lengths of the transforms and the ambiguity that a Doppler bin belongs to.
+
+    Raises:
+        ValueError: as there, or secondary range compression changes so much over the swath that MOST_TERMS are not enough.
     """
 
-    offset_rad_m: Tensor
-    stretch: Tensor
-    kernel: Tensor
-    migration: Tensor | None
+    before: Tensor
+    tilts: Tensor
+    chirp: Tensor
+    after: Tensor
 
     def _prepare(self) -> None:
-        frequencies = self.range_shape[2]
-        if frequencies < TAPS:
-            raise ValueError(f"the interpolator needs at least {TAPS} frequencies, got {frequencies}")
-        offsets, stretches = [], []
-        for sensor in range(self.batch):
-            k_x0 = self.range_wavenumber(sensor)[:, frequencies // 2]
-            offsets.append(k_x0 - self.centre_wavenumbers(sensor)[1])
-            cell_m = SPEED_OF_LIGHT_M_S / (2 * self.sample_rate_hz[sensor])
-            stretches.append(self.wavenumber(sensor)[frequencies // 2] / k_x0 * (self.range_spacing_m / cell_m))
-        self.register_buffer("offset_rad_m", torch.stack(offsets))
-        self.register_buffer("stretch", torch.stack(stretches))
-        self.register_buffer("kernel", interpolator()[None].to(device=self.device, dtype=self.dtype.to_real()))
-        width, entries = self.domain_shape[2], self.batch * self.azimuth_length * self.domain_shape[2] * frequencies
-        matrices = None
-        if entries <= MATRIX_ENTRIES:
-            each = torch.eye(width, dtype=self.dtype, device=self.device)[:, None].expand(-1, self.azimuth_length, -1)
-            matrices = torch.stack([self._migrated(each, sensor).transpose(0, 1) for sensor in range(self.batch)])
-        self.register_buffer("migration", matrices)
+        width, count, x = self.domain_shape[2], self.range_shape[2], self.range_offsets_m()
+        pixel, frequency = _centred(width, x), _centred(count, x)
+        # what m - n runs over, from 1 - W to F - 1, the negative ones at the end of the circle
+        length: int = next_fast_len(width + count - 1)  # pyright: ignore[reportAssignmentType]
+        lag = torch.arange(length, dtype=torch.float64, device=x.device)
+        lag = torch.where(lag < count, lag, lag - length) - count // 2 + width // 2
+        lines = [self._expansion(sensor) for sensor in range(self.batch)]
+        halves = [float(rest.detach().abs().amax()) for _, _, rest in lines]
+        terms = max(terms_needed(half * float(x.abs().amax()), MOST_TERMS) for half in halves)
+        if terms > MOST_TERMS:
+            raise ValueError(
+                f"secondary range compression changes by up to {max(halves) * float(x.abs().amax()):.0f} radians over the swath, "
+                f"which takes more than {MOST_TERMS} terms; use StripmapOmegaK, or a narrower swath, band or squint"
+            )
+        nodes = torch.cos(math.pi * (torch.arange(terms, dtype=torch.float64, device=x.device) + 0.5) / terms)
+        before, tilts, chirps, after = [], [], [], []
+        for (offset, step, rest), half in zip(lines, halves, strict=True):
+            weights = lagrange_weights(nodes, rest / max(half, 1e-300))
+            before.append(turns(offset * x + step * pixel.square() / 2))
+            tilts.append(turns(half * nodes[:, None] * x))
+            chirps.append(torch.fft.fft(turns(-step * lag.square() / 2)))
+            after.append(weights * turns(step * frequency.square() / 2)[:, None])
+        for name, tables in (("before", before), ("tilts", tilts), ("chirp", chirps), ("after", after)):
+            self.register_buffer(name, torch.stack(tables).to(self.dtype))
 
-    def stolt(self, sensor: int) -> Tensor:
-        """Return k_x0 + (K - K_0) / D, (M, F): k_x without the rest that is left out."""
-        k_x0, k = self.range_wavenumber(sensor)[:, self.range_shape[2] // 2, None], self.wavenumber(sensor)
-        k_0 = k[self.range_shape[2] // 2]
-        return k_x0 + (k - k_0) * (k_0 / k_x0)
+    def _expansion(self, sensor: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return k_x - k_xc - a m / dx - rest and a, (M, 1), and the rest with its middle over K left out, (M, F)."""
+        k_x, k = self.range_wavenumber(sensor), self.wavenumber(sensor)
+        middle = len(k) // 2
+        k_x0, slope = k_x[:, middle, None], k[middle] / k_x[:, middle, None]
+        rest = k_x - k_x0 - (k - k[middle]) * slope
+        centre = (rest.amax(1, keepdim=True) + rest.amin(1, keepdim=True)).detach() / 2
+        spacing = 4 * torch.pi * self.sample_rate_hz[sensor] / (SPEED_OF_LIGHT_M_S * len(k))
+        return k_x0 - self.centre_wavenumbers(sensor)[1] + centre, slope * spacing * self.range_spacing_m, rest - centre
 
     def to_frequencies(self, ranges: Tensor, sensor: int) -> Tensor:
-        """Return the migrated echoes over frequency, (..., M, F)."""
-        if self.migration is None:
-            cells = self._migrated(ranges, sensor)
-        else:
-            cells = torch.einsum("...mw,mwf->...mf", ranges, self.migration[sensor])
-        return torch.fft.fftshift(torch.fft.fft(torch.fft.ifftshift(cells, dim=-1)), dim=-1)
+        """Return the migrated and dispersed echoes over frequency, (..., M, F)."""
+        count, length, blocks = self.range_shape[2], self.chirp.shape[-1], []
+        for rows in self._blocks(ranges):
+            turned, chirp = ranges[..., rows, :] * self.before[sensor, rows], self.chirp[sensor, rows]
+            terms = (
+                torch.fft.ifft(torch.fft.fft(turned * tilt, n=length) * chirp)[..., :count] * weight
+                for tilt, weight in zip(self.tilts[sensor], self.after[sensor, rows].unbind(1), strict=True)
+            )
+            blocks.append(reduce(torch.add, terms))
+        return torch.cat(blocks, -2)
 
     def to_ranges(self, spectrum: Tensor, sensor: int) -> Tensor:
-        """Return the echoes read along the migration curve, (..., M, W)."""
-        cells = torch.fft.fftshift(torch.fft.ifft(torch.fft.ifftshift(spectrum, dim=-1), norm="forward"), dim=-1)
-        if self.migration is None:
-            return self._read(cells, sensor)
-        return torch.einsum("...mf,mwf->...mw", cells, self.migration[sensor].conj())
+        """Return (..., M, W), the adjoint of :meth:`to_frequencies`: the same steps backwards, conjugated."""
+        width, length, blocks = self.domain_shape[2], self.chirp.shape[-1], []
+        for rows in self._blocks(spectrum):
+            heard, chirp = spectrum[..., rows, :], self.chirp[sensor, rows].conj().resolve_conj()
+            terms = (
+                torch.fft.ifft(torch.fft.fft(heard * weight.conj(), n=length) * chirp)[..., :width] * tilt.conj()
+                for tilt, weight in zip(self.tilts[sensor], self.after[sensor, rows].unbind(1), strict=True)
+            )
+            blocks.append(reduce(torch.add, terms) * self.before[sensor, rows].conj())
+        return torch.cat(blocks, -2)
 
-    def _migrated(self, ranges: Tensor, sensor: int) -> Tensor:
-        """Return the echoes with their azimuth phase in the cells that they migrate to, (..., M, F)."""
-        count = self.range_shape[2]
-        wide = ranges.new_zeros(*ranges.shape[:-1], count + TAPS - 1)
-        for rows in self._blocks():
-            turned = ranges[..., rows, :] * self._turn_rows(rows, sensor)
-            first, between = self._cells(rows, sensor)
-            for tap in range(TAPS):
-                index = (first + tap).expand_as(turned)
-                wide[..., rows, :].scatter_add_(-1, index, turned * self.kernel[0, tap][between])
-        cells = wide[..., :count]
-        cells[..., : TAPS - 1] += wide[..., count:]
-        return cells
-
-    def _read(self, cells: Tensor, sensor: int) -> Tensor:
-        """Return the adjoint of :meth:`_migrated`, (..., M, W)."""
-        wide = torch.cat([cells, cells[..., : TAPS - 1]], -1)
-        ranges = cells.new_zeros(*cells.shape[:-1], self.domain_shape[2])
-        for rows in self._blocks():
-            first, between = self._cells(rows, sensor)
-            part, block = ranges[..., rows, :], wide[..., rows, :]
-            for tap in range(TAPS):
-                part += block.gather(-1, (first + tap).expand_as(part)) * self.kernel[0, tap][between]
-            part *= self._turn_rows(rows, sensor).conj()
-        return ranges
-
-    def _blocks(self) -> list[slice]:
-        return [slice(start, start + BLOCK) for start in range(0, self.azimuth_length, BLOCK)]
-
-    def _turn_rows(self, rows: slice, sensor: int) -> Tensor:
-        """Return exp(-i (k_x0 - k_xc) x), (rows, W)."""
-        phase = -self.offset_rad_m[sensor, rows, None] * self.range_offsets_m()
-        return torch.polar(torch.ones_like(phase), phase).to(self.dtype)
-
-    def _cells(self, rows: slice, sensor: int) -> tuple[Tensor, Tensor]:
-        """Return for each pixel the first cell its interpolator touches and the column of its weights, (rows, W)."""
-        at = self.stretch[sensor, rows, None] * (self.range_offsets_m() / self.range_spacing_m)
-        position = torch.round(at * POSITIONS).long()
-        cell = torch.div(position, POSITIONS, rounding_mode="floor")
-        first = cell + self.range_shape[2] // 2 - (TAPS // 2 - 1)
-        return torch.remainder(first, self.range_shape[2]), position - cell * POSITIONS
+    def _blocks(self, values: Tensor) -> list[slice]:
+        """Return slices of the azimuth bins, so many at a time of values (..., M, N)."""
+        rows = max(1, BLOCK // max(1, values.shape[:-2].numel() * self.chirp.shape[-1]))
+        return [slice(start, start + rows) for start in range(0, self.azimuth_length, rows)]
 
 
-def interpolator() -> Tensor:
-    """Return the weights sinc(d) kaiser(d) of the cells at -7 .. 8 from a position 0 .. 1, (TAPS, POSITIONS), float64."""
-    between = np.arange(POSITIONS) / POSITIONS
-    distance = (np.arange(TAPS) - (TAPS // 2 - 1))[:, None] - between
-    window = np.i0(KAISER * np.sqrt(1 - (2 * distance / TAPS) ** 2)) / np.i0(KAISER)
-    return torch.from_numpy(np.sinc(distance) * window)
+def _centred(count: int, like: Tensor) -> Tensor:
+    """Return the indices n - N // 2, (N,), float64."""
+    return torch.arange(count, dtype=torch.float64, device=like.device) - count // 2
