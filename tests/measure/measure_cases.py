@@ -225,13 +225,13 @@ def stripmap(
     form: type[StripmapOperator], dtype: torch.dtype, centroids_hz: tuple[float, ...], azimuth_length: int | None = None
 ) -> StripmapOperator:
     """Return a small stripmap operator of one form."""
-    speed, carrier, bandwidth, prf, nearest = (
+    speed, carrier, sample_rate, prf, centre_range = (
         torch.tensor([v], dtype=torch.float64) for v in (100.0, 1e10, 2e8, 400.0, 700.0)
     )
     kept = torch.ones(1, 12, dtype=torch.float64)
     kept[0, 5] = 1.0 if azimuth_length else 0.0
     centroid, antenna = torch.tensor(centroids_hz, dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
-    collection = StripmapCollection(speed, carrier, bandwidth, prf, nearest, centroid, antenna, kept)
+    collection = StripmapCollection(speed, carrier, sample_rate, prf, centre_range, centroid, antenna, kept)
     return form(collection, SHAPE[1:], range_spacing_m=0.7, frequencies=20, azimuth_length=azimuth_length, dtype=dtype)
 
 
