@@ -6,6 +6,7 @@ import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.interferometry import interferometer
 from echoform.physics.masking import SampleMask
+from echoform.physics.moving_pattern import apply_moving_pattern
 from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import near_range_array
 from echoform.physics.nonuniform_fourier import NonuniformFourier
@@ -35,7 +37,7 @@ from echoform.physics.stacked import stack
 from echoform.physics.stripmap import StripmapOperator
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
-from echoform.scene.antenna_pattern import off_boresight_rad, sinc_pattern
+from echoform.scene.antenna_pattern import moving_beam, off_boresight_rad, sinc_pattern
 from echoform.scene.array import filled_array, polar_positions_m
 from echoform.scene.cells import cells_of, volume_of
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
@@ -168,7 +170,7 @@ def chirps(samples: int, count: int, slots: tuple[int, ...]) -> FmcwWaveform:
     return FmcwWaveform(wide(77e9), wide(30e12), wide(1e-7), samples, wide(40e-6), count, slots)
 
 
-def polar(side: int, extent_m: float) -> dict[str, Tensor]:
+def polar(side: int, extent_m: float) -> dict[str, Any]:
     ranges = torch.linspace(0.05, 0.6, side, dtype=torch.float64)[None] * extent_m
     return {"ranges_m": ranges, "angles_rad": torch.linspace(-0.8, 0.8, side, dtype=torch.float64)[None]}
 
@@ -182,7 +184,7 @@ def fmcw_range_angle(side: int, dtype: torch.dtype) -> LinearOperator:
 
 def fmcw_tdm(side: int, dtype: torch.dtype) -> LinearOperator:
     waveform = chirps(side, 16, (0, 1))
-    axes = polar(side, float(waveform.range_extent_m())) | {"velocities_m_s": waveform.velocity_axis_m_s(8)}
+    axes = {**polar(side, float(waveform.range_extent_m())), "velocities_m_s": waveform.velocity_axis_m_s(8)}
     return mimo_radar(waveform, filled_array(2, 8, 0.00195), **axes, dtype=dtype)
 
 
@@ -290,6 +292,15 @@ def antenna_pattern(side: int, dtype: torch.dtype) -> LinearOperator:
     return apply_image_gain(plane_wave(side, dtype), sinc_pattern(angle, width).square()[None, None])
 
 
+def moving_antenna_pattern(side: int, dtype: torch.dtype) -> LinearOperator:
+    """The same beam, swept by half its width over the aperture."""
+    seen, grid = collection(side), ground_grid(side)
+    width = wide(side * grid.spacing_m[0] / 1e4)
+    error = width[:, None] * torch.linspace(-0.25, 0.25, seen.kept.shape[1], dtype=torch.float64)
+    gain = moving_beam(seen, grid, sinc_pattern, beamwidth_rad=width, azimuth_error_rad=error)
+    return apply_moving_pattern(plane_wave(side, dtype), gain)
+
+
 def polarimetric(side: int, dtype: torch.dtype) -> LinearOperator:
     matrix = torch.eye(4, dtype=torch.complex128) + 0.05 * randn(4, 4)
     return apply_crosstalk(ChannelwiseOperator(plane_wave(side, dtype), 4), matrix[None])
@@ -324,6 +335,7 @@ CASES = [
     Case("Pulse phase on plane wave", pulse_phase, T),
     Case("Spectral notch on plane wave", notched, T),
     Case("Antenna pattern on plane wave", antenna_pattern, T),
+    Case("Moving antenna pattern on plane wave", moving_antenna_pattern),
     Case("Crosstalk on 4 plane-wave channels", polarimetric),
     Case("Channel gain on FMCW", channel_gain),
     Case("Stack of mask and plane wave", lambda n, t: stack([mask(n, t), plane_wave(n, t)])),

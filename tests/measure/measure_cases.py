@@ -23,6 +23,7 @@ from echoform.physics.identity import ScalarOperator
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.local_transfer import LocalTransfer, TransferWeights
 from echoform.physics.masking import SampleMask
+from echoform.physics.moving_pattern import MovingPattern
 from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.noise import GaussianNoise
@@ -152,6 +153,11 @@ def operators() -> dict[str, LinearOperator]:
             SHAPE,
             dtype=torch.complex128,
         ),
+        "moving pattern, batched": MovingPattern(nonuniform, rough[:, 0, :2, :3], rough[:1].expand(-1, 2, -1, -1)),
+        "moving pattern, coarse": MovingPattern(
+            nonuniform.coarsen(2), rough.real[:1, 0, :2, :3], real[..., :4, :8].expand(-1, 2, -1, -1)
+        ),
+        "moving pattern, rows": MovingPattern(mask, rough[:1, 0, :3, :8], rough[:1].expand(-1, 3, -1, -1)),
         "channelwise": ChannelwiseOperator(nonuniform, 3),
         "crosstalk, batched": apply_crosstalk(ChannelwiseOperator(nonuniform, 3), rough[:, 0, :2, :3]),
         "block diagonal": BlockDiagonalOperator([nonuniform, SampleGain(rough[:1, :, :3, :4], (1, 3, 4)) @ nonuniform]),
@@ -235,11 +241,13 @@ def stripmap(
     form: type[StripmapOperator], dtype: torch.dtype, centroids_hz: tuple[float, ...], azimuth_length: int | None = None
 ) -> StripmapOperator:
     """Return a small stripmap operator of one form."""
-    values = [torch.tensor([v], dtype=torch.float64) for v in (100.0, 1e10, 2e8, 400.0, 700.0)]
+    speed, carrier, sample_rate, prf, centre_range = (
+        torch.tensor([v], dtype=torch.float64) for v in (100.0, 1e10, 2e8, 400.0, 700.0)
+    )
     kept = torch.ones(1, 12, dtype=torch.float64)
     kept[0, 5] = 1.0 if azimuth_length else 0.0
     centroid, antenna = torch.tensor(centroids_hz, dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
-    collection = StripmapCollection(*values, centroid, antenna, kept)
+    collection = StripmapCollection(speed, carrier, sample_rate, prf, centre_range, centroid, antenna, kept)
     return form(collection, SHAPE[1:], range_spacing_m=0.7, frequencies=20, azimuth_length=azimuth_length, dtype=dtype)
 
 

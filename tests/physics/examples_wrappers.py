@@ -16,6 +16,7 @@ from echoform.physics.compositions import ComposedOperator
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.masking import apply_gain, restrict
+from echoform.physics.moving_pattern import MovingPattern, apply_moving_pattern
 from echoform.physics.noise_coloured import ColouredGaussianNoise
 from echoform.physics.operator import LinearOperator
 from echoform.physics.polarimetry import CrosstalkOperator, apply_crosstalk
@@ -216,6 +217,45 @@ def unitary_on_masks(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> Composed
     return AxisMatrix(turn, (3, *shape), 0) @ blocks(shape, (8,), dtype)
 
 
+def moving(base: LinearOperator, seeds: Seeds, *, pulses: int, axis: int = 1, real: bool = False) -> MovingPattern:
+    """Two rough terms, one of them at some pulses only."""
+    u = torch.stack([randn((2, pulses), seed + 70) for seed in seeds])
+    u[:, 1, ::2] = 0
+    v = torch.stack([randn((2, *base.domain_shape[1:]), seed + 75) for seed in seeds])
+    return MovingPattern(base, u.real if real else u, v, axis=axis)
+
+
+def moving_on_mask(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> MovingPattern:
+    return moving(mask(shape, dtype), seeds, pulses=shape[0], real=True)
+
+
+def moving_on_spotlight(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> MovingPattern:
+    return moving(spotlight(shape, dtype), seeds, pulses=PULSES)
+
+
+def moving_on_coarse_spotlight(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> MovingPattern:
+    fine = spotlight((2 * shape[0], 2 * shape[1]), dtype)
+    return moving(fine.coarsen(2), seeds, pulses=PULSES, real=True)
+
+
+def moving_on_radar(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> MovingPattern:
+    """From sample to sample of a chirp, over two channels."""
+    return moving(shared_radar(shape, seeds, dtype), seeds, pulses=10, axis=2)
+
+
+def sweeping_on_spotlight(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> MovingPattern:
+    """A main beam that moves along the rows: smooth to a coarse pixel."""
+    rows, columns = (torch.linspace(-1, 1, n, dtype=torch.float64) for n in shape)
+    aims = torch.linspace(-0.6, 0.6, PULSES, dtype=torch.float64)
+    found = []
+    for seed in seeds:
+        off = rows[:, None].square() + (columns - aims[:, None, None] - 0.2 * seed).square()
+        found.append(torch.exp(-0.7 * off))
+    operator = apply_moving_pattern(spotlight(shape, dtype), torch.stack(found))
+    assert isinstance(operator, MovingPattern)
+    return operator
+
+
 NUFFT = {"coarsen_bound": 5e-3, "coarsen_margin": 2}
 
 #: wrapped sensors of classes that have examples of their own: a gain that went into the weights, and products
@@ -246,6 +286,20 @@ WRAPPERS: dict[type[LinearOperator], list[Example]] = {
         Example("crosstalk_on_masks", crosstalk_on_masks, exact_spectrum=True),
         Example("crosstalk_on_spotlights", crosstalk_on_spotlights, **NUFFT),
         Example("crosstalk_on_radars", crosstalk_on_radars),
+    ],
+    MovingPattern: [
+        Example("moving_on_mask", moving_on_mask),
+        Example("moving_on_spotlight", moving_on_spotlight),
+        Example("moving_on_coarse_spotlight", moving_on_coarse_spotlight),
+        Example("moving_on_radar", moving_on_radar),
+        # As beam_on_spotlight: all terms together go before U_s.
+        Example(
+            "sweeping_on_spotlight",
+            sweeping_on_spotlight,
+            coarsen_bound=5e-2,
+            coarsen_margin=2,
+            coarsen_keeps_samples=False,
+        ),
     ],
     SampleGain: [
         Example("sample_gain", sample_gain, exact_spectrum=True),

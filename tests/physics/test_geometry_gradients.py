@@ -2,7 +2,7 @@
 
 The exact spotlight and its coarse version, Born and MIMO radars have theirs in test_spotlight.py, test_spotlight_bistatic.py,
 test_local_transfer.py, test_born.py and test_array_radar.py. Of stripmap the range-Doppler form promises them; omega-K refuses
-(test_stripmap.py). Factorised spotlight promises none.
+(test_stripmap.py).
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from test_array_radar import chirps, filled_array
 from test_ground_penetrating import survey
 from test_interferometry import EARTH, GRID, baselines
 from test_spotlight import arc
+from test_spotlight_factorised import bistatic, near
 from torch import Tensor
 
-from contracts import data_for, image_for
+from contracts import data_for, distance, image_for, randn
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.physics.interferometry import interferometer
 from echoform.physics.near_range_array import near_range_array
 from echoform.physics.operator import LinearOperator
+from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
 from echoform.scene.array import MimoArray, polar_positions_m
@@ -48,6 +51,14 @@ def near_range(transmitter_m: Tensor, receiver_m: Tensor, places_m: Tensor) -> L
 def plane_wave(antenna_m: Tensor) -> LinearOperator:
     collection = SpotlightCollection(antenna_m, TRACK.frequency_hz, TRACK.kept)
     return plane_wave_spotlight(collection, Grid((4, 4), (0.3, 0.3)), dtype=DOUBLE)
+
+
+def factorised(transmitter_m: Tensor, receiver_m: Tensor) -> LinearOperator:
+    """With an error far below the steps of finite differences; of two levels."""
+    collection = SpotlightCollection(transmitter_m, TRACK.frequency_hz, TRACK.kept, receiver_m)
+    operator = FactorisedSpotlight(collection, Grid((9, 8), (0.3, 0.3)), dtype=DOUBLE, leaf=3, accuracy=1e-12)
+    assert len(operator.trees[0].levels) == 2  # pyright: ignore
+    return operator
 
 
 def sky(scale: Tensor) -> LinearOperator:
@@ -79,6 +90,7 @@ def stripmap_coarse(*relative: Tensor) -> LinearOperator:
 SENSORS: dict[str, tuple[Callable[..., LinearOperator], tuple[Tensor, ...]]] = {
     "near-range array": (near_range, (ARRAY.transmitter_m, ARRAY.receiver_m, PLACES_M)),
     "spotlight, plane wave": (plane_wave, (TRACK.antenna_m,)),
+    "spotlight, factorised": (factorised, (TRACK.antenna_m, 1.1 * TRACK.antenna_m.flip(1))),
     "interferometer": (sky, (torch.ones(1, 4, 2, dtype=torch.float64),)),
     "ground radar, raised": (refracted, (AIR.antenna_x_m, AIR.height_m, AIR.permittivity)),
     "stripmap, range-Doppler": (stripmap, tuple(torch.zeros(1, dtype=torch.float64) for _ in FLIGHT)),
@@ -102,3 +114,40 @@ def test_against_finite_differences(name: str, images: int) -> None:
             return operator.adjoint(value) if back else operator(value)
 
         assert torch.autograd.gradcheck(found, leaves, eps=1e-6, atol=1e-4, rtol=1e-3, fast_mode=True)
+
+
+@pytest.mark.parametrize("pair", [False, True], ids=["one antenna", "bistatic"])
+@pytest.mark.parametrize("back", [False, True], ids=["samples", "backprojection"])
+def test_the_factorised_spotlight_s_are_those_of_the_exact_one(pair: bool, back: bool) -> None:
+    """Of a misfit, at the default accuracy: to image or samples and to the antennas, k_c moving with them."""
+    collection, grid = near((40, 40))
+    collection = bistatic(collection) if pair else collection
+    value, target = randn((2, 1, 1, 40, 40), 2), randn((2, 1, 1, 40, 40), 3)
+    found = []
+    for kind in (ExactSpotlight, FactorisedSpotlight):
+        places = [
+            None if q is None else q.clone().requires_grad_() for q in (collection.antenna_m, collection.receiver_m)
+        ]
+        antenna_m, receiver_m = places
+        assert antenna_m is not None
+        moved = SpotlightCollection(antenna_m, collection.frequency_hz, collection.kept, receiver_m)
+        operator, x = kind(moved, grid, dtype=DOUBLE), value.clone().requires_grad_()
+        misfit = ((operator.adjoint(x) if back else operator(x)) - target).abs().square().sum()
+        found.append(torch.autograd.grad(misfit, [x, *(q for q in places if q is not None)]))
+    assert len(found[0]) == (3 if pair else 2)
+    for expected, measured in zip(*found, strict=True):
+        assert distance(measured, expected) < 2e-3
+
+
+def test_the_factorised_spotlight_keeps_no_value_where_no_antenna_moves() -> None:
+    """What the backward pass to the image needs is the geometry alone."""
+    collection, grid = near((16, 16))
+    x = randn((1, 1, 16, 16), 2).requires_grad_()
+    for moves in (False, True):
+        still = SpotlightCollection(
+            collection.antenna_m.clone().requires_grad_(moves), collection.frequency_hz, collection.kept
+        )
+        kept: list[Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, kept=kept: kept.append(t) or t, lambda t: t):
+            FactorisedSpotlight(still, grid, dtype=DOUBLE)(x)
+        assert any(t.numel() == x.numel() and t.is_complex() for t in kept) == moves

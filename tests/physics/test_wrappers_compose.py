@@ -11,6 +11,7 @@ from torch import Tensor
 
 from contracts import EXACT, SEEDS, TINY, Example, check_dot, check_normal, distance, image_for, randn
 from echoform.physics.masking import apply_gain, restrict
+from echoform.physics.moving_pattern import apply_moving_pattern
 from echoform.physics.noise_coloured import ColouredGaussianNoise, DiagonalGaussianNoise
 from echoform.physics.operator import LinearOperator
 from echoform.physics.sample_errors import apply_image_gain, keep_along
@@ -51,6 +52,21 @@ def pattern(operator: LinearOperator) -> tuple[LinearOperator, Callable[[Tensor,
     return apply_image_gain(operator, g), lambda x, y: operator(g * x)
 
 
+def moving_pattern(operator: LinearOperator) -> tuple[LinearOperator, Callable[[Tensor, Tensor], Tensor]]:
+    """Of two terms, against one pattern at a time."""
+    if len(operator.range_shape) < 2:
+        pytest.skip("the samples have one axis")
+    count, real = operator.range_shape[1], not operator.dtype.is_complex
+    u, v = values((2, count), 7, real=real), values((2, *operator.domain_shape[1:]), 8, real=real)
+    g = torch.einsum("bqp,bqyx->bpyx", u, v)
+
+    def pulse_by_pulse(x: Tensor, y: Tensor) -> Tensor:
+        seen = [operator(g[:, None, p] * x).select(2, p) for p in range(count)]
+        return torch.stack(seen, 2)
+
+    return apply_moving_pattern(operator, g), pulse_by_pulse
+
+
 def levels(operator: LinearOperator) -> tuple[LinearOperator, Callable[[Tensor, Tensor], Tensor]]:
     sigma = 0.3 + randn((1, *operator.range_shape), 5).abs()
     y = torch.zeros(2, *operator.range_shape, dtype=operator.dtype)
@@ -81,6 +97,7 @@ WRAPPERS = [
     missing,
     missing_along_the_last_axis,
     pattern,
+    moving_pattern,
     levels,
     colour,
 ]

@@ -29,6 +29,12 @@ def expand(values: Tensor, ndim: int) -> Tensor:
     return values.reshape(*values.shape, *([1] * ndim))
 
 
+def terms_first(weights: Tensor, ndim: int) -> Tensor:
+    """Return weights (B, Q, *sample) of Q terms as (Q, 1, .., B, *sample), to meet values of ``ndim`` axes (.., B, *sample)."""
+    turned = weights.transpose(0, 1)
+    return turned.reshape(len(turned), *[1] * (ndim + 1 - turned.ndim), *turned.shape[1:])
+
+
 def _parts(a: Tensor, ndim: int) -> Tensor:
     """Return the real numbers of each sample, real and imaginary parts apart, (..., n)."""
     return torch.view_as_real(a.resolve_conj()).flatten(-ndim - 1) if a.is_complex() else a.flatten(-ndim)

@@ -15,6 +15,7 @@ import importlib.util
 import math
 import warnings
 from functools import lru_cache
+from itertools import combinations_with_replacement
 
 import torch
 from pytorch_finufft.functional import finufft_type1, finufft_type2
@@ -118,3 +119,29 @@ def toeplitz_apply(spectrum: Tensor, x: Tensor) -> Tensor:
     padded = torch.fft.fft(torch.fft.fft(x, n=2 * width), n=2 * height, dim=-2)
     product = spectrum * padded if spectrum.requires_grad else padded.mul_(spectrum)
     return torch.fft.ifft(torch.fft.ifft(product, dim=-2)[..., :height, :])[..., :width]
+
+
+def toeplitz_apply_pairs(spectra: Tensor, x: Tensor) -> Tensor:
+    """Return z_q = sum_q' T_qq' x_q' of Q images, every T_qq' Toeplitz and T_q'q = T_qq'^H: one transform an image each way.
+
+    Args:
+        spectra: of the lags of T_qq' = R + i S with R, S Hermitian, q <= q' in row-major order, real: those of R,
+            (1, Q (Q + 1) / 2, ..., 2H, 2W), where all S are zero, else (2, ...) with S after R.
+        x: (Q, ..., H, W).
+    """
+    (height, width), count = x.shape[-2:], len(x)
+    padded = torch.fft.fft(torch.fft.fft(x, n=2 * width), n=2 * height, dim=-2)
+    planes = torch.view_as_real(padded).movedim(-1, 0).contiguous()  # real by real is several times faster
+    turned = torch.stack([-planes[1], planes[0]]) if len(spectra) == 2 else None
+    place = {pair: i for i, pair in enumerate(combinations_with_replacement(range(count), 2))}
+    found = []
+    for q in range(count):
+        total = torch.zeros_like(planes[:, 0])
+        for p in range(count):
+            pair = place[min(p, q), max(p, q)]
+            total.addcmul_(spectra[0, pair], planes[:, p])
+            if turned is not None and p != q:
+                total.addcmul_(spectra[1, pair], turned[:, p], value=1 if q < p else -1)
+        product = torch.complex(total[0], total[1])
+        found.append(torch.fft.ifft(torch.fft.ifft(product, dim=-2)[..., :height, :])[..., :width])
+    return torch.stack(found)

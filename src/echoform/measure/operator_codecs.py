@@ -79,6 +79,7 @@ from echoform.physics.identity import ScalarOperator
 from echoform.physics.kronecker import KroneckerOperator
 from echoform.physics.local_transfer import LocalTransfer
 from echoform.physics.masking import SampleMask
+from echoform.physics.moving_pattern import MovingPattern
 from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.physics.near_range_array import NearRangeArray
 from echoform.physics.nonuniform_fourier import CoarseNonuniformFourier, NonuniformFourier
@@ -309,6 +310,24 @@ def _read_transfer(node: GroupReader) -> LocalTransfer:
     return LocalTransfer(base, samples, image, range_shape=shape, origin=(element, frequency))
 
 
+def _write_moving(operator: MovingPattern, node: GroupWriter) -> None:
+    node.tensor("pulse_gain", operator.pulse_gain)
+    node.tensor("image_gain", operator.image_gain)
+    node.integers("axis", [operator.axis])
+    write_operator(operator.base, node.child("base"))
+
+
+def _read_moving(node: GroupReader) -> MovingPattern:
+    pulses, image = (
+        node.tensor(name, ndim=ndim, dtypes=NUMBERS) for name, ndim in (("pulse_gain", 3), ("image_gain", 4))
+    )
+    (axis,) = node.integers("axis", count=1)
+    base, terms = read_operator(node.child("base")), pulses.shape[1]
+    if terms * max(math.prod(base.domain_shape), math.prod(base.range_shape)) > MAX_PIXELS:
+        node.fail("pulse_gain", f"of {terms} terms", f"at most {MAX_PIXELS} pixels and samples in all terms")
+    return MovingPattern(base, pulses, image, axis=axis)
+
+
 def _write_channelwise(operator: ChannelwiseOperator, node: GroupWriter) -> None:
     node.integers("channels", [operator.channels])
     write_operator(operator.base, node.child("base"))
@@ -365,6 +384,7 @@ CODECS: dict[str, Codec[Any]] = {
     "KeptSines": Codec(KeptSines, _write_composed, lambda node: kept_sines_of(*_read_factors(node))),
     "MaskedGalerkin": Codec(MaskedGalerkin, _write_coarse, lambda node: MaskedGalerkin(*_read_diagonal_base(node))),
     "LocalTransfer": Codec(LocalTransfer, _write_transfer, _read_transfer),
+    "MovingPattern": Codec(MovingPattern, _write_moving, _read_moving),
     "MulticoilMRI": Codec(MulticoilMRI, write_multicoil, read_multicoil),
     "NearRangeArray": Codec(NearRangeArray, write_near_range, read_near_range),
     "NonuniformFourier": Codec(NonuniformFourier, _write_nonuniform, _read_nonuniform),

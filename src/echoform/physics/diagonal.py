@@ -80,19 +80,14 @@ class DiagonalOperator(LinearOperator):
         """Return t and D_t U_(s/t) on the coarsest grid on which d is smooth; None where it is on none, or being learned."""
         if len(self.domain_shape) != 3 or self.diagonal.requires_grad:
             return None
-        channels, height, width = coarse_shape(self.domain_shape, factor)
-        for step in (t for t in range(factor, 1, -1) if factor % t == 0):
-            smooth = _smoothed(self.diagonal.expand(-1, -1, *self.domain_shape[1:]), step)
-            if smooth is None:
-                continue
-            shape = coarse_shape(self.domain_shape, step)
-            coarse = self.with_diagonal(smooth.expand(-1, *shape))
-            if step == factor:
-                return step, coarse
-            sides = (factor * height, factor * width)
-            rows, columns = (between_grids(n, factor, step, through=True, device=smooth.device) for n in sides)
-            return step, coarse @ SeparableOperator(rows, columns, channels=channels, dtype=self.dtype)
-        return None
+        found = before_interpolation(self.diagonal.expand(-1, -1, *self.domain_shape[1:]), factor)
+        if found is None:
+            return None
+        step, smooth = found
+        coarse = self.with_diagonal(smooth.expand(-1, *coarse_shape(self.domain_shape, step)))
+        if step == factor:
+            return step, coarse
+        return step, coarse @ remaining_interpolation(self, factor, step)
 
     def support(self) -> Tensor | None:
         """Return the entries where d is not zero."""
@@ -150,6 +145,23 @@ class MaskedGalerkin(GalerkinOperator):
     def normal(self, x: Tensor) -> Tensor:
         """Return U^H |d|^2 U x."""
         return self.gram(x)
+
+
+def before_interpolation(diagonal: Tensor, factor: int) -> tuple[int, Tensor] | None:
+    """Return the coarsest grid t on which d, (B, C, H, W), is smooth, a divisor of s, and d_t there; None where it is on none."""
+    coarse_shape((1, diagonal.shape[-2], diagonal.shape[-1]), factor)
+    for step in (t for t in range(factor, 1, -1) if factor % t == 0):
+        smooth = _smoothed(diagonal, step)
+        if smooth is not None:
+            return step, smooth
+    return None
+
+
+def remaining_interpolation(fine: LinearOperator, factor: int, step: int) -> SeparableOperator:
+    """Return U_(s/t), from a grid s times coarser than an operator's images to one t times coarser."""
+    channels, height, width = fine.domain_shape
+    rows, columns = (between_grids(n, factor, step, through=True, device=fine.device) for n in (height, width))
+    return SeparableOperator(rows, columns, channels=channels, dtype=fine.dtype)
 
 
 @torch.no_grad()

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from echoform.linalg.inner import terms_first
 from echoform.linalg.resample import COARSE_ORIGIN, kaiser_sinc, transfer
 from echoform.physics.operator import DerivedOperator, LinearOperator, coarse_shape
 
@@ -307,21 +308,15 @@ class LocalTransfer(DerivedOperator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the samples, (..., B, 1, P, F)."""
-        terms = self.base(self._terms(self.image_weights, x.ndim) * x)
-        heard = (self._terms(self.sample_weights, x.ndim) * terms).sum(0)
+        terms = self.base(terms_first(self.image_weights[:, :, None], x.ndim) * x)
+        heard = (terms_first(self.sample_weights[:, :, None], x.ndim) * terms).sum(0)
         return torch.nn.functional.pad(heard, self._margins)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the backprojection, (..., B, 1, H, W)."""
         rows, columns = (slice(o, o + n) for o, n in zip(self.origin, self.base.range_shape[1:], strict=True))
-        terms = self.base.adjoint(self._terms(self.sample_weights, y.ndim) * y[..., rows, columns])
-        return (self._terms(self.image_weights, y.ndim).conj() * terms).sum(0)
-
-    @staticmethod
-    def _terms(weights: Tensor, ndim: int) -> Tensor:
-        """Return weights (B, Q, ...) as (Q, 1, .., B, 1, ...), to meet values of ``ndim`` axes."""
-        turned = weights.transpose(0, 1)[:, :, None]
-        return turned.reshape(len(turned), *[1] * (ndim - 4), *turned.shape[1:])
+        terms = self.base.adjoint(terms_first(self.sample_weights[:, :, None], y.ndim) * y[..., rows, columns])
+        return (terms_first(self.image_weights[:, :, None], y.ndim).conj() * terms).sum(0)
 
 
 def coarse_version(

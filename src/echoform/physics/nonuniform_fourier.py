@@ -130,11 +130,25 @@ class NonuniformFourier(WeightedSum):
             return self._summed_lags(factor)
         return ToeplitzLags(self.lags, self.domain_shape[1:], COARSEST)
 
-    def _summed_lags(self, factor: int) -> ToeplitzLags:
+    def weighted_lags(self, factors: Tensor, factor: int) -> ToeplitzLags:
+        """Return the lags of A^H diag(c) A for T real factors c of the samples, those of one sensor after the other.
+
+        Args:
+            factors: c, (B or 1, T, M), for B or one sensor.
+            factor: coarsest grid wanted of them.
+        """
         power = self.weights.real.square() + self.weights.imag.square()
+        weighted = power[:, None] * factors.double()
+        points = self.points[:, None].expand(len(weighted), weighted.shape[1], -1, -1)
+        return self._lags_of(weighted.flatten(0, 1), points.flatten(0, 1), factor)
+
+    def _summed_lags(self, factor: int) -> ToeplitzLags:
+        return self._lags_of(self.weights.real.square() + self.weights.imag.square(), self.points, factor)
+
+    def _lags_of(self, power: Tensor, points: Tensor, factor: int) -> ToeplitzLags:
         return toeplitz_lags(
             power,
-            self.points,
+            points,
             self.domain_shape[1:],
             factor=factor,
             eps=accuracy(self.dtype),

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +47,7 @@ def _by_antenna(by_range: Tensor, antenna_m: Tensor, position_m: Tensor) -> Tens
 
 
 @dataclass(frozen=True)
-class _Sensor:
+class ExactSums:
     """One sensor of a batch, summed some pulses at a time; lengths in metres, wavenumbers in radians per metre."""
 
     antenna_m: Tensor  # q, (P, 3)
@@ -77,20 +76,22 @@ class _Sensor:
         return torch.complex(phase.cos(), phase.sin()), d.mul_(self.step * (0.5 / torch.pi))
 
     def samples(self, image: Tensor) -> Tensor:
-        """Return the samples (..., P, F) of the pixels (..., M)."""
-        spectra = image.new_zeros(*image.shape[:-1], *self.kept.shape)
+        """Return the samples (..., P, F) of the pixels (..., H, W)."""
+        pixels = image.flatten(-2)
+        spectra = pixels.new_zeros(*pixels.shape[:-1], *self.kept.shape)
         for pulses in self.blocks():
             e, turns = self.geometry(pulses)
-            spectra[..., pulses, :] = self.kept[pulses] * row_sums(image, e, turns, self.kept.shape[1], self.series)
+            spectra[..., pulses, :] = self.kept[pulses] * row_sums(pixels, e, turns, self.kept.shape[1], self.series)
         return spectra
 
     def backprojection(self, spectra: Tensor) -> Tensor:
-        """Return the pixels (..., M) of the samples (..., P, F), adjoint of :meth:`samples`."""
-        image = spectra.new_zeros(*spectra.shape[:-2], len(self.rows_m) * len(self.columns_m))
+        """Return the pixels (..., H, W) of the samples (..., P, F), adjoint of :meth:`samples`."""
+        shape = len(self.rows_m), len(self.columns_m)
+        image = spectra.new_zeros(*spectra.shape[:-2], shape[0] * shape[1])
         for pulses in self.blocks():
             e, turns = self.geometry(pulses)
             image += conjugate_row_sums(self.kept[pulses] * spectra[..., pulses, :], e, turns, self.series)
-        return image
+        return image.unflatten(-1, shape)
 
     def largest_eigenvalue(self, start: Tensor) -> Tensor:
         """Return that of A^H A, (1,), from a first vector (1, M), with the phasors of all pulses held."""
@@ -118,7 +119,7 @@ class _Sensor:
             e, turns = self.geometry(pulses)
             heard = self.kept[pulses] * spectra[..., pulses, :]
             sums = rows_at(torch.stack([heard, modes * heard]), turns, self.series)
-            slopes = (image[..., None, :] * e * sums.conj()).imag.double()
+            slopes = (image.flatten(-2)[..., None, :] * e * sums.conj()).imag.double()
             by_phase, by_angle = slopes.reshape(2, -1, *slopes.shape[-2:]).sum(1)
             to_carrier += by_phase.sum(0) @ position[:, :2]
             by_range = self.middle * by_phase + self.step * by_angle
@@ -127,39 +128,6 @@ class _Sensor:
             if self.receiver_m is not None:
                 to_receiver[pulses] = share * _by_antenna(by_range, self.receiver_m[pulses], position)
         return to_antenna, to_receiver, to_carrier
-
-
-class _Sum(torch.autograd.Function):
-    """A or A^H of one sensor as one node of the graph: the backward pass is the other of the two, nothing is stored."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        value: Tensor,
-        antenna_m: Tensor,
-        receiver_m: Tensor | None,
-        carrier: Tensor,
-        sensor: _Sensor,
-        backwards: bool,
-    ) -> Tensor:
-        """Return A x, or A^H y where ``backwards``, and keep what the other way needs."""
-        ctx.save_for_backward(value, antenna_m, receiver_m, carrier)
-        ctx.sensor, ctx.backwards = sensor, backwards
-        return sensor.backprojection(value) if backwards else sensor.samples(value)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, Tensor | None, Tensor | None, Tensor | None, None, None]:
-        """Return the gradient to the value by the adjoint of what was done, and those to the positions where asked for."""
-        value, antenna_m, receiver_m, carrier = ctx.saved_tensors
-        to_value, to_antenna, to_receiver, to_carrier = None, None, None, None
-        if ctx.needs_input_grad[0]:
-            to_value = _Sum.apply(grads[0], antenna_m, receiver_m, carrier, ctx.sensor, not ctx.backwards)
-        if any(ctx.needs_input_grad[1:4]):
-            if torch.is_grad_enabled():
-                raise RuntimeError("second derivatives to the antenna positions are not available: drop create_graph")
-            image, spectra = (grads[0], value) if ctx.backwards else (value, grads[0])
-            to_antenna, to_receiver, to_carrier = ctx.sensor.gradient(image, spectra)
-        return to_value, to_antenna, None if receiver_m is None else to_receiver, to_carrier, None, None
 
 
 class ExactSpotlight(SphericalSpotlight):
@@ -180,9 +148,6 @@ class ExactSpotlight(SphericalSpotlight):
     Source: Jakowatz et al., Spotlight-Mode Synthetic Aperture Radar (1996), chapter 2 (the signal model).
     """
 
-    rows_m: Tensor
-    columns_m: Tensor
-
     def __init__(
         self,
         collection: SpotlightCollection,
@@ -193,9 +158,6 @@ class ExactSpotlight(SphericalSpotlight):
     ) -> None:
         super().__init__(collection, grid, dtype=dtype)
         self.series = series or rounding_series(dtype)
-        rows, columns = (axis.to(self.antenna_m.device) for axis in grid.axes_m())
-        self.register_buffer("rows_m", rows[None])
-        self.register_buffer("columns_m", columns[None])
 
     def coarsen(self, factor: int) -> LinearOperator:
         """Return the sums on the coarse pixels with the local response of U_s, or A U_s where that would not be true."""
@@ -214,26 +176,24 @@ class ExactSpotlight(SphericalSpotlight):
         if not can_be_held(pulses, frequencies, pixels) or not bool(self.kept.flatten(1).any(1).all()):
             return super().norm()
         starts = self.probe().flatten(1)
-        return torch.cat([self._sensor(b).largest_eigenvalue(starts[b : b + 1]) for b in range(self.batch)]).sqrt()
+        return torch.cat([self._sums(b).largest_eigenvalue(starts[b : b + 1]) for b in range(self.batch)]).sqrt()
 
-    def _sum(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
-        antenna, carrier = of_sensor(self.antenna_m, sensor), of_sensor(self.carrier, sensor)
-        receiver = None if self.receiver_m is None else of_sensor(self.receiver_m, sensor)
-        flat = value if backwards else value.flatten(-2)
-        found = _Sum.apply(flat, antenna, receiver, carrier, self._sensor(sensor), backwards)
-        return found.unflatten(-1, self.grid.shape) if backwards else found  # pyright: ignore
+    def _sums(self, sensor: int) -> ExactSums:
+        return exact_sums(self, sensor, self.series)
 
-    def _sensor(self, index: int) -> _Sensor:
-        """Return what is known of one sensor, apart from the graph."""
-        wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S
-        return _Sensor(
-            antenna_m=of_sensor(self.antenna_m, index).detach(),
-            receiver_m=None if self.receiver_m is None else of_sensor(self.receiver_m, index).detach(),
-            carrier=of_sensor(self.carrier, index).detach(),
-            middle=wavenumber * of_sensor(self.middle_hz, index),
-            step=wavenumber * of_sensor(self.step_hz, index),
-            kept=of_sensor(self.kept, index),
-            rows_m=self.rows_m[0],
-            columns_m=self.columns_m[0],
-            series=self.series,
-        )
+
+def exact_sums(operator: SphericalSpotlight, sensor: int, series: TaylorSeries) -> ExactSums:
+    """Return the exact sums of one sensor of either form, apart from the graph."""
+    wavenumber = 4 * torch.pi / SPEED_OF_LIGHT_M_S
+    receiver_m = operator.receiver_m
+    return ExactSums(
+        antenna_m=of_sensor(operator.antenna_m, sensor).detach(),
+        receiver_m=None if receiver_m is None else of_sensor(receiver_m, sensor).detach(),
+        carrier=of_sensor(operator.carrier, sensor).detach(),
+        middle=wavenumber * of_sensor(operator.middle_hz, sensor),
+        step=wavenumber * of_sensor(operator.step_hz, sensor),
+        kept=of_sensor(operator.kept, sensor),
+        rows_m=operator.rows_m[0],
+        columns_m=operator.columns_m[0],
+        series=series,
+    )

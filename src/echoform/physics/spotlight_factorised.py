@@ -15,7 +15,8 @@ approximates. They are held where there are few of them. With some 16 pixels, pu
 squares and blocks all of log N levels cost O(N).
 The adjoint runs the same levels backwards with conjugate phases and is exact; A^H A is adjoint(forward). The coarse version is
 that of :mod:`echoform.physics.spotlight_coarse`, its sums factorised again: over a pulse and a block of frequencies the response
-H_s ~ w[p, n] h[p, block, r], and h multiplies the phases of the last nodes, so that no sum is done twice.
+H_s ~ w[p, n] h[p, block, r], and h multiplies the phases of the last nodes, so that no sum is done twice; but where one such
+product would not be true, or positions ask for gradients, which are those of the exact sum.
 
 Source: the butterfly scheme of Demanet et al. (2012), SIAM J. Imaging Sci. 5, section 3, with other nodes.
 """
@@ -24,17 +25,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from echoform.linalg.taylor_profile import rounding_series
 from echoform.physics.aperture_tree import Geometry, Level, NothingGainedError, Tree
 from echoform.physics.local_transfer import TransferWeights, linear_interpolation
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_coarse import CoarseSpotlight, coarse_spotlight
+from echoform.physics.spotlight_exact import ExactSums, exact_sums
 from echoform.physics.spotlight_spherical import SphericalSpotlight, of_sensor
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
 from echoform.scene.grid import Grid
@@ -83,8 +85,9 @@ class _Reader:
 class _Factorised:
     """One sensor: the sums of the module's text, level by level; values are (..., pulse blocks, frequency blocks, Y, X)."""
 
-    def __init__(self, tree: Tree, geometry: Geometry, carrier: Tensor, kept: Tensor, shape: tuple[int, int]) -> None:
-        self.tree, self.geometry, self.carrier, self.kept, self.shape = tree, geometry, carrier, kept, shape
+    def __init__(self, tree: Tree, geometry: Geometry, exact: ExactSums, shape: tuple[int, int]) -> None:
+        self.tree, self.geometry, self.exact, self.shape = tree, geometry, exact, shape
+        self.carrier, self.kept = exact.carrier, exact.kept
 
     def hold(self, dtype: torch.dtype) -> None:
         """Compute all phases once, into the tree."""
@@ -108,6 +111,10 @@ class _Factorised:
             value = self._split(level, value)
         image = value[..., 0, 0, :, :] * self._start(spectra.dtype).conj()
         return image[..., : self.shape[0], : self.shape[1]]
+
+    def gradient(self, image: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradient of the exact sum, :meth:`ExactSums.gradient`."""
+        return self.exact.gradient(image, spectra)
 
     def _start(self, dtype: torch.dtype) -> Tensor:
         """Return exp(-i (k_c . r + kappa_s d_s(r))) at the pixels, s the whole aperture."""
@@ -217,19 +224,6 @@ class _Factorised:
         return result.unflatten(-1, (y, x))
 
 
-class _Apply(torch.autograd.Function):
-    """A or A^H of one sensor as one node of the graph: the backward pass is the other of the two, nothing is stored."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, sensor: _Factorised, backwards: bool) -> Tensor:
-        ctx.sensor, ctx.backwards = sensor, backwards
-        return sensor.backprojection(value) if backwards else sensor.samples(value)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, None, None]:
-        return _Apply.apply(grads[0], ctx.sensor, not ctx.backwards), None, None
-
-
 @dataclass(frozen=True)
 class Left:
     """What the last nodes leave of a response: one weight for each sample, (B, 1, P, F), and the share that is in neither."""
@@ -239,7 +233,12 @@ class Left:
 
 
 class FactorisedSpotlight(SphericalSpotlight):
-    """The spotlight operator with spherical wavefronts at a cost of N log N; gradients reach the image.
+    """The spotlight operator with spherical wavefronts at a cost of N log N.
+
+    Gradients reach the image at the cost of another such sum, and the positions of transmitter and receiver when the
+    collection's require them (k_c moves with them). The latter are those of the exact sum, which this one equals to -65 dB by
+    default, and are computed by it, pulse by pulse: O(P (H W + F log F)), as two to three passes of :class:`ExactSpotlight`. The
+    interpolations and the phases held are those of the positions given at construction: build it anew after every step.
 
     Args:
         collection: antenna positions (bistatic too), uniformly spaced frequencies, and the mask of measured samples. The
@@ -271,7 +270,8 @@ class FactorisedSpotlight(SphericalSpotlight):
     ) -> None:
         if not 1 <= leaf <= MAX_LEAF or not 1e-12 <= accuracy < 1:
             raise ValueError(f"leaf must be in [1, {MAX_LEAF}], accuracy in [1e-12, 1), got {leaf} and {accuracy:g}")
-        super().__init__(_fixed(collection), grid, dtype=dtype)
+        fixed = replace(collection, frequency_hz=collection.frequency_hz.detach())
+        super().__init__(fixed, grid, dtype=dtype)
         self.leaf, self.accuracy, self.held = leaf, accuracy, held
         sensors = range(self.batch)
         plans = [Tree(self._geometry(b), grid, leaf=leaf, accuracy=accuracy, dtype=dtype) for b in sensors]
@@ -279,13 +279,13 @@ class FactorisedSpotlight(SphericalSpotlight):
         self.response, self.left = response, None if response is None else self._respond(response)
         for sensor, tree in enumerate(plans):
             if tree.phase_count() <= held:
-                self._work(sensor).hold(dtype)
+                self._sums(sensor).hold(dtype)
 
     def _geometry(self, sensor: int) -> Geometry:
         wavenumber = 4 * math.pi / SPEED_OF_LIGHT_M_S
         return Geometry(
-            antenna_m=of_sensor(self.antenna_m, sensor),
-            receiver_m=None if self.receiver_m is None else of_sensor(self.receiver_m, sensor),
+            antenna_m=of_sensor(self.antenna_m, sensor).detach(),
+            receiver_m=None if self.receiver_m is None else of_sensor(self.receiver_m, sensor).detach(),
             middle=wavenumber * of_sensor(self.middle_hz, sensor),
             step=wavenumber * of_sensor(self.step_hz, sensor),
             frequencies=self.range_shape[2],
@@ -319,10 +319,11 @@ class FactorisedSpotlight(SphericalSpotlight):
         if found is None:
             return self.galerkin(factor)
         try:
-            base = self._on(found, found.weights)
+            learnt = any(a is not None and a.requires_grad for a in (self.antenna_m, self.receiver_m))
+            base = self._on(found, None if learnt else found.weights)
             if base.left is not None and base.left.lost <= MOST_LOST:
                 return found.version(base, base.left.weights)
-            return found.version(self._on(found, None), found.weights)
+            return found.version(base if base.left is None else self._on(found, None), found.weights)
         except NothingGainedError:
             return self.galerkin(factor)
 
@@ -339,22 +340,9 @@ class FactorisedSpotlight(SphericalSpotlight):
             response=response,
         )
 
-    def _sum(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
-        return _Apply.apply(value, self._work(sensor), backwards)  # pyright: ignore[reportReturnType]
-
-    def _work(self, sensor: int) -> _Factorised:
+    def _sums(self, sensor: int) -> _Factorised:
         tree = self.trees[sensor]
         assert isinstance(tree, Tree)
-        carrier, kept = of_sensor(self.carrier, sensor), of_sensor(self.kept, sensor)
-        return _Factorised(tree, self._geometry(sensor), carrier, kept, self.grid.shape)
-
-
-def _fixed(collection: SpotlightCollection) -> SpotlightCollection:
-    """Return the collection without its gradients."""
-    receiver = collection.receiver_m
-    return SpotlightCollection(
-        collection.antenna_m.detach(),
-        collection.frequency_hz.detach(),
-        collection.kept,
-        None if receiver is None else receiver.detach(),
-    )
+        return _Factorised(
+            tree, self._geometry(sensor), exact_sums(self, sensor, rounding_series(self.dtype)), self.grid.shape
+        )

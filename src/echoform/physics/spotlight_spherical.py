@@ -9,6 +9,7 @@ with d_pj half the difference of the paths where the receiver stands apart, f_n 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -54,6 +55,59 @@ def uniform_grid(frequency_hz: Tensor) -> tuple[Tensor, Tensor]:
     return first + (count // 2) * step, step
 
 
+class Sums(Protocol):
+    """One sensor's sum over the pixels and its adjoint, apart from the graph."""
+
+    def samples(self, image: Tensor) -> Tensor:
+        """Return the samples (..., P, F) of the pixels (..., H, W)."""
+        ...
+
+    def backprojection(self, spectra: Tensor) -> Tensor:
+        """Return the pixels (..., H, W) of the samples (..., P, F)."""
+        ...
+
+    def gradient(self, image: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradient of Re <spectra, A image> to transmitter and receiver, (P, 3) each, and to the carrier (2,)."""
+        ...
+
+
+class DifferentiableSum(torch.autograd.Function):
+    """A or A^H of one sensor as one node of the graph: the backward pass is the other of the two.
+
+    Nothing is stored but, where gradients are to reach the positions, the value.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        value: Tensor,
+        antenna_m: Tensor,
+        receiver_m: Tensor | None,
+        carrier: Tensor,
+        sums: Sums,
+        backwards: bool,
+    ) -> Tensor:
+        """Return A x, or A^H y where ``backwards``, and keep what the other way needs."""
+        kept = value if any(ctx.needs_input_grad[1:4]) else None
+        ctx.save_for_backward(kept, antenna_m, receiver_m, carrier)
+        ctx.sums, ctx.backwards = sums, backwards
+        return sums.backprojection(value) if backwards else sums.samples(value)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, Tensor | None, Tensor | None, Tensor | None, None, None]:
+        """Return the gradient to the value by the adjoint of what was done, and those to the positions where asked for."""
+        value, antenna_m, receiver_m, carrier = ctx.saved_tensors
+        to_value, to_antenna, to_receiver, to_carrier = None, None, None, None
+        if ctx.needs_input_grad[0]:
+            to_value = DifferentiableSum.apply(grads[0], antenna_m, receiver_m, carrier, ctx.sums, not ctx.backwards)
+        if any(ctx.needs_input_grad[1:4]):
+            if torch.is_grad_enabled():
+                raise RuntimeError("second derivatives to the antenna positions are not available: drop create_graph")
+            image, spectra = (grads[0], value) if ctx.backwards else (value, grads[0])
+            to_antenna, to_receiver, to_carrier = ctx.sums.gradient(image, spectra)
+        return to_value, to_antenna, None if receiver_m is None else to_receiver, to_carrier, None, None
+
+
 class SphericalSpotlight(LinearOperator):
     """A spotlight collection seen from a ground-plane grid; how the sum is computed is left to the two forms.
 
@@ -72,8 +126,10 @@ class SphericalSpotlight(LinearOperator):
     middle_hz: Tensor
     step_hz: Tensor
     kept: Tensor
+    rows_m: Tensor
+    columns_m: Tensor
 
-    def __init__(self, collection: SpotlightCollection, grid: Grid, *, dtype: torch.dtype) -> None:
+    def __init__(self, collection: SpotlightCollection, grid: Grid, *, dtype: torch.dtype = torch.complex64) -> None:
         super().__init__((1, *grid.shape), (1, *collection.kept.shape[1:]))
         self._dtype, self.grid = dtype, grid
         middle, step = uniform_grid(collection.frequency_hz.double())
@@ -84,6 +140,9 @@ class SphericalSpotlight(LinearOperator):
         self.register_buffer("middle_hz", middle)
         self.register_buffer("step_hz", step)
         self.register_buffer("kept", collection.kept.to(dtype.to_real()))
+        rows, columns = (axis.to(self.antenna_m.device) for axis in grid.axes_m())
+        self.register_buffer("rows_m", rows[None])
+        self.register_buffer("columns_m", columns[None])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -121,9 +180,15 @@ class SphericalSpotlight(LinearOperator):
 
         return self.each_sensor(value[..., 0, :, :], one, ndim=2, result_ndim=2).unsqueeze(-3)
 
-    @abstractmethod
     def _sum(self, value: Tensor, sensor: int, *, backwards: bool) -> Tensor:
         """Return one sensor's samples (..., P, F) of images (..., H, W), or its images of samples."""
+        antenna, carrier = of_sensor(self.antenna_m, sensor), of_sensor(self.carrier, sensor)
+        receiver = None if self.receiver_m is None else of_sensor(self.receiver_m, sensor)
+        return DifferentiableSum.apply(value, antenna, receiver, carrier, self._sums(sensor), backwards)  # pyright: ignore
+
+    @abstractmethod
+    def _sums(self, sensor: int) -> Sums:
+        """Return how the sum over one sensor's pixels is computed."""
 
 
 def of_sensor(buffer: Tensor, sensor: int) -> Tensor:
