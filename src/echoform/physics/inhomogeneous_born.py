@@ -55,7 +55,7 @@ class CellScattering:
         cells: one layer for lines, a volume for points (:class:`echoform.physics.lippmann_schwinger.LippmannSchwinger`).
         radiator: 2-D lines or 3-D points.
         permittivity: eps_b of the homogeneous surroundings, shape (1,), float64 or complex128.
-        stopping: of the total fields of more than :data:`echoform.physics.lippmann_schwinger.MAX_DIRECT` cells.
+        stopping: of total fields that are solved for step by step (:mod:`echoform.physics.lippmann_schwinger` says which).
 
     Raises:
         ValueError: more than one rig, or cells that do not fill what they span.
@@ -94,7 +94,7 @@ class CellScattering:
 
         Raises:
             ValueError: the contrast has another shape.
-            RuntimeError: the fields of more than ``MAX_DIRECT`` cells are not found to the tolerance.
+            RuntimeError: fields that are solved for step by step are not found to the tolerance.
         """
         one_layer = self.cells.shape[0] == 1
         if tuple(contrast.shape) != (self.cells.shape[1:] if one_layer and contrast.ndim == 2 else self.cells.shape):
