@@ -66,6 +66,7 @@ def ring_rig(frequency_hz: Tensor, antennas: int) -> MultistaticRig:
 
 
 def peak_bytes(run: Callable[[], object]) -> int:
+    """Return the most that torch held at once during a run, beyond what it held before."""
     with torch.no_grad(), torch.profiler.profile(profile_memory=True) as profile:
         result = run()
     del result

@@ -126,6 +126,7 @@ def held_out(rest: Measurement) -> Callable[[Tensor], Tensor]:
 
 
 def brain() -> Case:
+    """Return the measured multi-coil brain, a part of its samples."""
     given = undersampled(read_kspace(SCAN), CASES[0])
     whole = read_bart(SCAN)
     truth = whole.operator.adjoint(whole.y)
@@ -183,6 +184,7 @@ CASES_BY_NAME: dict[str, Callable[[], Case]] = {f.__name__: f for f in (brain, c
 
 
 def print_table(case: Case) -> None:
+    """Print each method's figures by each judge of a case, and its time."""
     table = Table(title=case.title, title_justify="left")
     for column in ("method", *(f"{judge}, dB" for judge in case.judges), "s"):
         table.add_column(column, justify="left" if column == "method" else "right")

@@ -202,6 +202,7 @@ def fmcw_range_doppler(side: int, dtype: torch.dtype) -> LinearOperator:
 
 
 def near_range(side: int, dtype: torch.dtype) -> LinearOperator:
+    """Return a filled array, half a wavelength apart, before pixels it sees without the far-field approximation."""
     waveform, array = chirps(max(8, side // 4), 1, (0,)), filled_array(1, max(4, side // 8), 0.00195)
     axes = {
         "ranges_m": torch.linspace(0.3, 3, side, dtype=torch.float64)[None],

@@ -64,6 +64,7 @@ SECTION = Section(Grid(SHAPE[1:], (0.05, 0.04)), 0.1)
 
 
 def collection(pulses: int = 5, frequencies: int = 7, *, azimuth_deg: float = 0.0) -> SpotlightCollection:
+    """Return four degrees of a circle at X band, nothing measured at the second pulse."""
     angle = torch.deg2rad(azimuth_deg + torch.linspace(-2, 2, pulses, dtype=torch.float64))
     antenna = torch.stack([7000 * angle.cos(), 7000 * angle.sin(), torch.full_like(angle, 7100.0)], -1)
     frequency = torch.linspace(9.3e9, 9.9e9, frequencies, dtype=torch.float64)
@@ -196,6 +197,7 @@ def born(
 
 
 def born_volume(dtype: torch.dtype) -> BornScattering:
+    """Return points about a volume whose received fields are given as numbers."""
     ring = ring_m(0.5, torch.arange(3, dtype=torch.float64))[None]
     heard = torch.ones(1, 1, 3, 3, dtype=torch.float64)
     rig = MultistaticRig(ring, ring, torch.tensor([[1e9, 2e9]], dtype=torch.float64), heard)

@@ -30,6 +30,8 @@ def test_the_coupling_of_lines_is_an_integral_over_discs() -> None:
     b = STEP_M / math.sqrt(math.pi)
 
     def integral(part, away: float) -> float:
+        """Return k^2 / 4 times the integral of a Bessel function over a disc at a distance, with the sign of H0(2)."""
+
         def integrand(turn: float, r: float) -> float:
             return part(K * math.hypot(away + r * math.cos(turn), r * math.sin(turn))) * r
 
@@ -44,6 +46,8 @@ def test_the_coupling_of_points_is_an_integral_over_balls() -> None:
     b = (0.75 * STEP_M * 0.012 * 0.011 / math.pi) ** (1 / 3)
 
     def integral(part, away: float) -> float:
+        """Return k^2 times the integral over a ball at a distance, shell by shell, of part(k s) / (4 pi s)."""
+
         def shell(r: float) -> float:
             low, high = abs(away - r), away + r
             return 0.5 * r / away * quad(lambda s: part(K * s), low, high)[0]

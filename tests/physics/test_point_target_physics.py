@@ -78,6 +78,22 @@ def test_cartesian_samples_off_the_grid() -> None:
     assert (found.rows.position_px, found.columns.position_px) == pytest.approx((34.3, 28.4), abs=0.01)
 
 
+def check_spotlight(build, collection: SpotlightCollection, cells: tuple[float, float], *, along_x: bool) -> None:
+    """Focus the echoes of a point off the grid, their paths written out, on pixels of 0.4 and 0.6 of the cells (range, cross)."""
+    range_m, cross_m = cells
+    spacing = (0.6 * cross_m, 0.4 * range_m) if along_x else (0.4 * range_m, 0.6 * cross_m)
+    place = torch.tensor([1.3 * spacing[1], -2.4 * spacing[0], 0.0], dtype=torch.float64)
+    antennas = collection.antenna_m, collection.antenna_m if collection.receiver_m is None else collection.receiver_m
+    path = sum((q[0] - place).norm(dim=-1) - q[0].norm(dim=-1) for q in antennas)
+    assert isinstance(path, torch.Tensor)
+    y = torch.exp(-2j * torch.pi / C * path[:, None] * collection.frequency_hz[0])[None, None]
+    found = focused(build(collection, Grid((64, 64), spacing), dtype=DOUBLE), y)
+    along, across = (found.columns, found.rows) if along_x else (found.rows, found.columns)
+    check(along, 1 / 0.4)
+    check(across, 1 / 0.6)
+    assert (found.rows.position_px, found.columns.position_px) == pytest.approx((32 - 2.4, 32 + 1.3), abs=0.02)
+
+
 @pytest.mark.parametrize("build", [plane_wave_spotlight, ExactSpotlight], ids=["plane_wave", "exact"])
 @pytest.mark.parametrize("seen_from", ["x", "-y"])
 def test_spotlight(build, seen_from: str) -> None:
@@ -88,16 +104,8 @@ def test_spotlight(build, seen_from: str) -> None:
     antenna = 50e3 * torch.stack([angle.cos(), angle.sin(), 0 * angle], -1)
     frequency = 9.6e9 + bandwidth * step
     collection = SpotlightCollection(antenna[None], frequency[None], torch.ones(1, count, count, dtype=torch.float64))
-    range_m, cross_m = C / (2 * bandwidth), wavelength / (2 * aperture)
-    spacing = (0.6 * cross_m, 0.4 * range_m) if seen_from == "x" else (0.4 * range_m, 0.6 * cross_m)
-    place = torch.tensor([1.3 * spacing[1], -2.4 * spacing[0], 0.0], dtype=torch.float64)
-    path = (antenna - place).norm(dim=-1) - antenna.norm(dim=-1)
-    y = torch.exp(-4j * torch.pi / C * path[:, None] * frequency)[None, None]
-    found = focused(build(collection, Grid((64, 64), spacing), dtype=DOUBLE), y)
-    along, across = (found.columns, found.rows) if seen_from == "x" else (found.rows, found.columns)
-    check(along, 1 / 0.4)
-    check(across, 1 / 0.6)
-    assert (found.rows.position_px, found.columns.position_px) == pytest.approx((32 - 2.4, 32 + 1.3), abs=0.02)
+    cells = C / (2 * bandwidth), wavelength / (2 * aperture)
+    check_spotlight(build, collection, cells, along_x=seen_from == "x")
 
 
 @pytest.mark.parametrize(
@@ -121,16 +129,8 @@ def test_bistatic_spotlight(build, seen_from: str, bistatic_deg: float) -> None:
     )
     frequency, kept = 9.6e9 + bandwidth * step, torch.ones(1, count, count, dtype=torch.float64)
     collection = SpotlightCollection(transmitter[None], frequency[None], kept, receiver[None])
-    range_m, cross_m = C / (2 * bandwidth * shrink), wavelength / (2 * aperture * shrink)
-    spacing = (0.6 * cross_m, 0.4 * range_m) if seen_from == "x" else (0.4 * range_m, 0.6 * cross_m)
-    place = torch.tensor([1.3 * spacing[1], -2.4 * spacing[0], 0.0], dtype=torch.float64)
-    path = torch.stack([(q - place).norm(dim=-1) - q.norm(dim=-1) for q in (transmitter, receiver)]).sum(0)
-    y = torch.exp(-2j * torch.pi / C * path[:, None] * frequency)[None, None]
-    found = focused(build(collection, Grid((64, 64), spacing), dtype=DOUBLE), y)
-    along, across = (found.columns, found.rows) if seen_from == "x" else (found.rows, found.columns)
-    check(along, 1 / 0.4)
-    check(across, 1 / 0.6)
-    assert (found.rows.position_px, found.columns.position_px) == pytest.approx((32 - 2.4, 32 + 1.3), abs=0.02)
+    cells = C / (2 * bandwidth * shrink), wavelength / (2 * aperture * shrink)
+    check_spotlight(build, collection, cells, along_x=seen_from == "x")
 
 
 def one(value: float) -> torch.Tensor:
