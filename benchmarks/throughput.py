@@ -176,7 +176,7 @@ def measured(recipe: Recipe, pixels: int, families: int, device: torch.device) -
     """Return seconds a scene, part by part, for every family and for the mixture; of the optimiser, seconds a step."""
     phase = recipe.phases[-1]
     batch = min(max(1, pixels // phase.side**2), phase.batch) if pixels else phase.batch
-    state = TrainingState.start(replace(recipe, bfloat16=recipe.bfloat16 and device.type == "cuda"), device)
+    state = TrainingState.start(recipe, device)
     assert isinstance(state.network, RAM)
     clock = Clock(device)
     clock.watch(state.network)

@@ -10,7 +10,9 @@ import pytest
 import torch
 from training_cases import RECIPE, carried_out, everything
 
-from echoform.train.families import shares
+from echoform.nets.ram import RAM
+from echoform.train import training_state
+from echoform.train.families import FamilySource, shares
 from echoform.train.loop import Watch
 from echoform.train.losses import Network
 from echoform.train.recipe import Validation
@@ -125,3 +127,15 @@ def test_a_run_can_be_brought_to_its_end_from_any_step():
     assert [p.steps for p in ended.phases] == [4, 1]
     assert [ended.rate(s) / RECIPE.schedule.peak for s in (2, 3, 4, 5)] == pytest.approx([1, 1, 0.5, 0])
     assert [p.steps for p in RECIPE.ending(5, 10).phases] == [4, 11]
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_convolutions_run_in_bfloat16_only_where_the_device_has_them(supported: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(training_state, "runs_bfloat16", lambda _: supported)
+    state = TrainingState.start(RECIPE, CPU)
+    seen: list[torch.dtype] = []
+    assert isinstance(state.network, RAM)
+    state.network.body.m_tail["conv0"].register_forward_hook(lambda _layer, _given, made: seen.append(made.dtype))
+    task = next(iter(FamilySource(RECIPE, shares(RECIPE.families[:1], Path()))(RECIPE.phases[0], 0)))
+    state.lesson(task)
+    assert set(seen) == {torch.bfloat16 if supported else torch.float32}

@@ -63,6 +63,10 @@ def train_recipe(options: Train) -> None:
             state.load(out / CHECKPOINT)
     except (CheckpointError, WeightsError, FileNotFoundError, ValueError) as error:
         raise UsageError(str(error)) from error
+    if recipe.bfloat16 and not state.lesson.narrow and processes.is_main_process:
+        print(
+            f"echoform: note: {processes.device} has no bfloat16; convolutions run in single precision", file=sys.stderr
+        )
     if options.finish_in is not None:
         recipe = recipe.ending(state.step, options.finish_in)
     if processes.is_main_process:

@@ -86,7 +86,7 @@ class Recipe:
         betas: of Adam.
         average: decay of the exponential average of the weights.
         clip: bound on the gradient's norm.
-        bfloat16: run convolutions in bfloat16 (physics stays in float32).
+        bfloat16: run convolutions in bfloat16 where the device has them (physics stays in float32).
         seed: of weights and problems.
         start: weights to begin with, by name, or a checkpoint (.pt), whose average is taken; those of half the channels are
             widened (:mod:`echoform.nets.widening`); what they lack of the heads of further kinds of image is drawn. Empty: all
