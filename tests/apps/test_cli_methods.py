@@ -56,6 +56,24 @@ def test_the_default_suits_the_image(measurement: Measurement, monkeypatch: pyte
     assert compared_methods(smooth) == (*methods.COMPARED, "tv-complex")
     monkeypatch.setattr(methods, "MOST_PIXELS", 1000)
     assert default_method(measurement) == default_method(smooth) == "backprojection"
+    assert (
+        compared_methods(measurement) == compared_methods(smooth) == ("backprojection", "backprojection-taylor", "ram")
+    )
+
+
+def test_what_is_left_out_of_a_large_image_is_said(
+    measurement: Measurement, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "m.h5", tmp_path / "out"
+    save(measurement, path)
+    monkeypatch.setattr(methods, "MOST_PIXELS", 1000)
+    assert main(["compare", str(path), "--out", str(out)]) == 0
+    assert set(json.loads((out / "metrics.json").read_text())) == {"backprojection", "backprojection-taylor", "ram"}
+    said = capsys.readouterr().err
+    assert "Tikhonov, Sparse l1: left out" in said
+    assert "--methods tikhonov l1" in said
+    assert main(["compare", str(path), "--methods", "l1", "--out", str(tmp_path / "asked")]) == 0
+    assert "left out" not in capsys.readouterr().err
 
 
 def test_the_default_is_taken_and_recorded(measurement: Measurement, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from echoform.apps.errors import UsageError
-from echoform.apps.methods import METHODS, Settings, check_taken, compared_methods, default_method
+from echoform.apps.methods import METHODS, Settings, check_taken, compared_methods, default_method, left_out
 from echoform.apps.options import Compare, Info, Reconstruct, RunOptions
 from echoform.apps.saving import check_sicd, resolved, save_run, save_sicd
 from echoform.measure.atomic import atomic_folder
@@ -68,9 +68,11 @@ def compare(options: Compare, arguments: list[str]) -> None:
     measurement = _measurement(options)
     out = options.out or Path("runs") / f"{options.file.stem}-compare"
     methods = compared_methods(measurement) if options.methods is None else options.methods
+    notes = left_out(measurement) if options.methods is None else ()
     configuration = resolved(replace(options, out=out, methods=methods), command="compare", arguments=arguments)
     with atomic_folder(out) as part:
         run = carry_out(measurement, methods, options, configuration=configuration, keep_pulses=options.keep_pulses)
+        run = replace(run, warnings=(*run.warnings, *notes))
         save_run(part, run)
     announce(run, out)
 

@@ -68,6 +68,7 @@ class Method:
         make: builds it from what is set.
         takes: names of the settings that mean something to it.
         compared: whether ``compare`` and ``demo`` carry it out when no methods are named.
+        long: whether it takes hundreds of products with the sensor, so that it is not carried out on very many pixels unasked.
         caveat: what a reader must know of its numbers, a sentence, or empty.
     """
 
@@ -75,6 +76,7 @@ class Method:
     make: Callable[[Settings], Reconstructor]
     takes: tuple[str, ...] = ()
     compared: bool = True
+    long: bool = False
     caveat: str = ""
 
     def build(self, settings: Settings | None = None) -> Reconstructor:
@@ -218,21 +220,22 @@ METHODS: dict[str, Method] = {
         compared=False,
         caveat="an image without phase, so its misfit, prediction error and NMSE say nothing.",
     ),
-    "tikhonov": Method("Tikhonov", _tikhonov, ("weight",)),
-    "l1": Method("Sparse l1", _sparse, ("weight",)),
-    "tv": Method("TV of magnitude", _total_variation, ("weight",), compared=False),
-    "tv-complex": Method("TV, complex", _complex_total_variation, ("weight",), compared=False),
+    "tikhonov": Method("Tikhonov", _tikhonov, ("weight",), long=True),
+    "l1": Method("Sparse l1", _sparse, ("weight",), long=True),
+    "tv": Method("TV of magnitude", _total_variation, ("weight",), compared=False, long=True),
+    "tv-complex": Method("TV, complex", _complex_total_variation, ("weight",), compared=False, long=True),
     "closure": Method(
         "Closure quantities",
         _closure,
         ("sky_flux_jy", "sky_fwhm_uas"),
         compared=False,
+        long=True,
         caveat="stations are uncalibrated, so misfit and prediction error of its image say nothing; its chi-squares do. The "
         "prior decides what the data leave open, and the default one was chosen knowing the published ring of M87*: with 60 "
         "microarcseconds a ghost ring fits as well (benchmarks/eht.py). Try others: --sky-fwhm-uas, --sky-flux-jy.",
     ),
-    "pnp": Method("Plug and play", _plug_and_play, ("weights",), compared=False),
-    "posterior": Method("Posterior mean", _posterior, ("weights", "samples", "steps"), compared=False),
+    "pnp": Method("Plug and play", _plug_and_play, ("weights",), compared=False, long=True),
+    "posterior": Method("Posterior mean", _posterior, ("weights", "samples", "steps"), compared=False, long=True),
     "ram": Method("RAM", _network, ("weights",)),
 }
 
@@ -240,8 +243,13 @@ METHODS: dict[str, Method] = {
 COMPARED = tuple(name for name, method in METHODS.items() if method.compared)
 
 
-#: pixels up to which a method that takes hundreds of steps is carried out unasked
+#: pixels up to which a method that takes hundreds of products with the sensor is carried out unasked
 MOST_PIXELS = 2**21
+
+
+def is_large(measurement: Measurement) -> bool:
+    """Whether the image has so many pixels that only quick methods are carried out unasked."""
+    return math.prod(measurement.operator.domain_shape) > MOST_PIXELS
 
 
 def default_method(measurement: Measurement) -> str:
@@ -253,11 +261,28 @@ def default_method(measurement: Measurement) -> str:
     """
     if measurement.metadata.sky is not None:
         return "closure"
-    if math.prod(measurement.operator.domain_shape) > MOST_PIXELS:
+    if is_large(measurement):
         return "backprojection"
     return "tv-complex" if measurement.metadata.smooth_phase else "l1"
 
 
 def compared_methods(measurement: Measurement) -> tuple[str, ...]:
-    """Return the methods of ``echoform compare`` when none are named: the usual ones and the default of this measurement."""
-    return tuple(dict.fromkeys((*COMPARED, default_method(measurement))))
+    """Return the methods of ``echoform compare`` when none are named: the usual ones and the default of this measurement.
+
+    Of very many pixels those that take hundreds of products with the sensor are left out.
+    """
+    usual = tuple(dict.fromkeys((*COMPARED, default_method(measurement))))
+    return tuple(name for name in usual if not (METHODS[name].long and is_large(measurement)))
+
+
+def left_out(measurement: Measurement) -> tuple[str, ...]:
+    """Return a sentence on the usual methods that :func:`compared_methods` leaves out, or nothing."""
+    missing = [name for name in COMPARED if name not in compared_methods(measurement)]
+    if not missing:
+        return ()
+    labels = ", ".join(METHODS[name].label for name in missing)
+    pixels = math.prod(measurement.operator.domain_shape) / 1e6
+    return (
+        f"{labels}: left out, for an image of {pixels:.1f} million pixels takes hundreds of products with the sensor; ask for "
+        f"them with --methods {' '.join(missing)}.",
+    )
