@@ -41,9 +41,19 @@ import torch
 from torch import Tensor
 
 from echoform.linalg.between_grids import between_grids, coarsest_grid
-from echoform.linalg.resample import downsample, upsample
+from echoform.linalg.resample import downsample, upsample, upsampling_matrix
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.born_products import coarse_normal, factors, gathered, hadamard_normal, scattered
+from echoform.physics.born_coarse import coarse_born
+from echoform.physics.born_products import (
+    FIELD_ENTRY_COST,
+    MATRIX_ENTRY_COST,
+    coarse_normal,
+    factors,
+    gathered,
+    hadamard_normal,
+    held_normal,
+    scattered,
+)
 from echoform.physics.born_rows import fewer_rows
 from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.green import Radiator, wavenumber
@@ -54,10 +64,6 @@ from echoform.scene.rig import MultistaticRig
 
 #: default bound on the matrix of the normal operator
 NORMAL_MEMORY_BYTES = 256 * 2**20
-#: time per entry of a matrix-vector product, in multiply-adds of a matrix product (measured on one core: 2 to 4)
-MATRIX_ENTRY_COST = 4.0
-#: time per entry of the fields in one pass, in the same unit (measured: 5 to 12)
-FIELD_ENTRY_COST = 6.0
 
 
 @dataclass(frozen=True)
@@ -172,7 +178,7 @@ class BornScattering(LinearOperator):
             return None
         pixels = self.transmit.shape[-1]
         held = self.batch * pixels**2 * self.dtype.itemsize
-        if held > self.normal_memory_bytes or MATRIX_ENTRY_COST * pixels >= self._passes():
+        if held > self.normal_memory_bytes or MATRIX_ENTRY_COST * pixels >= self.cost_per_pixel():
             return None
         power = self.weights.abs().square()
         return hadamard_normal(self.receive, self.transmit, power, *sides)
@@ -193,11 +199,11 @@ class BornScattering(LinearOperator):
         parts = [scattered(pixels, many[:, f], few[:, f]) for f in range(many.shape[1])]
         fields = torch.stack(parts, 2)
         fields = self._unfolded(fields.mT if turned else fields, lead)
-        return (fields * self._gain()).unsqueeze(-4)
+        return (fields * self.gains()).unsqueeze(-4)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the backprojection, (..., B, D, H, W)."""
-        samples, lead = self._folded(y.squeeze(-4) * self._gain().conj(), 3, self._rows())
+        samples, lead = self._folded(y.squeeze(-4) * self.gains().conj(), 3, self._rows())
         many, few, turned = self._sides()
         samples = samples.mT if turned else samples
         total = gathered(samples[:, :, 0], many[:, 0], few[:, 0])
@@ -208,14 +214,10 @@ class BornScattering(LinearOperator):
 
     def normal(self, x: Tensor) -> Tensor:
         """Return A^H A x, by its matrix or its rows where those are held."""
-        held = self.rows if self.matrix is None else self.matrix
-        if held is None:
+        if self.matrix is None and self.rows is None:
             return self.adjoint(self.forward(x))
-        pixels, lead = self._folded(x.flatten(-3), 1, held.shape[0])
-        product = pixels @ held.mT
-        if self.matrix is None:
-            product = (product.conj() @ held).conj()
-        return self._unfolded(product, lead).unflatten(-1, self.domain_shape)
+        self.sensor_indices(x.shape[-4])  # raises unless there is one sensor, or one per image
+        return held_normal(x.flatten(-3), self.matrix, self.rows).unflatten(-1, self.domain_shape)
 
     def prepared(self) -> LinearOperator:
         """Return the operator with the rows of A^H A held, where they are few and fit the memory, else itself."""
@@ -224,9 +226,9 @@ class BornScattering(LinearOperator):
         sensors, pixels = self.batch, self.transmit.shape[-1]
         most = min(
             self.normal_memory_bytes // (sensors * pixels * self.dtype.itemsize),
-            int(self._passes() / (4 * MATRIX_ENTRY_COST)),
+            int(self.cost_per_pixel() / (4 * MATRIX_ENTRY_COST)),
         )
-        gain = self._gain().expand(sensors, *self.range_shape[1:])
+        gain = self.gains().expand(sensors, *self.range_shape[1:])
         rows = fewer_rows(self.receive, self.transmit, gain, most=most)
         if rows is None:
             return self
@@ -254,12 +256,14 @@ class BornScattering(LinearOperator):
         coarse_shape(self.domain_shape, factor)  # raises when the sides do not divide
         if self.factor == 1 and self.matrix is not None:
             return self._galerkin(self.matrix, factor)
-        step = coarsest_grid(factor, self._phase_rad()) if self.factor == 1 else 1
-        if step == 1:
+        if self.factor != 1:
             return GalerkinOperator(self, factor)
-        rows, columns = (between_grids(side, factor, step, device=self.device) for side in self.domain_shape[1:])
-        between = SeparableOperator(rows, columns, channels=self.domain_shape[0], dtype=self.dtype)
-        return self._rewritten(self.cells.coarser(step)) @ between
+        step = coarsest_grid(factor, self._phase_rad())
+        outer = self if step == 1 else self._rewritten(self.cells.coarser(step))
+        held = coarse_born(outer, self._between(factor, step))
+        if held is not None:
+            return held
+        return GalerkinOperator(self, factor) if step == 1 else outer @ self._between(factor, step)
 
     def weighted(self, gain: Tensor) -> BornScattering:
         """Return G A, g real or complex, (B or 1, F or 1, R or 1, T or 1); where it is zero a pair is no longer heard.
@@ -280,6 +284,15 @@ class BornScattering(LinearOperator):
         """Return the rig given at construction, less what was dropped since."""
         return MultistaticRig(self.transmitter_m, self.receiver_m, self.frequency_hz, self.heard)
 
+    def gains(self) -> Tensor:
+        """Return what every sample is multiplied by, m w_f, (B or 1, F, R, T), zero where a pair is not heard."""
+        return self._pairs() * self.weights[:, :, None, None]
+
+    def cost_per_pixel(self) -> float:
+        """Return the multiply-adds per pixel of forward and adjoint."""
+        frequencies, receivers, transmitters = self.range_shape[1:]
+        return 2 * frequencies * (receivers * transmitters + FIELD_ENTRY_COST * (receivers + transmitters))
+
     def _galerkin(self, matrix: Tensor, factor: int) -> BornScattering:
         """Return A U_s, which shares this operator's fields and has the matrix U^T N U."""
         coarse = self._copy()
@@ -293,10 +306,14 @@ class BornScattering(LinearOperator):
         found._buffers = self._buffers.copy()  # a shallow copy shares the table of buffers itself
         return found
 
-    def _passes(self) -> float:
-        """Return the multiply-adds per pixel of forward and adjoint."""
-        frequencies, receivers, transmitters = self.range_shape[1:]
-        return 2 * frequencies * (receivers * transmitters + FIELD_ENTRY_COST * (receivers + transmitters))
+    def _between(self, factor: int, step: int) -> SeparableOperator:
+        """Return the interpolation from the coarse grid: V, or U_s itself where the wave needs the cells' own grid."""
+        depth, *sides = self.domain_shape
+        if step == 1:
+            rows, columns = (upsampling_matrix(side, factor, device=self.device) for side in sides)
+        else:
+            rows, columns = (between_grids(side, factor, step, device=self.device) for side in sides)
+        return SeparableOperator(rows, columns, channels=depth, dtype=self.dtype)
 
     def _rewritten(self, cells: Cells) -> BornScattering:
         plain = BornScattering(
@@ -329,9 +346,6 @@ class BornScattering(LinearOperator):
     def _pairs(self) -> Tensor:
         """Return m, (B or 1, F or 1, R, T): the mask, or what ``gain`` holds with it."""
         return self.heard if self.gain is None else self.gain
-
-    def _gain(self) -> Tensor:
-        return self._pairs() * self.weights[:, :, None, None]
 
     def _folded(self, value: Tensor, ndim: int, rows: int) -> tuple[Tensor, torch.Size]:
         """Return (..., B, *sample) as (rows, L, *sample) for fields of ``rows`` sensors, with the shape of the folded axes."""
