@@ -258,12 +258,17 @@ class BornScattering(LinearOperator):
             return self._galerkin(self.matrix, factor)
         if self.factor != 1:
             return GalerkinOperator(self, factor)
-        step = coarsest_grid(factor, self._phase_rad())
-        outer = self if step == 1 else self._rewritten(self.cells.coarser(step))
-        held = coarse_born(outer, self._between(factor, step))
-        if held is not None:
-            return held
-        return GalerkinOperator(self, factor) if step == 1 else outer @ self._between(factor, step)
+        depth, *sides = self.domain_shape
+        phase = self._phase_rad()
+        step = coarsest_grid(factor, phase, (sides[0], sides[1]))
+        if step == 1:
+            outer, matrices = self, [upsampling_matrix(n, factor, device=self.device) for n in sides]
+        else:
+            outer = self._rewritten(self.cells.coarser(step))
+            matrices = [between_grids(n, factor, step, phase_rad=phase, device=self.device) for n in sides]
+        between = SeparableOperator(matrices[0], matrices[1], channels=depth, dtype=self.dtype)
+        plain = GalerkinOperator(self, factor) if step == 1 else outer @ between
+        return coarse_born(outer, between) or plain
 
     def weighted(self, gain: Tensor) -> BornScattering:
         """Return G A, g real or complex, (B or 1, F or 1, R or 1, T or 1); where it is zero a pair is no longer heard.
@@ -305,15 +310,6 @@ class BornScattering(LinearOperator):
         found = copy(self)
         found._buffers = self._buffers.copy()  # a shallow copy shares the table of buffers itself
         return found
-
-    def _between(self, factor: int, step: int) -> SeparableOperator:
-        """Return the interpolation from the coarse grid: V, or U_s itself where the wave needs the cells' own grid."""
-        depth, *sides = self.domain_shape
-        if step == 1:
-            rows, columns = (upsampling_matrix(side, factor, device=self.device) for side in sides)
-        else:
-            rows, columns = (between_grids(side, factor, step, device=self.device) for side in sides)
-        return SeparableOperator(rows, columns, channels=depth, dtype=self.dtype)
 
     def _rewritten(self, cells: Cells) -> BornScattering:
         plain = BornScattering(
