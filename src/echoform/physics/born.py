@@ -25,8 +25,9 @@ Coarse version, in the plane only: slices are kept. Where the matrix is held: ex
 1 / s^4 of the cost; forward and adjoint act on the fine grid. Otherwise the sum is written down again on a grid t times coarser,
 with the fine cell's measure (the columns of U sum to one), behind the interpolation V from the coarse grid that G_r G_t cannot
 tell from U_s (:mod:`echoform.linalg.between_grids`): 1 / t^2 of the cost and within 1.5 % of A U_s away from the border. t is the
-largest divisor of s whose pixels are small to the wave: t d 2 (|k| + 1 / R_min), R_min the smallest distance from an antenna to
-a pixel, at most 2.7 rad for t = s and 3.6 rad below. Galerkin on the fine grid where there is none, or where fields are given.
+largest up to s, whole or not, at which V meets waves of d 2 (|k| + 1 / R_min) rad a cell, R_min the smallest distance from an
+antenna to a pixel. Galerkin on the fine grid where that is below 5 / 4, or where fields are given. In both cases the normal
+operator is a matrix of the coarse pixels where that is the cheapest form (:mod:`echoform.physics.born_coarse`).
 
 Source: Devaney, Mathematical Foundations of Imaging (2012), sections 6.7 and 8.1; Born and Wolf (1999), section 13.1.
 """
@@ -250,7 +251,7 @@ class BornScattering(LinearOperator):
         return density.with_mean(trace / self.receive.shape[-1])
 
     def coarsen(self, factor: int) -> LinearOperator:
-        """Return the coarse version (see the module's text for which of the three it is, and the bound)."""
+        """Return the coarse version (see the module's text for which it is, and the bound)."""
         if factor == 1:
             return self
         coarse_shape(self.domain_shape, factor)  # raises when the sides do not divide
