@@ -6,8 +6,8 @@ leaves finer than the coarse image. Its K rows on the m coarse pixels, one for e
     C[f r t, :] = m[f, r, t] w_f V^T (G_r[f, r, :] o G_t[f, t, :]),        A_s^H A_s = C^H C.
 
 The normal is two products with C, (K, m), or one with C^H C, (m, m), or the two passes: the form that takes least time over
-PRODUCTS products together with what makes it. C and C^H C at once fit ``normal_memory_bytes``; zero holds nothing. Where gradients
-reach the fields nothing is held either: the passes carry them on.
+PRODUCTS products together with what makes it. C and C^H C at once fit ``normal_memory_bytes``; zero holds nothing. Nothing is
+held either where gradients reach the fields: the passes carry them on.
 
 What is held is made in :meth:`~echoform.physics.born.BornScattering.coarsen`, not at the first product, since no call changes an
 operator. C takes K n_t (FIELD_ENTRY_COST + w / 2) multiply-adds for n_t pixels of the wave's grid and w coarse columns, and C^H C
