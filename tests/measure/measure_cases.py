@@ -112,6 +112,7 @@ def operators() -> dict[str, LinearOperator]:
         "born, matrix": born(torch.complex128, 40, spacing_m=0.01),
         "born, matrix, coarse": born(torch.complex64, 40, spacing_m=0.01).coarsen(2),
         "born, passes, coarse, batched": born(torch.complex128, 4, spacing_m=0.001, eps=(2 - 0.1j, 3)).coarsen(2),
+        "born, coarse, held": born(torch.complex64, 3, spacing_m=0.01, eps=(2 - 0.1j, 3)).coarsen(2),
         "born, gained": born(torch.complex64, 4, spacing_m=0.01).weighted(torch.full((1, 1, 4, 1), 0.5 - 2j)),
         "born, incident": born(torch.complex64, 4, spacing_m=0.01, incident=True),
         "born, volume, received": born_volume(torch.complex64),

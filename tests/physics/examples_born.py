@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from contracts import Example, randn
+from echoform.linalg.between_grids import between_grids
 from echoform.physics.born import BornScattering, GivenFields
+from echoform.physics.born_coarse import CoarseBorn, Form
 from echoform.physics.green import Radiator
+from echoform.physics.separable import SeparableOperator
 from echoform.scene.cells import cells_of, volume_of
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig, ring_m
@@ -106,6 +110,20 @@ def thin_volume(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScatterin
     return BornScattering(rig(seeds, heard, radius_m=0.7), cells, radiator=Radiator.POINT, dtype=dtype)
 
 
+def held(
+    build: Callable[[Shape, Seeds, torch.dtype], BornScattering], form: Form
+) -> Callable[[Shape, Seeds, torch.dtype], CoarseBorn]:
+    """A Born operator on a grid half as fine again as the image, behind the interpolation to it."""
+
+    def example(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> CoarseBorn:
+        outer = build((3 * shape[0] // 2, 3 * shape[1] // 2), seeds, dtype)
+        rows, columns = (between_grids(2 * n, 2, Fraction(4, 3), device=outer.device) for n in shape)
+        inner = SeparableOperator(rows, columns, channels=outer.domain_shape[0], dtype=dtype)
+        return CoarseBorn(outer, inner, form=form)
+
+    return example
+
+
 # small_cells and thin_volume are left out: their coarse versions are not Galerkin, and tests/physics/test_born.py bounds them.
 REWRITTEN = {"coarsen_bound": 0.015, "coarsen_margin": 2, "coarsen_keeps_samples": False}
 BORN_EXAMPLES = {
@@ -116,5 +134,9 @@ BORN_EXAMPLES = {
         Example("born_unevenly_heard", unevenly_heard, **REWRITTEN),
         Example("born_incident", incident),
         Example("born_volume", volume, **REWRITTEN),
-    ]
+    ],
+    CoarseBorn: [
+        Example("born_rows_held", held(thin_volume, Form.ROWS)),
+        Example("born_matrix_held", held(unevenly_heard, Form.MATRIX)),
+    ],
 }

@@ -8,7 +8,11 @@ import torch
 
 from echoform.measure.hdf5_node import COMPLEXES, FLOATS, MAX_PIXELS, GroupReader, GroupWriter, one_of
 from echoform.physics.born import BornScattering, GivenFields
+from echoform.physics.born_coarse import coarse_born
+from echoform.physics.compositions import ComposedOperator
 from echoform.physics.green import Radiator
+from echoform.physics.operator import LinearOperator
+from echoform.physics.separable import SeparableOperator
 from echoform.scene.cells import Cells
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig
@@ -82,6 +86,16 @@ def read_born(node: GroupReader) -> BornScattering:
     if not isinstance(coarse, BornScattering):
         node.fail("factor", f"= {factor}", "1 where the matrix of the normal operator is not held")
     return coarse
+
+
+def coarse_born_of(outer: LinearOperator, inner: LinearOperator) -> ComposedOperator:
+    """Return a Born operator behind an interpolation, with its normal operator held where that is the cheaper still."""
+    if not isinstance(outer, BornScattering) or not isinstance(inner, SeparableOperator):
+        raise ValueError(
+            f"a coarse Born operator is a BornScattering of a SeparableOperator, got a {type(outer).__name__} of a "
+            f"{type(inner).__name__}"
+        )
+    return coarse_born(outer, inner) or outer @ inner
 
 
 def _read_cells(node: GroupReader) -> Cells:

@@ -19,7 +19,7 @@ from echoform.measure.codecs_array_radar import (
     write_kronecker,
     write_near_range,
 )
-from echoform.measure.codecs_born import read_born, write_born
+from echoform.measure.codecs_born import coarse_born_of, read_born, write_born
 from echoform.measure.codecs_ground import read_ground, read_homogeneous, write_ground, write_homogeneous
 from echoform.measure.codecs_mri import read_multicoil, write_multicoil
 from echoform.measure.codecs_optics import (
@@ -65,6 +65,7 @@ from echoform.measure.hdf5_node import (
 )
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
+from echoform.physics.born_coarse import CoarseBorn
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compositions import AdjointOperator, ComposedOperator, GalerkinOperator, ScaledOperator
 from echoform.physics.compressed_sensing import KeptSines, SineTransform
@@ -368,6 +369,7 @@ CODECS: dict[str, Codec[Any]] = {
     "CoarseNonuniformFourier": Codec(
         CoarseNonuniformFourier, _write_coarse, lambda node: CoarseNonuniformFourier(*_read_sum_base(node))
     ),
+    "CoarseBorn": Codec(CoarseBorn, _write_composed, lambda node: coarse_born_of(*_read_factors(node))),
     "CoarseRawStripmap": Codec(CoarseRawStripmap, _write_composed, lambda node: coarse_raw_of(*_read_factors(node))),
     "CoarseStripmap": Codec(CoarseStripmap, _write_coarse, lambda node: coarse_stripmap_of(*_read_coarse(node))),
     "CoarseTomography": Codec(CoarseTomography, _write_coarse, lambda node: coarse_tomography_of(*_read_coarse(node))),

@@ -25,8 +25,9 @@ Coarse version, in the plane only: slices are kept. Where the matrix is held: ex
 1 / s^4 of the cost; forward and adjoint act on the fine grid. Otherwise the sum is written down again on a grid t times coarser,
 with the fine cell's measure (the columns of U sum to one), behind the interpolation V from the coarse grid that G_r G_t cannot
 tell from U_s (:mod:`echoform.linalg.between_grids`): 1 / t^2 of the cost and within 1.5 % of A U_s away from the border. t is the
-largest divisor of s whose pixels are small to the wave: t d 2 (|k| + 1 / R_min), R_min the smallest distance from an antenna to
-a pixel, at most 2.7 rad for t = s and 3.6 rad below. Galerkin on the fine grid where there is none, or where fields are given.
+largest up to s, whole or not, at which V meets waves of d 2 (|k| + 1 / R_min) rad a cell, R_min the smallest distance from an
+antenna to a pixel. Galerkin on the fine grid where that is below 5 / 4, or where fields are given. In both cases the normal
+operator is a matrix of the coarse pixels where that is the cheapest form (:mod:`echoform.physics.born_coarse`).
 
 Source: Devaney, Mathematical Foundations of Imaging (2012), sections 6.7 and 8.1; Born and Wolf (1999), section 13.1.
 """
@@ -41,9 +42,19 @@ import torch
 from torch import Tensor
 
 from echoform.linalg.between_grids import between_grids, coarsest_grid
-from echoform.linalg.resample import downsample, upsample
+from echoform.linalg.resample import downsample, upsample, upsampling_matrix
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.born_products import coarse_normal, factors, gathered, hadamard_normal, scattered
+from echoform.physics.born_coarse import coarse_born
+from echoform.physics.born_products import (
+    FIELD_ENTRY_COST,
+    MATRIX_ENTRY_COST,
+    coarse_normal,
+    factors,
+    gathered,
+    hadamard_normal,
+    held_normal,
+    scattered,
+)
 from echoform.physics.born_rows import fewer_rows
 from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.green import Radiator, wavenumber
@@ -54,10 +65,6 @@ from echoform.scene.rig import MultistaticRig
 
 #: default bound on the matrix of the normal operator
 NORMAL_MEMORY_BYTES = 256 * 2**20
-#: time per entry of a matrix-vector product, in multiply-adds of a matrix product (measured on one core: 2 to 4)
-MATRIX_ENTRY_COST = 4.0
-#: time per entry of the fields in one pass, in the same unit (measured: 5 to 12)
-FIELD_ENTRY_COST = 6.0
 
 
 @dataclass(frozen=True)
@@ -172,7 +179,7 @@ class BornScattering(LinearOperator):
             return None
         pixels = self.transmit.shape[-1]
         held = self.batch * pixels**2 * self.dtype.itemsize
-        if held > self.normal_memory_bytes or MATRIX_ENTRY_COST * pixels >= self._passes():
+        if held > self.normal_memory_bytes or MATRIX_ENTRY_COST * pixels >= self.cost_per_pixel():
             return None
         power = self.weights.abs().square()
         return hadamard_normal(self.receive, self.transmit, power, *sides)
@@ -193,11 +200,11 @@ class BornScattering(LinearOperator):
         parts = [scattered(pixels, many[:, f], few[:, f]) for f in range(many.shape[1])]
         fields = torch.stack(parts, 2)
         fields = self._unfolded(fields.mT if turned else fields, lead)
-        return (fields * self._gain()).unsqueeze(-4)
+        return (fields * self.gains()).unsqueeze(-4)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return the backprojection, (..., B, D, H, W)."""
-        samples, lead = self._folded(y.squeeze(-4) * self._gain().conj(), 3, self._rows())
+        samples, lead = self._folded(y.squeeze(-4) * self.gains().conj(), 3, self._rows())
         many, few, turned = self._sides()
         samples = samples.mT if turned else samples
         total = gathered(samples[:, :, 0], many[:, 0], few[:, 0])
@@ -208,14 +215,10 @@ class BornScattering(LinearOperator):
 
     def normal(self, x: Tensor) -> Tensor:
         """Return A^H A x, by its matrix or its rows where those are held."""
-        held = self.rows if self.matrix is None else self.matrix
-        if held is None:
+        if self.matrix is None and self.rows is None:
             return self.adjoint(self.forward(x))
-        pixels, lead = self._folded(x.flatten(-3), 1, held.shape[0])
-        product = pixels @ held.mT
-        if self.matrix is None:
-            product = (product.conj() @ held).conj()
-        return self._unfolded(product, lead).unflatten(-1, self.domain_shape)
+        self.sensor_indices(x.shape[-4])  # raises unless there is one sensor, or one per image
+        return held_normal(x.flatten(-3), self.matrix, self.rows).unflatten(-1, self.domain_shape)
 
     def prepared(self) -> LinearOperator:
         """Return the operator with the rows of A^H A held, where they are few and fit the memory, else itself."""
@@ -224,9 +227,9 @@ class BornScattering(LinearOperator):
         sensors, pixels = self.batch, self.transmit.shape[-1]
         most = min(
             self.normal_memory_bytes // (sensors * pixels * self.dtype.itemsize),
-            int(self._passes() / (4 * MATRIX_ENTRY_COST)),
+            int(self.cost_per_pixel() / (4 * MATRIX_ENTRY_COST)),
         )
-        gain = self._gain().expand(sensors, *self.range_shape[1:])
+        gain = self.gains().expand(sensors, *self.range_shape[1:])
         rows = fewer_rows(self.receive, self.transmit, gain, most=most)
         if rows is None:
             return self
@@ -248,18 +251,25 @@ class BornScattering(LinearOperator):
         return density.with_mean(trace / self.receive.shape[-1])
 
     def coarsen(self, factor: int) -> LinearOperator:
-        """Return the coarse version (see the module's text for which of the three it is, and the bound)."""
+        """Return the coarse version (see the module's text for which it is, and the bound)."""
         if factor == 1:
             return self
         coarse_shape(self.domain_shape, factor)  # raises when the sides do not divide
         if self.factor == 1 and self.matrix is not None:
             return self._galerkin(self.matrix, factor)
-        step = coarsest_grid(factor, self._phase_rad()) if self.factor == 1 else 1
-        if step == 1:
+        if self.factor != 1:
             return GalerkinOperator(self, factor)
-        rows, columns = (between_grids(side, factor, step, device=self.device) for side in self.domain_shape[1:])
-        between = SeparableOperator(rows, columns, channels=self.domain_shape[0], dtype=self.dtype)
-        return self._rewritten(self.cells.coarser(step)) @ between
+        depth, *sides = self.domain_shape
+        phase = self._phase_rad()
+        step = coarsest_grid(factor, phase, (sides[0], sides[1]))
+        if step == 1:
+            outer, matrices = self, [upsampling_matrix(n, factor, device=self.device) for n in sides]
+        else:
+            outer = self._rewritten(self.cells.coarser(step))
+            matrices = [between_grids(n, factor, step, phase_rad=phase, device=self.device) for n in sides]
+        between = SeparableOperator(matrices[0], matrices[1], channels=depth, dtype=self.dtype)
+        plain = GalerkinOperator(self, factor) if step == 1 else outer @ between
+        return coarse_born(outer, between) or plain
 
     def weighted(self, gain: Tensor) -> BornScattering:
         """Return G A, g real or complex, (B or 1, F or 1, R or 1, T or 1); where it is zero a pair is no longer heard.
@@ -280,6 +290,15 @@ class BornScattering(LinearOperator):
         """Return the rig given at construction, less what was dropped since."""
         return MultistaticRig(self.transmitter_m, self.receiver_m, self.frequency_hz, self.heard)
 
+    def gains(self) -> Tensor:
+        """Return what every sample is multiplied by, m w_f, (B or 1, F, R, T), zero where a pair is not heard."""
+        return self._pairs() * self.weights[:, :, None, None]
+
+    def cost_per_pixel(self) -> float:
+        """Return the multiply-adds per pixel of forward and adjoint."""
+        frequencies, receivers, transmitters = self.range_shape[1:]
+        return 2 * frequencies * (receivers * transmitters + FIELD_ENTRY_COST * (receivers + transmitters))
+
     def _galerkin(self, matrix: Tensor, factor: int) -> BornScattering:
         """Return A U_s, which shares this operator's fields and has the matrix U^T N U."""
         coarse = self._copy()
@@ -292,11 +311,6 @@ class BornScattering(LinearOperator):
         found = copy(self)
         found._buffers = self._buffers.copy()  # a shallow copy shares the table of buffers itself
         return found
-
-    def _passes(self) -> float:
-        """Return the multiply-adds per pixel of forward and adjoint."""
-        frequencies, receivers, transmitters = self.range_shape[1:]
-        return 2 * frequencies * (receivers * transmitters + FIELD_ENTRY_COST * (receivers + transmitters))
 
     def _rewritten(self, cells: Cells) -> BornScattering:
         plain = BornScattering(
@@ -329,9 +343,6 @@ class BornScattering(LinearOperator):
     def _pairs(self) -> Tensor:
         """Return m, (B or 1, F or 1, R, T): the mask, or what ``gain`` holds with it."""
         return self.heard if self.gain is None else self.gain
-
-    def _gain(self) -> Tensor:
-        return self._pairs() * self.weights[:, :, None, None]
 
     def _folded(self, value: Tensor, ndim: int, rows: int) -> tuple[Tensor, torch.Size]:
         """Return (..., B, *sample) as (rows, L, *sample) for fields of ``rows`` sensors, with the shape of the folded axes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -56,12 +57,16 @@ class Cells:
         lift[:, 0, 2] = torch.tensor(self.heights_m, dtype=torch.float64)
         return (plane + lift).flatten(0, 1)
 
-    def coarser(self, factor: int) -> Cells:
-        """Return the cells ``factor`` times larger in the plane at the places where U_s puts them, measure and slices kept."""
-        (height, width), (dy, dx) = self.grid.shape, self.grid.spacing_m
-        coarse = Grid((height // factor, width // factor), (factor * dy, factor * dx))
+    def coarser(self, factor: int | Fraction) -> Cells:
+        """Return the cells ``factor`` times larger in the plane at the places where U_s puts them, measure and slices kept.
+
+        Args:
+            factor: above 1; it need not be whole, but both sides are a whole number of the larger cells.
+        """
+        (height, width), (dy, dx), step = self.grid.shape, self.grid.spacing_m, float(factor)
+        coarse = Grid((round(height / step), round(width / step)), (step * dy, step * dx))
         shift = [
-            o + (factor * (c // 2) + COARSE_ORIGIN - n // 2) * d
+            o + (step * (c // 2) + COARSE_ORIGIN - n // 2) * d
             for o, c, n, d in zip(self.offset_m, coarse.shape, (height, width), (dy, dx), strict=True)
         ]
         return Cells(coarse, (shift[0], shift[1]), self.area_m2, self.heights_m, self.thickness_m)
