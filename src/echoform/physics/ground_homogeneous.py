@@ -14,8 +14,10 @@ long that no repetition of the line reaches a trace. Angles from the vertical be
 is half way from there to 1: echoes that the exact sum holds at larger angles are missing. Otherwise the relative error is of the
 order of (p z)^-2. The adjoint is exact; so is the normal operator, whose outer part is Toeplitz in q. A wave sees U_s by its
 response at (p, q), and spreading changes little over a pixel: the coarse version is these sums over the coarse pixels, waves
-weighted by the response and left out below 1e-3. It is within 8 % of A U_s for images of white noise (5 % at s k d of 4.4 rad)
-while a coarse pixel spans at most 8 rad of the highest frequency's phase and a quarter of its depth; else Galerkin.
+weighted by the response and left out below BAND_EDGE, of half as many wavenumbers (repetitions: 1 % of white noise) and on small
+sections of so few combinations of rows that COARSE_ACCURACY is kept. It is within 8 % of A U_s for images of white noise (5 % at
+s k d of 4.4 rad) while a coarse pixel spans at most 8 rad of the highest frequency's phase and a quarter of its depth; else
+Galerkin.
 
 Source: Stolt (1978), Geophysics 43(1); Bleistein (1984), Mathematical Methods for Wave Phenomena, section 2.7 (stationary phase).
 """
@@ -42,6 +44,8 @@ WIDEST_RAD = math.radians(75)
 MAX_WAVES = 2**26
 #: largest phase of a wave over a coarse pixel, and largest height of one as a share of its depth, for a coarse version
 COARSE_PHASE_RAD, COARSE_DEPTH = 8.0, 0.25
+#: share of the waves that a coarse version's combined rows may leave out, in norm
+COARSE_ACCURACY = 5e-3
 
 
 class HomogeneousGround(LinearOperator):
@@ -117,7 +121,14 @@ class HomogeneousGround(LinearOperator):
         if gains[0].numel() * section.grid.shape[0] <= held:
             waves = (gains, gains * ratio)
             self.tables = wave_tables(
-                points, waves, section.depths_m(), angles, width=section.grid.shape[1], period=self._period, dtype=dtype
+                points,
+                waves,
+                section.depths_m(),
+                angles,
+                width=section.grid.shape[1],
+                period=self._period,
+                left_out=0.0 if factor == 1 else COARSE_ACCURACY,
+                dtype=dtype,
             )
         else:
             self._hold_sums(points, (gains, gains * ratio), angles)
@@ -137,13 +148,13 @@ class HomogeneousGround(LinearOperator):
     def _period_pixels(self) -> tuple[int, ...]:
         """Return L of each sensor, pixels: at least twice the distance at which the deepest one has faded out.
 
-        At once that distance what is left of the repetition stands at -55 dB, at twice it below -80 dB (measured). A length of
-        which transforms are quick.
+        At once that distance, that of a coarse version, what is left of the repetition stands at -55 dB, at twice it below
+        -80 dB (measured). A length of which transforms are quick.
         """
         x = self.section.grid.axes_m()[1].to(self.antenna_x_m.device)
         reach = torch.maximum(self.antenna_x_m.amax(1) - x[0], x[-1] - self.antenna_x_m.amin(1))
-        end = _end(self.widest_rad)
-        lengths_m = 2 * (reach + float(self.section.depths_m()[0]) * end / math.sqrt(1 - end**2))
+        end, times = _end(self.widest_rad), 2 if self.factor == 1 else 1
+        lengths_m = times * (reach + float(self.section.depths_m()[0]) * end / math.sqrt(1 - end**2))
         pixels = [math.ceil(length / self.section.grid.spacing_m[1]) for length in lengths_m.tolist()]
         return tuple(int(next_fast_len(max(n, self.section.grid.shape[1]))) for n in pixels)  # pyright: ignore
 

@@ -7,6 +7,13 @@ The wavenumbers q are the same at all frequencies, so that only the sum over dep
 
 Three products of matrices: W Q, F Q and A Q entries for a pixel row, a pixel column and a trace. Of wide sections the first sum
 is a discrete Fourier transform, for q runs over multiples of 2 pi / (N dx). Exact, adjoint included.
+
+Pixels are denser in depth than waves need: over the depth D the columns of B, p from 0 to 2 k, span hardly more than k D / pi
+dimensions. Where an error is allowed only the leading ones are kept, V of K orthonormal columns,
+
+    B ~ B' R,    B' = B C^-1 V,    R = V^H C,    C = diag of the norms of B's columns,
+
+and rows of the image are combined first, into K. Scaled by C all depths count alike.
 """
 
 from __future__ import annotations
@@ -34,14 +41,18 @@ class WaveTables(nn.Module):
         bins: where the wavenumbers stand in a transform of N columns, (R, Q).
         shape: H and W.
         period: N of each.
+        rows: R, (R, K, H), where rows are combined; ``depths`` is B' then, with K for H.
     """
 
     depths: Tensor
     traces: Tensor
     columns: Tensor
     bins: Tensor
+    rows: Tensor | None
 
-    def __init__(self, depths: Tensor, traces: Tensor, *, width: int, period: tuple[int, ...]) -> None:
+    def __init__(
+        self, depths: Tensor, traces: Tensor, *, width: int, period: tuple[int, ...], rows: Tensor | None = None
+    ) -> None:
         super().__init__()
         steps = _steps(depths.shape[1], depths)
         columns = steps * (width // 2) if width > NARROW else -steps[:, None] * _steps(width, depths)
@@ -49,12 +60,16 @@ class WaveTables(nn.Module):
         self.register_buffer("traces", traces)
         self.register_buffer("columns", torch.stack([phasor(columns / n, depths.dtype) for n in period]))
         self.register_buffer("bins", torch.stack([steps.long() % n for n in period]))
-        self.shape, self.period = (depths.shape[3], width), period
+        self.register_buffer("rows", rows)
+        self.shape, self.period = ((depths if rows is None else rows).shape[-1], width), period
 
     def samples(self, image: Tensor, sensor: int) -> Tensor:
         """Return y, (..., A, F), of images (..., H, W)."""
         depths, traces = self._of(sensor)
-        waves = self._across(image.reshape(-1, *self.shape), sensor) @ depths.mT
+        flat = image.reshape(-1, *self.shape)
+        if self.rows is not None:
+            flat = self.rows[sensor % len(self.rows)] @ flat
+        waves = self._across(flat, sensor) @ depths.mT
         sums = torch.einsum("aq,qtf->taf", traces, waves)
         return sums.reshape(*image.shape[:-2], *sums.shape[1:])
 
@@ -64,7 +79,10 @@ class WaveTables(nn.Module):
         flat = samples.reshape(-1, *samples.shape[-2:])
         # conjugated are the small arrays, not the large table
         waves = torch.einsum("aq,taf->qtf", traces, flat.conj()) @ depths
-        return self._back(waves, sensor).conj_physical().reshape(*samples.shape[:-2], *self.shape)
+        image = self._back(waves, sensor)
+        if self.rows is not None:
+            image = self.rows[sensor % len(self.rows)].mT @ image
+        return image.conj_physical().reshape(*samples.shape[:-2], *self.shape)
 
     def _across(self, flat: Tensor, sensor: int) -> Tensor:
         """Return u, (Q, T, H), of T images (T, H, W)."""
@@ -95,6 +113,7 @@ def wave_tables(
     *,
     width: int,
     period: tuple[int, ...],
+    left_out: float,
     dtype: torch.dtype,
 ) -> WaveTables:
     """Return the tables of sensors from what their non-uniform sums are made of.
@@ -106,6 +125,7 @@ def wave_tables(
         angles: the traces', radians per step of q, (R, A), float64; the Q wavenumbers lie evenly about step 0 at Q // 2.
         width: W.
         period: N of each sensor's line, at least W.
+        left_out: share of B C^-1, in norm, that combining rows may leave out; at 0 they are not combined.
         dtype: complex, of the tables.
     """
     frequencies, count = gains[0].shape[1:]
@@ -118,7 +138,24 @@ def wave_tables(
         first, second = (part.mT.reshape(-1, 1).to(dtype) for part in parts)
         waves = _waves(turn, len(falling), dtype).mul_(first * strength[0] + second * strength[1])
         depths.append(waves.unflatten(0, (count, frequencies)))
-    return WaveTables(torch.stack(depths), traces, width=width, period=period)
+    table, rows = torch.stack(depths), None
+    if left_out > 0:
+        table, rows = _combined(table, left_out)
+    return WaveTables(table, traces, width=width, period=period, rows=rows)
+
+
+def _combined(depths: Tensor, left_out: float) -> tuple[Tensor, Tensor | None]:
+    """Return B' and R of B, (R, Q, F, H); B itself and None where that takes all rows. V and C are taken for constants."""
+    scale = torch.linalg.vector_norm(depths.detach(), dim=(1, 2), keepdim=True)
+    scaled = depths / scale.clamp_min(torch.finfo(scale.dtype).tiny)
+    table = scaled.detach().to(torch.complex128).flatten(1, 2)
+    powers, directions = torch.linalg.eigh(table.mH @ table)  # powers rise
+    count = int((powers.cumsum(1) > left_out**2 * powers.sum(1, keepdim=True)).sum(1).amax())
+    if count >= depths.shape[3]:
+        return depths, None
+    leading = directions[..., -count:]
+    combined = scaled @ leading[:, None].to(depths.dtype)
+    return combined, (leading.mH * scale[:, 0]).to(depths.dtype)
 
 
 def _waves(turns: Tensor, height: int, dtype: torch.dtype) -> Tensor:
