@@ -10,7 +10,7 @@ from test_ground_penetrating import DOUBLE, real, survey
 
 from contracts import distance, randn
 from echoform.physics import ground_wave_tables
-from echoform.physics.ground_homogeneous import HomogeneousGround
+from echoform.physics.ground_homogeneous import COARSE_ACCURACY, HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.scene.grid import Grid
 from echoform.scene.soil import GroundSurvey, Section
@@ -95,3 +95,38 @@ def test_misuse_is_refused() -> None:
     )
     with pytest.raises(ValueError, match="too many"):
         HomogeneousGround(far, section)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_a_coarse_version_has_fewer_waves_and_rows_within_its_accuracy(factor: int) -> None:
+    """Small sections: a third of the waves and combined rows leave out COARSE_ACCURACY of the sums that hold all of them."""
+    section = Section(Grid((128, 24), (0.01, 0.01)), 0.4)
+    fine = HomogeneousGround(survey(0.0), section, dtype=DOUBLE)
+    coarse = fine.coarsen(factor)
+    whole = HomogeneousGround(survey(0.0), section, held=0, dtype=DOUBLE).coarsen(factor)
+    assert isinstance(coarse, HomogeneousGround)
+    assert isinstance(whole, HomogeneousGround)
+    assert coarse.tables is not None
+    assert coarse.tables.rows is not None
+    assert coarse.tables.depths.shape[1] < 0.5 * whole.modes
+    assert coarse.tables.rows.shape[1] < 0.8 * 128 / factor
+    x = randn((1, *coarse.domain_shape), 5)
+    found, y = coarse(x), whole(x)
+    assert 1e-12 < distance(found, y) < 2 * COARSE_ACCURACY
+    assert distance(coarse.normal(x), coarse.adjoint(found)) < 1e-12
+    assert distance(coarse.adjoint(y), whole.adjoint(y)) < 2 * COARSE_ACCURACY
+
+
+def test_a_silent_antenna_hears_nothing_on_a_coarse_grid() -> None:
+    taken = survey(0.0)
+    silent = GroundSurvey(
+        taken.antenna_x_m,
+        taken.height_m,
+        taken.permittivity,
+        taken.start_hz,
+        taken.step_hz,
+        torch.zeros_like(taken.spectrum),
+    )
+    coarse = HomogeneousGround(silent, Section(Grid((16, 24), (0.01, 0.01)), 0.6), dtype=DOUBLE).coarsen(2)
+    assert isinstance(coarse, HomogeneousGround)
+    assert torch.equal(coarse(randn((1, 1, 8, 12), 5)), torch.zeros(1, *coarse.range_shape, dtype=DOUBLE))

@@ -17,11 +17,10 @@ from echoform.physics.range_chirp import CoarseRawStripmap, raw_stripmap
 from echoform.physics.stripmap import StripmapOperator
 from echoform.physics.stripmap_coarse import (
     BAND_EDGE,
+    COARSE_ACCURACY,
     SUM_ACCURACY,
     CoarseStripmap,
     terms_needed,
-    toeplitz_along,
-    toeplitz_eigenvalues,
 )
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
@@ -48,13 +47,14 @@ def build(form: type[StripmapOperator], collection: StripmapCollection, **change
 
 
 def share_left_out(operator: StripmapOperator, factor: int) -> float:
-    """What |H H_s H_s| < BAND_EDGE |H| holds of A U_s for white noise, in norm, from the geometry alone."""
+    """What bins and frequencies with |H_s| < BAND_EDGE hold of A U_s for white noise, in norm, from the geometry alone."""
     k_yc, k_xc = operator.centre_wavenumbers(0)
     along_y = (operator.azimuth_wavenumber(0) - k_yc) * operator.speed_m_s[0] / operator.prf_hz[0]
     along_x = (operator.range_wavenumber(0) - k_xc) * operator.range_spacing_m
-    response = transfer(factor, along_y)[:, None] * transfer(factor, along_x)
-    power = (operator.transfer[0].abs() * response).square()
-    return math.sqrt(float(power[response.abs() < BAND_EDGE].sum() / power.sum()))
+    bins, frequencies = transfer(factor, along_y)[:, None], transfer(factor, along_x)
+    power = (operator.transfer[0].abs() * bins * frequencies).square()
+    outside = (bins.abs() < BAND_EDGE) | (frequencies.abs() < BAND_EDGE)
+    return math.sqrt(float(power[outside].sum() / power.sum()))
 
 
 def spreading_error(operator: StripmapOperator, factor: int) -> float:
@@ -80,9 +80,9 @@ def inner_noise(shape: tuple[int, ...], *, band: float = 1.0) -> Tensor:
 @FORMS
 @CASES
 def test_the_distance_is_what_was_left_out(form: type[StripmapOperator], centroid_hz: float, factor: int) -> None:
-    """A U_s x - A_s x is the part of the band left out, SUM_ACCURACY and spreading: nothing else, and not much less.
+    """A U_s x - A_s x is the part of the band left out, COARSE_ACCURACY and spreading: nothing else, and not much less.
 
-    Range-Doppler has a sum of its own over range besides, within the same accuracy.
+    Range-Doppler has a sum of its own over range besides, within SUM_ACCURACY.
     """
     operator = build(form, thinned(centroid_hz))
     coarse, galerkin = operator.coarsen(factor), GalerkinOperator(operator, factor)
@@ -90,10 +90,10 @@ def test_the_distance_is_what_was_left_out(form: type[StripmapOperator], centroi
     x = inner_noise(coarse.domain_shape)
     found, left_out = distance(coarse(x), galerkin(x)), share_left_out(operator, factor)
     exact = GalerkinOperator(build(StripmapOmegaK, thinned(centroid_hz)), factor)
-    other = SUM_ACCURACY + spreading_error(operator, factor) + distance(galerkin(x), exact(x))
+    other = COARSE_ACCURACY + spreading_error(operator, factor) + distance(galerkin(x), exact(x))
     assert found < 1.25 * left_out + other
     assert found > 0.4 * left_out
-    assert left_out < 0.02
+    assert left_out < 0.035
 
 
 @FORMS
@@ -108,7 +108,7 @@ def test_normal_of_band_limited_images(form: type[StripmapOperator], centroid_hz
     x, inner = inner_noise(coarse.domain_shape, band=0.8), (..., slice(2, -2), slice(2, -2))
     heard, expected = galerkin(x), galerkin.normal(x)[inner]
     found = distance(coarse.normal(x)[inner], expected)
-    errors = SUM_ACCURACY + spreading_error(operator, factor)
+    errors = COARSE_ACCURACY + spreading_error(operator, factor)
     size = float(galerkin.norm()) * float(heard.norm() / expected.norm())
     assert found < (distance(coarse(x), heard) + BAND_EDGE + errors) * size
     assert found < 0.02
@@ -120,10 +120,10 @@ def test_bins_and_frequencies_are_those_of_the_coarse_band(form: type[StripmapOp
     operator = build(form, thinned(0.0))
     coarse = operator.coarsen(factor)
     assert isinstance(coarse, CoarseStripmap)
-    _, bins, terms, frequencies = coarse.weights.shape
-    assert terms <= 3
+    _, terms, bins, frequencies = coarse.weights.shape
+    assert terms == 1
     for count, whole in ((bins, operator.azimuth_length), (frequencies, FREQUENCIES)):
-        assert 1.4 * whole / factor - 2 < count < 1.6 * whole / factor + 2
+        assert 1.3 * whole / factor - 2 < count < 1.5 * whole / factor + 2
 
 
 @pytest.mark.parametrize("length", [117, 128])
@@ -132,7 +132,7 @@ def test_azimuth_lengths_that_the_factor_does_not_divide(length: int) -> None:
     coarse = operator.coarsen(4)
     assert isinstance(coarse, CoarseStripmap)
     x = inner_noise(coarse.domain_shape)
-    assert distance(coarse(x), GalerkinOperator(operator, 4)(x)) < 1.25 * share_left_out(operator, 4) + SUM_ACCURACY
+    assert distance(coarse(x), GalerkinOperator(operator, 4)(x)) < 1.25 * share_left_out(operator, 4) + COARSE_ACCURACY
 
 
 @pytest.mark.parametrize("factor", [2, 4])
@@ -174,14 +174,15 @@ def test_wavenumbers_that_bend_too_much_stay_on_the_fine_grid() -> None:
     coarse = operator.coarsen(4)
     assert isinstance(coarse, CoarseStripmap)
     x = inner_noise(coarse.domain_shape)
-    bound = 1.25 * share_left_out(operator, 4) + SUM_ACCURACY + spreading_error(operator, 4)
+    bound = 1.25 * share_left_out(operator, 4) + COARSE_ACCURACY + spreading_error(operator, 4)
     assert distance(coarse(x), GalerkinOperator(operator, 4)(x)) < bound
 
 
 @pytest.mark.parametrize("c", [0.0, 0.05, 0.4, 1.0, 2.5])
 def test_terms_of_the_sum_over_range(c: float) -> None:
     """Chebyshev interpolation of exp(i c t) through its Vandermonde matrix: within SUM_ACCURACY."""
-    t, power = torch.linspace(-1, 1, 201, dtype=torch.float64), torch.arange(terms_needed(c, 20))
+    count = terms_needed(c, 20, SUM_ACCURACY)
+    t, power = torch.linspace(-1, 1, 201, dtype=torch.float64), torch.arange(count)
     nodes = torch.cos(math.pi * (power + 0.5) / len(power)).double()[:, None]
     at_nodes = torch.polar(torch.ones_like(nodes), c * nodes)
     values = (t[:, None] ** power).to(DOUBLE) @ torch.linalg.solve((nodes**power).to(DOUBLE), at_nodes)
@@ -190,15 +191,4 @@ def test_terms_of_the_sum_over_range(c: float) -> None:
 
 
 def test_terms_stop_at_the_most() -> None:
-    assert (terms_needed(2.5, 3), terms_needed(1e9, 40), terms_needed(math.inf, 5)) == (4, 41, 6)
-
-
-@pytest.mark.parametrize("count", [1, 5, 15, 20])
-def test_toeplitz_products_along_an_axis(count: int) -> None:
-    mask = (torch.rand(20, generator=torch.Generator().manual_seed(4)) < 0.6).double()
-    kernel, values = torch.fft.fft(mask), randn((2, count, 3), 6)
-    lags = torch.arange(count)[:, None] - torch.arange(count)
-    eigenvalues = toeplitz_eigenvalues(kernel, count)
-    assert distance(toeplitz_along(values, eigenvalues, -2), kernel[lags % 20] @ values) < 1e-12
-    expected = values.mT @ kernel[lags % 20].mT
-    assert distance(toeplitz_along(values.mT, eigenvalues, -1), expected) < 1e-12
+    assert [terms_needed(c, most, SUM_ACCURACY) for c, most in ((2.5, 3), (1e9, 40), (math.inf, 5))] == [4, 41, 6]

@@ -21,10 +21,11 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
+from echoform.linalg.toeplitz_axis import ToeplitzAxis
 from echoform.physics.compositions import ComposedOperator
 from echoform.physics.operator import LinearOperator
 from echoform.physics.stripmap import StripmapOperator
-from echoform.physics.stripmap_coarse import CoarseStripmap, toeplitz_along, toeplitz_eigenvalues
+from echoform.physics.stripmap_coarse import CoarseStripmap
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.stripmap import StripmapCollection
 
@@ -106,7 +107,7 @@ class CoarseRawStripmap(ComposedOperator):
 
     outer: RangeChirp
     inner: CoarseStripmap
-    between: Tensor
+    between: ToeplitzAxis
 
     def __init__(self, outer: RangeChirp, inner: CoarseStripmap) -> None:
         super().__init__(outer, inner)
@@ -114,7 +115,7 @@ class CoarseRawStripmap(ComposedOperator):
         period, window = outer.domain_shape[2], outer.range_shape[2]
         mask = (torch.arange(period, device=outer.device) < window).double()
         kernel = torch.fft.fft(mask)[None] / period**2
-        self.register_buffer("between", toeplitz_eigenvalues(kernel, count).to(self.dtype.to_real()))
+        self.between = ToeplitzAxis(kernel, count, self.dtype)
 
     def normal(self, x: Tensor) -> Tensor:
         """Return A^H A x."""
@@ -123,7 +124,7 @@ class CoarseRawStripmap(ComposedOperator):
         def back(pixels: Tensor, sensor: int) -> Tensor:
             sent, own = pulse[sensor % len(pulse)], sensor % self.inner.batch
             band = self.inner.masked(self.inner.to_band(pixels, own) * sent, own)
-            return self.inner.from_band(toeplitz_along(band, self.between[0], -1) * sent.conj(), own)
+            return self.inner.from_band(self.between.along_columns(band, 0) * sent.conj(), own)
 
         return self.each_sensor(x[..., 0, :, :], back, ndim=2, result_ndim=2).unsqueeze(-3)
 

@@ -9,65 +9,69 @@ sees U_s only through its real response H_s (:mod:`echoform.linalg.resample`). W
 N the pulses that were kept, H the response at the scene centre. It is A U_s itself but for
 
 - the two coarse pixels at the border that U_s fills from both ends of the image;
-- azimuth bins and frequencies with |H_s H_s| < BAND_EDGE, left out: about 1.5 / s of either axis remain. For white noise they
-  hold a share sum |H|^2 |H_s H_s|^2 over those left out of the power, 1 to 2 % in amplitude where the image fills its band;
+- azimuth bins with |H_s((k_y - k_yc) dy)| < BAND_EDGE and, bin by bin, frequencies with |H_s((k_x - k_xc) dx)| < BAND_EDGE, left
+  out: about 1.4 / s of either axis remain. For white noise they hold a share sum |H|^2 |H_s H_s|^2 over those left out of the
+  power, some 3 % in amplitude of A_s, 0.3 % of A_s^H A_s, where the image fills its band;
 - spreading, taken for constant over the taps: at most sum_l |h_l| |l| dx / 2 r of an entry;
-- SUM_ACCURACY of the sum over range.
+- COARSE_ACCURACY of an entry in the sum over range, at the corners of band and swath; the mean is a quarter of it.
 
 Bins that are kept are neighbours, so what the missing pulses do between them is a Toeplitz matrix,
 
     (N IFFT_M)^H (N IFFT_M) [b, b'] = 1 / M^2 sum_n N_n exp(-2 pi i (b - b') n / M),
 
-the spectrum of the mask up to the width of the coarse band: the mask low-passed, which FFTs of twice the bins apply without
-error. A^H A on the coarse grid therefore never returns to the pulses. For the sum over range, with |xi| small in a coarse band,
+the spectrum of the mask up to the width of the coarse band: the mask low-passed, applied without error
+(:mod:`echoform.linalg.toeplitz_axis`). A^H A on the coarse grid therefore never returns to the pulses. For the sum over range,
+with |xi| small in a coarse band,
 
     k_x - k_xc = alpha(k_y) + beta(f) + xi(k_y, f),    exp(-i xi x) = sum_q L_q(xi) exp(-i xi_q x),
 
-L_q the polynomials of Lagrange at Q Chebyshev nodes of the interval of xi, within (h X)^Q / (2^(Q-1) Q!), h half of it and X the
-largest |x|: Q products with matrices (W / s, F_s), one or two as a rule. Where more than MAX_TERMS were needed, or no pulse of a
-period is missing (then the fine A^H A is as cheap), the coarse version is A U_s.
+beta in the middle over the bins, L_q the polynomials of Lagrange at Q Chebyshev nodes of |xi| <= h, within
+(h X)^Q / (2^(Q-1) Q!), X the largest |x|: Q products with matrices (W / s, F_s), one as a rule. Where more than MAX_TERMS were
+needed, or no pulse of a period is missing (then the fine A^H A is as cheap), the coarse version is A U_s.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
+from echoform.linalg.bin_sums import BinSums
 from echoform.linalg.resample import COARSE_ORIGIN, transfer
+from echoform.linalg.toeplitz_axis import ToeplitzAxis
 from echoform.physics.operator import LinearOperator, coarse_shape
 
 if TYPE_CHECKING:
     from echoform.physics.stripmap import StripmapOperator
 
 #: bins and frequencies whose response falls below this are left out
-BAND_EDGE = 4e-2
-#: largest error of the sum over range, relative to an entry
-SUM_ACCURACY = 2e-3
+BAND_EDGE = 8e-2
+#: largest error of the sum over range, relative to an entry: of the fine operator, and of a coarse one
+SUM_ACCURACY, COARSE_ACCURACY = 2e-3, 2e-2
 #: products for the sum over range at which the coarse version no longer pays
 MAX_TERMS = 8
 
 
 @dataclass(frozen=True)
 class _Band:
-    """What one sensor's A_s is made of; B azimuth bins, F_s of all frequencies, Q terms, (R, C) coarse pixels."""
+    """What one sensor's A_s is made of; B azimuth bins, F_s of all frequencies, Q terms, C coarse columns."""
 
     bins: Tensor  # of a transform of length M, (B,)
     frequencies: tuple[int, int]  # first and end
-    weights: Tensor  # w L_q, (B, Q, F)
-    along: Tensor  # what the pixels are multiplied by, (R, C)
-    across: Tensor  # exp(-i alpha x), (B, C)
-    sums: Tensor  # exp(-i (beta + xi_q) x), (C, Q, F)
+    weights: Tensor  # w L_q, (Q, B, F)
+    turns: Tensor  # of the phase reference from one coarse row to the next
+    across: Tensor  # exp(-i alpha x) sqrt(r / r_c), (B, C)
+    sums: Tensor  # exp(-i (beta + xi_q) x), (Q, C, F)
 
 
-def terms_needed(c: float, most: int) -> int:
-    """Return Q: Chebyshev nodes at which exp(i c t), |t| <= 1, is interpolated within SUM_ACCURACY; most + 1 if no fewer do."""
+def terms_needed(c: float, most: int, accuracy: float) -> int:
+    """Return Q: Chebyshev nodes at which exp(i c t), |t| <= 1, is interpolated within an accuracy; most + 1 if no fewer do."""
     count, error = 1, c
-    while error > SUM_ACCURACY and count <= most:
+    while error > accuracy and count <= most:
         count += 1
         error *= c / (2 * count)
     return count
@@ -96,7 +100,7 @@ def turns(phase: Tensor) -> Tensor:
 def coarse_band(fine: StripmapOperator, factor: int, sensor: int) -> _Band | None:
     """Return what one sensor's coarse version is made of, or None where the sum over range takes too many terms."""
     _, height, width = fine.domain_shape
-    _, rows, columns = coarse_shape(fine.domain_shape, factor)
+    columns = coarse_shape(fine.domain_shape, factor)[2]
     length, spacing_m = fine.azimuth_length, fine.speed_m_s[sensor] / fine.prf_hz[sensor]
     k_yc, k_xc = fine.centre_wavenumbers(sensor)
     shift = fine.azimuth_wavenumber(sensor) - k_yc
@@ -104,41 +108,44 @@ def coarse_band(fine: StripmapOperator, factor: int, sensor: int) -> _Band | Non
     order = order[_between_edges(transfer(factor, shift[order] * spacing_m).abs())]
 
     k_x = fine.range_wavenumber(sensor)[order] - k_xc
-    along_y = shift[order] * spacing_m
-    response = transfer(factor, along_y)[:, None] * transfer(factor, k_x * fine.range_spacing_m)
-    heard = response.abs() >= BAND_EDGE
-    band = _between_edges(response.abs().amax(0))
-    k_x, heard = k_x[:, band], heard[:, band]
+    across_x = transfer(factor, k_x * fine.range_spacing_m)
+    band = _between_edges(across_x.abs().amax(0))
+    k_x, across_x = k_x[:, band], across_x[:, band]
+    heard = across_x.abs() >= BAND_EDGE
 
     x_m = (factor * torch.arange(columns, dtype=torch.float64, device=k_x.device) + COARSE_ORIGIN - width // 2) * (
         fine.range_spacing_m
     )
-    middle = k_x.shape[0] // 2, k_x.shape[1] // 2
-    alpha, beta = k_x[:, middle[1]], k_x[middle[0]] - k_x[middle]
-    rest = torch.where(heard, k_x - alpha[:, None] - beta, 0.0)
-    lowest, highest = (float(end) for end in rest.detach().aminmax())
-    centre, half = (highest + lowest) / 2, (highest - lowest) / 2
-    count = terms_needed(half * float(x_m.abs().max()), MAX_TERMS)
+    alpha = k_x[:, k_x.shape[1] // 2]
+    beta, rest = _split(k_x - alpha[:, None], heard)
+    half = float(rest.detach().abs().amax())
+    count = terms_needed(half * float(x_m.abs().max()), MAX_TERMS, COARSE_ACCURACY)
     if count > MAX_TERMS:
         return None
     steps = torch.arange(count, dtype=torch.float64, device=k_x.device)
     nodes = torch.cos(math.pi * (steps + 0.5) / count)
-    parts = lagrange_weights(nodes, (rest - centre) / max(half, 1e-300))
+    parts = lagrange_weights(nodes, rest / max(half, 1e-300)).movedim(-2, 0)
 
-    start = COARSE_ORIGIN - height // 2
-    moved = turns(along_y * start + 2 * math.pi * order * (height // 2) / length)
-    weights = fine.transfer[sensor][order, band] * (response[:, band] * heard) * moved[:, None]
-    phase = -k_yc * spacing_m * factor * torch.arange(rows, dtype=torch.float64, device=k_x.device)
+    along_y, start = shift[order] * spacing_m, COARSE_ORIGIN - height // 2
+    moved = turns(along_y * start + 2 * math.pi * order * (height // 2) / length) * transfer(factor, along_y)
+    weights = fine.transfer[sensor][order, band] * (across_x * heard) * moved[:, None]
     spreading = (1 + x_m / fine.centre_range_m[sensor]).sqrt()
-    shifted = (beta + half * nodes[:, None])[None] * x_m[:, None, None]
+    shifted = (beta + half * nodes[:, None])[:, None] * x_m[:, None]
     return _Band(
         order,
         (band.start, band.stop),
-        weights[:, None] * parts,
-        turns(phase)[:, None] * spreading,
-        turns((alpha + centre)[:, None] * x_m),
+        weights * parts,
+        -k_yc * spacing_m * factor / (2 * math.pi),
+        turns(alpha[:, None] * x_m) * spreading,
         turns(shifted),
     )
+
+
+def _split(bent: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
+    """Return beta, (F,), in the middle of what is heard of each column of ``bent``, (B, F), and the rest, 0 where none is."""
+    least, most = bent.detach().aminmax()
+    beta = (torch.where(heard, bent, least).amax(0) + torch.where(heard, bent, most).amin(0)) / 2
+    return beta, torch.where(heard, bent - beta, 0.0)
 
 
 class CoarseStripmap(LinearOperator):
@@ -152,10 +159,10 @@ class CoarseStripmap(LinearOperator):
 
     bins: Tensor
     weights: Tensor
-    along: Tensor
+    along: BinSums
     across: Tensor
     sums: Tensor
-    between: Tensor
+    between: ToeplitzAxis
 
     def __init__(self, base: StripmapOperator, factor: int, bands: list[_Band]) -> None:
         super().__init__(coarse_shape(base.domain_shape, factor), base.range_shape)
@@ -163,29 +170,33 @@ class CoarseStripmap(LinearOperator):
         length, dtype = base.azimuth_length, base.dtype
         #: the frequencies that any sensor hears
         self.frequencies = slice(min(b.frequencies[0] for b in bands), max(b.frequencies[1] for b in bands))
-        terms, count = (max(b.weights.shape[axis] for b in bands) for axis in (1, 0))
+        terms, count = (max(b.weights.shape[axis] for b in bands) for axis in (0, 1))
         width = self.frequencies.stop - self.frequencies.start
         weights, sums, across, bins = [], [], [], []
         for b in bands:
-            own, q, _ = b.weights.shape
+            q, own, _ = b.weights.shape
             place = slice(b.frequencies[0] - self.frequencies.start, b.frequencies[1] - self.frequencies.start)
-            weights.append(b.weights.new_zeros(count, terms, width))
-            weights[-1][:own, :q, place] = b.weights
-            sums.append(b.sums.new_zeros(len(b.sums), terms, width))
-            sums[-1][:, :q, place] = b.sums
+            weights.append(b.weights.new_zeros(terms, count, width))
+            weights[-1][:q, :own, place] = b.weights
+            sums.append(b.sums.new_zeros(terms, b.sums.shape[1], width))
+            sums[-1][:q, :, place] = b.sums
             across.append(b.across.new_zeros(count, b.across.shape[1]))
             across[-1][:own] = b.across
             bins.append((b.bins[0] + torch.arange(count, device=b.bins.device)) % length)
         self.register_buffer("bins", torch.stack(bins))
         self.register_buffer("weights", torch.stack(weights).to(dtype))
-        self.register_buffer("sums", torch.stack(sums).flatten(2).to(dtype))
+        self.register_buffer("sums", torch.stack(sums).to(dtype))
         self.register_buffer("across", torch.stack(across).to(dtype))
-        self.register_buffer("along", torch.stack([b.along for b in bands]).to(dtype))
+        self.along = BinSums(
+            self.bins,
+            torch.stack([b.turns for b in bands]),
+            step=factor,
+            period=length,
+            rows=self.domain_shape[1],
+            dtype=dtype,
+        )
         mask = torch.fft.fft(base.kept.double(), n=length) / length**2
-        self.register_buffer("between", toeplitz_eigenvalues(mask, count).to(dtype.to_real()))
-        # exp(-2 pi i b s m / M) for all b is a transform of length M / g, g the common divisor of s and M
-        common = math.gcd(factor, length)
-        self._step, self._length = factor // common, length // common
+        self.between = ToeplitzAxis(mask, count, dtype)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -214,26 +225,19 @@ class CoarseStripmap(LinearOperator):
 
     def to_band(self, pixels: Tensor, sensor: int) -> Tensor:
         """Return w G u, (..., B, F_s), of coarse pixels (..., H, W)."""
-        spectrum = torch.fft.fft(pixels * self.along[sensor], n=self._length, dim=-2)
-        ranges = spectrum[..., self._rows(sensor), :] * self.across[sensor]
-        terms = (ranges @ self.sums[sensor]).unflatten(-1, self.weights.shape[2:])
-        return (terms * self.weights[sensor]).sum(-2)
+        ranges = self.along.sums(pixels, sensor) * self.across[sensor]
+        terms = zip(self.sums[sensor], self.weights[sensor], strict=True)
+        return reduce(torch.add, ((ranges @ sums) * weights for sums, weights in terms))
 
     def from_band(self, band: Tensor, sensor: int) -> Tensor:
-        """Return coarse pixels, the adjoint of :meth:`to_band`."""
-        terms = (band[..., None, :] * self.weights[sensor].conj()).flatten(-2)
-        ranges = (terms @ self.sums[sensor].mH) * self.across[sensor].conj()
-        spectrum = ranges.new_zeros(*ranges.shape[:-2], self._length, ranges.shape[-1])
-        spectrum = spectrum.index_add(-2, self._rows(sensor), ranges)
-        image = torch.fft.ifft(spectrum, dim=-2, norm="forward")[..., : self.domain_shape[1], :]
-        return image * self.along[sensor].conj()
+        """Return coarse pixels, the adjoint of :meth:`to_band`: its transpose, between conjugates of what is small."""
+        heard, terms = band.conj_physical(), zip(self.sums[sensor], self.weights[sensor], strict=True)
+        ranges = reduce(torch.add, ((heard * weights) @ sums.mT for sums, weights in terms)) * self.across[sensor]
+        return self.along.transposed(ranges, sensor).conj_physical()
 
     def masked(self, band: Tensor, sensor: int) -> Tensor:
         """Return what going to the pulses that were kept and back makes of the band, (..., B, F_s)."""
-        return toeplitz_along(band, self.between[sensor], -2)
-
-    def _rows(self, sensor: int) -> Tensor:
-        return (self._step * self.bins[sensor]) % self._length
+        return self.between.along_rows(band, sensor)
 
     def _echoes(self, pixels: Tensor, sensor: int) -> Tensor:
         band = self.to_band(pixels, sensor)
@@ -247,32 +251,6 @@ class CoarseStripmap(LinearOperator):
         heard = samples[..., self.frequencies] * self.base.kept[sensor, :, None]
         spectrum = torch.fft.fft(heard, n=self.base.azimuth_length, dim=-2, norm="forward")
         return self.from_band(spectrum[..., self.bins[sensor], :], sensor)
-
-
-def toeplitz_eigenvalues(kernel: Tensor, count: int) -> Tensor:
-    """Return the real eigenvalues of a circle that holds the Hermitian Toeplitz matrix T[b, b'] = t[b - b'] of some bins.
-
-    Args:
-        kernel: t, (..., M), one period of it.
-        count: B, bins; at most M.
-
-    Returns:
-        shape (..., L), with L >= 2 B - 1, or M where that is shorter.
-    """
-    period = kernel.shape[-1]
-    length: int = next_fast_len(2 * count - 1)  # pyright: ignore[reportAssignmentType]
-    if length < period:
-        between = kernel.new_zeros(*kernel.shape[:-1], length - 2 * count + 1)
-        kernel = torch.cat([kernel[..., :count], between, kernel[..., period - count + 1 :]], -1)
-    return torch.fft.fft(kernel).real
-
-
-def toeplitz_along(values: Tensor, eigenvalues: Tensor, axis: int) -> Tensor:
-    """Return the product with the matrix of :func:`toeplitz_eigenvalues`, (L,), along an axis counted from the end."""
-    count = values.shape[axis]
-    spectrum = torch.fft.fft(values, n=len(eigenvalues), dim=axis)
-    spectrum = spectrum * eigenvalues.reshape(-1, *[1] * (-axis - 1))
-    return torch.fft.ifft(spectrum, dim=axis).narrow(axis, 0, count)
 
 
 def coarse_stripmap(fine: StripmapOperator, factor: int) -> CoarseStripmap | None:

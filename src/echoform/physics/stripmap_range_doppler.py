@@ -35,7 +35,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from echoform.physics.stripmap import StripmapOperator
-from echoform.physics.stripmap_coarse import lagrange_weights, terms_needed, turns
+from echoform.physics.stripmap_coarse import SUM_ACCURACY, lagrange_weights, terms_needed, turns
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 
 #: numbers transformed at a time, so that they stay in the cache
@@ -69,7 +69,7 @@ class StripmapRangeDoppler(StripmapOperator):
         lag = torch.where(lag < count, lag, lag - length) - count // 2 + width // 2
         lines = [self._expansion(sensor) for sensor in range(self.batch)]
         halves = [float(rest.detach().abs().amax()) for _, _, rest in lines]
-        terms = max(terms_needed(half * float(x.abs().amax()), MOST_TERMS) for half in halves)
+        terms = max(terms_needed(half * float(x.abs().amax()), MOST_TERMS, SUM_ACCURACY) for half in halves)
         if terms > MOST_TERMS:
             raise ValueError(
                 f"secondary range compression changes by up to {max(halves) * float(x.abs().amax()):.0f} radians over the swath, "
