@@ -74,7 +74,8 @@ def test_the_two_are_exact_adjoints(count, series) -> None:
 
 def test_both_forms_give_the_same_sums() -> None:
     many, few = 20, 4
-    assert DOUBLE.pays(few, POINTS) and not DOUBLE.pays(many, POINTS)
+    assert DOUBLE.pays(few, POINTS)
+    assert not DOUBLE.pays(many, POINTS)
     for count in (many, few):
         modes, samples = values(2, ROWS, count), values(2, ROWS, POINTS)
         at, back = rows_at(modes, turns(), DOUBLE), rows_from(samples, turns(), count, DOUBLE)
@@ -84,7 +85,8 @@ def test_both_forms_give_the_same_sums() -> None:
 
 def test_a_short_series_takes_its_table_for_more_modes() -> None:
     """Entries of all tables are counted, four to a point: 69 modes at the pixels of a coarse image of 32 x 32 are a table's."""
-    assert COARSE.pays(69, 32 * 32) and not SINGLE.pays(69, 32 * 32)
+    assert COARSE.pays(69, 32 * 32)
+    assert not SINGLE.pays(69, 32 * 32)
     series = TaylorSeries(8, 2)
     assert [series.pays(8, points) for points in (31, 32)] == [False, True]
 

@@ -8,9 +8,10 @@ With T >= S N angles 2 pi g / T, g that nearest to t and d what is left of the a
     exp(i n' t) = exp(2 pi i n' g / T) sum_k (i n' d)^k / k!,        k = 0 .. K - 1,
 
 within (pi / 2 S)^K / K!: 3e-7 with S = 32 and K = 4 in single precision, 2e-13 with K = 7 in double, 2e-2 with S = 8 and K = 2
-for sums that need not be truer (0.4 % rms over modes and angles). The sums over n are K transforms of length T; a point then costs
-K reads and products, a third of what a non-uniform transform of that accuracy takes. With fewer than K T / 4 points those of
-:mod:`echoform.linalg.nufft_rows` are the cheaper. The two sums are exact adjoints of each other. No gradients: the caller says what they are.
+for sums that need not be truer (0.4 % rms over modes and angles). The sums over n are K transforms of length T; a point then
+costs K reads and products, a third of what a non-uniform transform of that accuracy takes. With fewer than K T / 4 points those
+of :mod:`echoform.linalg.nufft_rows` are the cheaper. The two sums are exact adjoints of each other. No gradients: the caller says
+what they are.
 """
 
 from __future__ import annotations
