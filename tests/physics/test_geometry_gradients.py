@@ -54,10 +54,10 @@ def plane_wave(antenna_m: Tensor) -> LinearOperator:
 
 
 def factorised(transmitter_m: Tensor, receiver_m: Tensor) -> LinearOperator:
-    """With an error far below the steps of finite differences; of two levels."""
+    """With an error far below the steps of finite differences; of two levels in one step."""
     collection = SpotlightCollection(transmitter_m, TRACK.frequency_hz, TRACK.kept, receiver_m)
     operator = FactorisedSpotlight(collection, Grid((9, 8), (0.3, 0.3)), dtype=DOUBLE, leaf=3, accuracy=1e-12)
-    assert len(operator.trees[0].levels) == 2  # pyright: ignore
+    assert [len(blocks.centres) for blocks in operator.trees[0].steps()[0].frequencies] == [1, 4]  # pyright: ignore
     return operator
 
 

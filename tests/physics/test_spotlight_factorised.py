@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from test_spotlight import DOUBLE, arc
 from torch import Tensor
 
 from contracts import distance, randn
-from echoform.physics.aperture_tree import Blocks, Nodes, Tree
+from echoform.physics.aperture_tree import Blocks, Geometry, Nodes, Tree
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
@@ -137,8 +138,38 @@ def test_phases_that_are_held_are_those_of_every_pass(pulses: int, frequencies: 
     assert isinstance(tree, Tree)
     assert isinstance(bare, Tree)
     assert bare.phases is None
-    rows = [tree.phases, *(level.phases for level in tree.steps())]
+    rows = [tree.start, tree.phases, *(level.phases for level in tree.steps())]
     assert sum(row.numel() for row in rows if row is not None) == tree.phase_count() == bare.phase_count()
+
+
+def test_small_blocks_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step asks for its paths once, whether it has one block or sixteen, and the last sum twice."""
+    collection, grid = near((32, 32))
+    fast, asked = FactorisedSpotlight(collection, grid, leaf=2, held=0), []
+    tree, path = fast.trees[0], Geometry.path
+    assert isinstance(tree, Tree)
+    assert len(tree.pulses.centres) == 16
+
+    def counted(*given: Any) -> Tensor:
+        asked.append(given)
+        return path(*given)
+
+    monkeypatch.setattr(Geometry, "path", counted)
+    fast(randn((1, 1, 32, 32), 2, torch.complex64))
+    assert len(asked) == 1 + len(tree.levels) + 2
+
+
+def test_a_level_that_spares_few_nodes_is_left_out() -> None:
+    """Where samples reach far beyond the pixels' band two levels would keep all pixels as nodes, and the third is the first."""
+    collection, _ = near((64, 64))
+    coarse = FactorisedSpotlight(collection, Grid((16, 16), (1.2, 1.2)), leaf=4, accuracy=0.1)
+    tree = coarse.trees[0]
+    assert isinstance(tree, Tree)
+    first = tree.steps()[0]
+    assert [len(blocks.centres) for blocks in first.pulses] == [1, 8]
+    x = randn((1, 1, 16, 16), 3)
+    exact = ExactSpotlight(collection, coarse.grid, dtype=DOUBLE)
+    assert distance(coarse(x.to(torch.complex64)).to(DOUBLE), exact(x)) < 0.02
 
 
 def test_pulses_in_random_order_are_refused() -> None:

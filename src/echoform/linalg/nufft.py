@@ -22,6 +22,8 @@ from pytorch_finufft.functional import finufft_type1, finufft_type2
 from torch import Tensor
 
 TWO_PI = 2 * math.pi
+#: real numbers of the images that are transformed back together: what stays in a processor's cache
+TOGETHER = 1 << 18
 
 
 def accuracy(dtype: torch.dtype) -> float:
@@ -132,16 +134,18 @@ def toeplitz_apply_pairs(spectra: Tensor, x: Tensor) -> Tensor:
     (height, width), count = x.shape[-2:], len(x)
     padded = torch.fft.fft(torch.fft.fft(x, n=2 * width), n=2 * height, dim=-2)
     planes = torch.view_as_real(padded).movedim(-1, 0).contiguous()  # real by real is several times faster
-    turned = torch.stack([-planes[1], planes[0]]) if len(spectra) == 2 else None
+    turned = torch.stack([-planes[1], planes[0]]).unbind(1) if len(spectra) == 2 else ()
+    parts, inputs = [part.unbind() for part in spectra], planes.unbind(1)
     place = {pair: i for i, pair in enumerate(combinations_with_replacement(range(count), 2))}
-    found = []
-    for q in range(count):
-        total = torch.zeros_like(planes[:, 0])
-        for p in range(count):
-            pair = place[min(p, q), max(p, q)]
-            total.addcmul_(spectra[0, pair], planes[:, p])
-            if turned is not None and p != q:
-                total.addcmul_(spectra[1, pair], turned[:, p], value=1 if q < p else -1)
-        product = torch.complex(total[0], total[1])
+    found, together = [], max(1, TOGETHER // inputs[0].numel())
+    for first in range(0, count, together):
+        totals = [torch.zeros_like(plane) for plane in inputs[first : first + together]]
+        for q, total in enumerate(totals, first):
+            for p, plane in enumerate(inputs):
+                pair = place[min(p, q), max(p, q)]
+                total.addcmul_(parts[0][pair], plane)
+                if turned and p != q:
+                    total.addcmul_(parts[1][pair], turned[p], value=1 if q < p else -1)
+        product = torch.complex(*torch.stack(totals, 1))
         found.append(torch.fft.ifft(torch.fft.ifft(product, dim=-2)[..., :height, :])[..., :width])
-    return torch.stack(found)
+    return torch.cat(found)

@@ -7,10 +7,11 @@ With T >= S N angles 2 pi g / T, g that nearest to t and d what is left of the a
 
     exp(i n' t) = exp(2 pi i n' g / T) sum_k (i n' d)^k / k!,        k = 0 .. K - 1,
 
-within (pi / 2 S)^K / K!: 3e-7 with S = 32 and K = 4 in single precision, 2e-13 with K = 7 in double, 5e-3 with S = 16 and K = 2
-for sums that need not be truer. The sums over n are K transforms of length T; a point then costs K reads and products, a third of
-what a non-uniform transform of that accuracy takes. With fewer than T points those of :mod:`echoform.linalg.nufft_rows` are the
-cheaper. The two sums are exact adjoints of each other. No gradients: the caller says what they are.
+within (pi / 2 S)^K / K!: 3e-7 with S = 32 and K = 4 in single precision, 2e-13 with K = 7 in double, 2e-2 with S = 8 and K = 2
+for sums that need not be truer (0.4 % rms over modes and angles). The sums over n are K transforms of length T; a point then
+costs K reads and products, a third of what a non-uniform transform of that accuracy takes. With fewer than K T / 4 points those
+of :mod:`echoform.linalg.nufft_rows` are the cheaper. The two sums are exact adjoints of each other. No gradients: the caller says
+what they are.
 """
 
 from __future__ import annotations
@@ -53,9 +54,15 @@ class TaylorSeries:
         """Return T, a power of two."""
         return 2 ** math.ceil(math.log2(self.oversampling * modes))
 
+    def pays(self, modes: int, points: int) -> bool:
+        """Whether so many points share a table that it is cheaper than a non-uniform transform."""
+        return self.terms * self.table_length(modes) <= ENTRIES_A_POINT * points
 
-#: errors of 3e-7, 2e-13 and 5e-3
-SINGLE, DOUBLE, COARSE = TaylorSeries(32, 4), TaylorSeries(32, 7), TaylorSeries(16, 2)
+
+#: entries of all tables that take as long as a point more in a non-uniform transform
+ENTRIES_A_POINT = 4
+#: errors of 3e-7, 2e-13 and 2e-2
+SINGLE, DOUBLE, COARSE = TaylorSeries(32, 4), TaylorSeries(32, 7), TaylorSeries(8, 2)
 
 
 def rounding_series(dtype: torch.dtype) -> TaylorSeries:
@@ -65,14 +72,14 @@ def rounding_series(dtype: torch.dtype) -> TaylorSeries:
 
 def rows_at(modes: Tensor, turns: Tensor, series: TaylorSeries) -> Tensor:
     """Return c of shape (..., R, M) from modes (..., R, N) and t / 2 pi (R, M), float64, by whichever form is the cheaper."""
-    if turns.shape[1] >= series.table_length(modes.shape[-1]):
+    if series.pays(modes.shape[-1], turns.shape[1]):
         return profile_to_points(modes, turns, series)
     return rows_to_points(modes, _angles(turns, modes.dtype))
 
 
 def rows_from(values: Tensor, turns: Tensor, count: int, series: TaylorSeries) -> Tensor:
     """Return f of shape (..., R, N), adjoint of :func:`rows_at`, from values (..., R, M)."""
-    if turns.shape[1] >= series.table_length(count):
+    if series.pays(count, turns.shape[1]):
         return points_to_profile(values, turns, count, series)
     return points_to_rows(values, _angles(turns, values.dtype), count)
 

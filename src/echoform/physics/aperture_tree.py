@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +30,8 @@ PROBES = 5
 #: a plan is refused when a level holds more than this many values, and more than GROWTH per pixel or sample
 FEW = 1 << 20
 GROWTH = 32
+#: a level that would keep more than this share of the nodes is left out
+WORTHWHILE = 0.75
 #: K a is rounded up to a multiple of this, so that interpolations are shared
 BANDWIDTH_STEP = 0.25
 
@@ -84,20 +87,26 @@ class Blocks:
         blocks = 2 ** min(times, int(math.log2(count)))
         return Blocks(tuple(i * count // blocks for i in range(blocks + 1)))
 
-    @property
+    @cached_property
     def centres(self) -> list[int]:
         """The index in the middle of each block."""
         return [(first + end) // 2 for first, end in pairwise(self.bounds)]
 
-    @property
-    def longest(self) -> int:
-        """The length of the longest block."""
-        return max(end - first for first, end in pairwise(self.bounds))
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """How many blocks there are, and the length of the longest."""
+        lengths = [end - first for first, end in pairwise(self.bounds)]
+        return len(lengths), max(lengths)
 
+    @cached_property
+    def block_of_each(self) -> list[int]:
+        """For each index the number of its block."""
+        return [block for block, (first, end) in enumerate(pairwise(self.bounds)) for _ in range(first, end)]
+
+    @cached_property
     def centre_of_each(self) -> list[int]:
-        """Return for each index the centre of its block."""
-        spans = zip(self.centres, pairwise(self.bounds), strict=True)
-        return [centre for centre, (first, end) in spans for _ in range(first, end)]
+        """For each index the centre of its block."""
+        return [self.centres[block] for block in self.block_of_each]
 
 
 @dataclass(frozen=True)
@@ -195,18 +204,21 @@ class Level(nn.Module):
 class Tree(nn.Module):
     """All levels of one sensor, and the few nodes of the whole image from which its samples are summed.
 
+    A level that would spare few nodes is left to the next one.
+
     Attributes:
         levels: from the pixels to the whole image.
         rows_m, columns_m: the last nodes, (1, Y) and (1, X).
         pulses, frequencies: the last blocks.
         padded_shape: (H, W) of the image the first level takes.
-        phases: those of the last sum, (1, N), complex, where they are held.
+        start, phases: those of the pixels, (1, H, W), and of the last sum, (1, N), complex, where they are held.
         mixtures, patterns: a response of the samples that changes over the image, sum_q c_q[p, block] b_q[node], (1, pulses,
             frequency blocks, Q) and (1, Q, nodes), real, where there is one.
     """
 
     rows_m: Tensor
     columns_m: Tensor
+    start: Tensor | None
     phases: Tensor | None
     mixtures: Tensor | None
     patterns: Tensor | None
@@ -227,8 +239,13 @@ class Tree(nn.Module):
             after = [Blocks.halved(n, level) for n in samples]
             band = half_band(geometry, slope, *after)
             start = (axes[0].positions_m(), axes[1].positions_m())
-            rows, columns = (a.merged().thinned(b, accuracy) for a, b in zip(axes, band, strict=True))
-            axes = [rows[0], columns[0]]
+            merged = [a.merged() for a in axes]
+            rows, columns = (a.thinned(b, accuracy) for a, b in zip(merged, band, strict=True))
+            thinned = [rows[0], columns[0]]
+            if level < depth and _nodes(thinned) > WORTHWHILE * _nodes(merged):
+                axes = merged
+                continue
+            axes = thinned
             blocks = [(b, a) for b, a in zip(before, after, strict=True)]
             levels.append(Level(start, (rows[1], columns[1]), *blocks, dtype=dtype))
             before = after
@@ -236,16 +253,17 @@ class Tree(nn.Module):
         self.levels = nn.ModuleList(levels)
         self.register_buffer("rows_m", axes[0].positions_m()[None])
         self.register_buffer("columns_m", axes[1].positions_m()[None])
-        for name in ("phases", "mixtures", "patterns"):
+        for name in ("start", "phases", "mixtures", "patterns"):
             self.register_buffer(name, None)
         self.pulses, self.frequencies = before
         self.to(geometry.antenna_m.device)
 
     def phase_count(self) -> int:
-        """Return how many phases a pass takes, but for one for each pixel."""
-        last = len(self.frequencies.centres) + self.frequencies.longest
+        """Return how many phases a pass takes."""
+        last = sum(self.frequencies.shape)
         nodes = self.rows_m.numel() * self.columns_m.numel()
-        return sum(level.phase_count() for level in self.steps()) + self.pulses.bounds[-1] * nodes * last
+        between = sum(level.phase_count() for level in self.steps())
+        return math.prod(self.padded_shape) + between + self.pulses.bounds[-1] * nodes * last
 
     def respond(self, mixtures: Tensor, patterns: Tensor, dtype: torch.dtype) -> None:
         """Give the last nodes a response, from c (pulses, frequency blocks, Q) and b (Q, nodes), in a real dtype."""
@@ -267,9 +285,12 @@ class Tree(nn.Module):
         return first.rows_m[0], first.columns_m[0]
 
 
+def _nodes(axes: list[Nodes]) -> int:
+    return math.prod(axis.count * len(axis.local) for axis in axes)
+
+
 def _check_size(axes: list[Nodes], blocks: list[Blocks], natural: int) -> None:
-    nodes = [axis.count * len(axis.local) for axis in axes]
-    values = math.prod(nodes) * math.prod(len(b.centres) for b in blocks)
+    values = _nodes(axes) * math.prod(len(b.centres) for b in blocks)
     if values > max(FEW, GROWTH * natural):
         raise NothingGainedError(
             f"nothing is gained by factorising: a level would hold {values:.2g} values for {natural} pixels or samples; order "
@@ -285,8 +306,8 @@ def half_band(geometry: Geometry, slope: Tensor, pulses: Blocks, frequencies: Bl
     Args:
         slope: grad d, (P, points, 2).
     """
-    turned = (slope - slope[pulses.centre_of_each()]).abs().amax((0, 1))
+    turned = (slope - slope[pulses.centre_of_each]).abs().amax((0, 1))
     here = geometry.wavenumber(list(range(geometry.frequencies)))
-    shifted = (here - geometry.wavenumber(frequencies.centre_of_each())).abs().amax()
+    shifted = (here - geometry.wavenumber(frequencies.centre_of_each)).abs().amax()
     y, x = (here.abs().amax() * turned + shifted * slope.abs().amax((0, 1))).tolist()
     return y, x

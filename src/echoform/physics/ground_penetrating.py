@@ -10,8 +10,8 @@ spreading is taken as 1 / P, without the transmission through the surface. Neith
 Frequencies are equally spaced: each trace is a one-dimensional non-uniform Fourier sum at the angles 4 pi df L / c, and the
 adjoint the conjugate sum at the same angles, so it is exact (:mod:`echoform.linalg.phasor_tables`). The lengths are held, A n
 float64 and A n amplitudes; the phases are made for a few traces at a time, but all are held while the norm of small images is
-found. A^H A is adjoint(forward). The coarse version is that of :mod:`echoform.physics.local_transfer`, its sums true within 5e-3:
-within 5 % of A U_s for white noise on pixels of up to 4.4 rad of the highest frequency.
+found. A^H A is adjoint(forward). The coarse version is that of :mod:`echoform.physics.local_transfer` with a shorter Taylor
+series: within 5 % of A U_s for white noise on pixels of up to 4.4 rad of the highest frequency.
 
 Source: Daniels, Ground Penetrating Radar (2004), chapter 7; Johansson and Mast (1994), Microw. Opt. Technol. Lett. 7(12).
 """

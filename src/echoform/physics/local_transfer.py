@@ -10,7 +10,7 @@ slowly over the image, hence few terms suffice,
     H_s(k_i(r_m)) ~ sum_q w_q[i] b_q[m],        A_s = sum_q diag(w_q) A' diag(b_q),
 
 A' being the same sensor on the coarse pixels. w and b are found from the exact H_s at a few nodes of the image: the leading
-singular vectors over the nodes, interpolated between them by polynomials. Samples with |H_s| < 3e-2 at all nodes are dropped.
+singular vectors over the nodes, interpolated between them by polynomials. Samples with |H_s| < 6e-2 at all nodes are dropped.
 
 An entry's phase must be kappa_n l_e(r) + c(r): one path l for each element (pulse, trace, pair of antennas), one wavenumber for
 each frequency.
@@ -32,7 +32,7 @@ from echoform.linalg.resample import COARSE_ORIGIN, kaiser_sinc, transfer
 from echoform.physics.operator import DerivedOperator, LinearOperator, coarse_shape
 
 #: samples whose response falls below this everywhere are left out
-BAND_EDGE = 3e-2
+BAND_EDGE = 6e-2
 #: share of the weights, in norm, that the terms left out may hold
 TOLERANCE = 5e-2
 #: largest relative error of the weighted entries, with those left out; a sensor with a larger one is not written down again

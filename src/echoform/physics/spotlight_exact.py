@@ -14,7 +14,7 @@ Taylor series, or F HW multiplications for each image where many are seen at onc
 distances of one pulse, or of a few on small images, are held at a time, with gradients too: the backward pass to the image is the
 other operator, that to the antenna computes each pulse again. A^H A is not Toeplitz but adjoint(forward), so norm() and
 spectrum() cost tens of forward and adjoint passes; norm() holds the phasors of small images meanwhile. The coarse version is that
-of :mod:`echoform.physics.spotlight_coarse`, its sums true within 5e-3, which is less than its own error.
+of :mod:`echoform.physics.spotlight_coarse` with a shorter Taylor series, whose error (0.4 % rms) is far less than its own.
 """
 
 from __future__ import annotations

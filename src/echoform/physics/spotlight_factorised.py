@@ -26,7 +26,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +50,9 @@ ACCURACY = 1e-2
 CHUNK = 1 << 17
 #: phases of one sensor that are held: 16 MB in single precision, those of some 200 x 200 pixels
 HELD = 1 << 21
-#: the accuracy of a coarse version, whose local response is no truer than a few per cent
-COARSE_ACCURACY = 1e-1
+#: the accuracy of a coarse version, whose local response is no truer than a few per cent, and its smallest squares: blocks of
+#: fewer samples leave less of the response out
+COARSE_ACCURACY, COARSE_LEAF = 1e-1, 12
 #: what one term a block may leave out of a coarse version's response; where it is more, whole sums are weighted
 MOST_LOST = 4e-2
 
@@ -94,23 +94,24 @@ class _Factorised:
         for level in self.tree.steps():
             level.phases = torch.cat([turn.flatten() for *_, turn in self._turns(level, dtype)])[None]
         self.tree.phases = torch.cat([p.flatten() for *_, a, b in self._last(dtype) for p in (a, b)])[None]
+        self.tree.start = self._start(dtype)[None]
 
     def samples(self, image: Tensor) -> Tensor:
         """Return the samples (..., P, F) of the pixels (..., H, W)."""
         margin = [n - m for n, m in zip(self.tree.padded_shape, self.shape, strict=True)]
-        value = nn.functional.pad(image, (0, margin[1], 0, margin[0]))[..., None, None, :, :]
-        value = value * self._start(image.dtype)
+        value = nn.functional.pad(image, (0, margin[1], 0, margin[0]))
+        value = (value * self._start(image.dtype))[..., None, None, :, :]
         for level in self.tree.steps():
             value = self._merge(level, value)
         return self.kept * self._sum(value)
 
     def backprojection(self, spectra: Tensor) -> Tensor:
-        """Return the pixels (..., H, W) of the samples (..., P, F), adjoint of :meth:`samples`."""
-        value = self._spread(self.kept * spectra)
+        """Return the pixels (..., H, W) of the samples (..., P, F): A^H y as the conjugate of A^T conj(y)."""
+        value = self._spread(self.kept * spectra.conj())
         for level in reversed(self.tree.steps()):
             value = self._split(level, value)
-        image = value[..., 0, 0, :, :] * self._start(spectra.dtype).conj()
-        return image[..., : self.shape[0], : self.shape[1]]
+        image = value[..., 0, 0, :, :] * self._start(spectra.dtype)
+        return image[..., : self.shape[0], : self.shape[1]].conj_physical()
 
     def gradient(self, image: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the gradient of the exact sum, :meth:`ExactSums.gradient`."""
@@ -118,30 +119,43 @@ class _Factorised:
 
     def _start(self, dtype: torch.dtype) -> Tensor:
         """Return exp(-i (k_c . r + kappa_s d_s(r))) at the pixels, s the whole aperture."""
+        if self.tree.start is not None:
+            return self.tree.start[0]
         rows, columns = self.tree.pixels_m()
         pulse, frequency = (count // 2 for count in self.kept.shape)
         phase = self.geometry.wavenumber([frequency]) * self.geometry.path([pulse], rows, columns)[0]
         return _turn(phase + self.carrier[1] * rows[:, None] + self.carrier[0] * columns, dtype)
 
-    def _turns(self, level: Level, dtype: torch.dtype) -> Iterator[tuple[int, int, slice, slice, Tensor]]:
-        """Yield block after, block before, rows before, rows after, and the phases (frequencies before, halves, Y, X)."""
-        (before, after), (wide, narrow) = level.pulses, level.frequencies
-        halves = len(narrow.centres) // len(wide.centres)
-        here, there = self.geometry.wavenumber(narrow.centres), self.geometry.wavenumber(wide.centres)
+    def _turns(self, level: Level, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor, slice, slice, Tensor]]:
+        """Yield blocks after, theirs before, rows before and after, and the phases (blocks, frequencies before, halves, Y, X).
+
+        Small blocks are taken several at a time.
+        """
+        (before, after), (wide, narrow) = (
+            [len(blocks.centres) for blocks in pair] for pair in (level.pulses, level.frequencies)
+        )
         high, low = level.row_weights.shape[1:]
         intervals, width = level.rows_m.shape[1] // high, level.columns_m.shape[1]
+        parents = torch.arange(after, device=level.rows_m.device) * before // after
         held = None if level.phases is None else _Reader(level.phases)
-        for block, centre in enumerate(after.centres):
-            parent = block * len(before.centres) // len(after.centres)
-            for piece in _pieces(intervals, len(here) * high * width):
+        row = narrow * high * width
+        for blocks in _pieces(after, row * intervals):
+            count = blocks.stop - blocks.start
+            for piece in _pieces(intervals, row * count):
                 rows = slice(piece.start * high, piece.stop * high)
                 if held is None:
-                    pair = [centre, before.centres[parent]]
-                    d = self.geometry.path(pair, level.rows_m[0, rows], level.columns_m[0])
-                    turn = _turn(here.view(-1, halves, 1, 1) * d[0] - there.view(-1, 1, 1, 1) * d[1], dtype)
+                    turn = self._turn_of(level, blocks, parents[blocks], rows, dtype)
                 else:
-                    turn = held.take(len(there), halves, rows.stop - rows.start, width)
-                yield block, parent, rows, slice(piece.start * low, piece.stop * low), turn
+                    turn = held.take(count, wide, narrow // wide, rows.stop - rows.start, width)
+                yield blocks, parents[blocks], rows, slice(piece.start * low, piece.stop * low), turn
+
+    def _turn_of(self, level: Level, blocks: slice, parents: Tensor, rows: slice, dtype: torch.dtype) -> Tensor:
+        """Return the phases of some blocks and rows, (blocks, frequencies before, halves, Y, X)."""
+        (before, after), (wide, narrow) = level.pulses, level.frequencies
+        here, there = self.geometry.wavenumber(narrow.centres), self.geometry.wavenumber(wide.centres)
+        pulses = [*after.centres[blocks], *(before.centres[parent] for parent in parents.tolist())]
+        d = self.geometry.path(pulses, level.rows_m[0, rows], level.columns_m[0]).unflatten(0, (2, -1, 1, 1))
+        return _turn(here.view(len(there), -1, 1, 1) * d[0] - there.view(-1, 1, 1, 1) * d[1], dtype)
 
     def _merge(self, level: Level, value: Tensor) -> Tensor:
         """Return v' of v."""
@@ -154,73 +168,77 @@ class _Factorised:
         result = value.new_empty(
             *value.shape[:-4], len(level.pulses[1].centres), len(level.frequencies[1].centres), y, x
         )
-        for block, parent, rows, target, turn in self._turns(level, value.dtype):
-            part = (value[..., parent, :, None, rows, :] * turn).flatten(-4, -3)
-            part = (part.unflatten(-1, (-1, wide)) @ columns_w).flatten(-2)
-            result[..., block, :, target, :] = (rows_w @ part.unflatten(-2, (-1, high))).flatten(-3, -2)
+        for blocks, parents, rows, target, turn in self._turns(level, value.dtype):
+            part = value[..., rows, :].index_select(-4, parents)[..., None, :, :]
+            part = (part * turn).flatten(-4, -3).unflatten(-1, (-1, wide))
+            part = (part @ columns_w).flatten(-2).unflatten(-2, (-1, high))
+            result[..., blocks, :, target, :] = (rows_w @ part).flatten(-3, -2)
         return result
 
     def _split(self, level: Level, value: Tensor) -> Tensor:
-        """Return the adjoint of :meth:`_merge`."""
+        """Return the transpose of :meth:`_merge`."""
         rows_w, columns_w = level.row_weights[0], level.column_weights[0].mT
         low, narrow = rows_w.shape[1], columns_w.shape[0]
         before = [len(blocks[0].centres) for blocks in (level.pulses, level.frequencies)]
         result = value.new_zeros(*value.shape[:-4], *before, level.rows_m.shape[1], level.columns_m.shape[1])
-        for block, parent, rows, source, turn in self._turns(level, value.dtype):
-            part = value[..., block, :, source, :].unflatten(-2, (-1, low))
+        for blocks, parents, rows, source, turn in self._turns(level, value.dtype):
+            part = value[..., blocks, :, source, :].unflatten(-2, (-1, low))
             part = (rows_w @ part).flatten(-3, -2).unflatten(-1, (-1, narrow))
-            part = (part @ columns_w).flatten(-2).unflatten(-3, turn.shape[:2])
-            result[..., parent, :, rows, :] += (part * turn.conj()).sum(-3)
+            part = (part @ columns_w).flatten(-2).unflatten(-3, turn.shape[1:3])
+            result[..., rows, :].index_add_(-4, parents, (part * turn).sum(-3))
         return result
 
-    def _last(self, dtype: torch.dtype) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
-        """Yield pulse block, pulses, the phases (pulses, frequency blocks, nodes) and those within (pulses, nodes, offsets)."""
-        tree, geometry = self.tree, self.geometry
-        centres, width = geometry.wavenumber(tree.frequencies.centres), tree.frequencies.longest
-        offsets = (torch.arange(width, device=geometry.step.device) - width // 2) * geometry.step
-        nodes = tree.rows_m.shape[1] * tree.columns_m.shape[1]
-        blocks = zip(tree.pulses.centres, pairwise(tree.pulses.bounds), strict=True)
+    def _last(self, dtype: torch.dtype) -> Iterator[tuple[Tensor, slice, Tensor, Tensor]]:
+        """Yield blocks, their pulses, the phases (pulses, frequency blocks, nodes) and those within (pulses, nodes, offsets)."""
+        tree = self.tree
+        nodes, count, width = tree.rows_m.shape[1] * tree.columns_m.shape[1], *tree.frequencies.shape
+        blocks = torch.tensor(tree.pulses.block_of_each, device=self.kept.device)
         held = None if tree.phases is None else _Reader(tree.phases)
-        for block, (centre, (first, end)) in enumerate(blocks):
-            here = geometry.path([centre], tree.rows_m[0], tree.columns_m[0]).flatten(1)
-            for piece in _pieces(end - first, nodes * (width + len(centres))):
-                pulses = slice(first + piece.start, first + piece.stop)
-                if held is not None:
-                    count = pulses.stop - pulses.start
-                    yield block, pulses, held.take(count, len(centres), nodes), held.take(count, nodes, width)
-                    continue
-                d = geometry.path(list(range(pulses.start, pulses.stop)), tree.rows_m[0], tree.columns_m[0]).flatten(1)
-                turn = _turn(centres[:, None] * (d - here)[:, None], dtype)
-                turn = turn if tree.mixtures is None else turn * tree.response(pulses)
-                yield block, pulses, turn, _turn(d[..., None] * offsets, dtype)
+        for pulses in _pieces(len(blocks), nodes * (width + count)):
+            if held is None:
+                turn, within = self._last_of(pulses, blocks[pulses], dtype)
+            else:
+                each = pulses.stop - pulses.start
+                turn, within = held.take(each, count, nodes), held.take(each, nodes, width)
+            yield blocks[pulses], pulses, turn, within
+
+    def _last_of(self, pulses: slice, blocks: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return those of some pulses."""
+        tree, geometry = self.tree, self.geometry
+        nodes, (first, end) = (tree.rows_m[0], tree.columns_m[0]), blocks[[0, -1]].tolist()
+        here = geometry.path(tree.pulses.centres[first : end + 1], *nodes).flatten(1)[blocks - first]
+        d = geometry.path(list(range(pulses.start, pulses.stop)), *nodes).flatten(1)
+        turn = _turn(geometry.wavenumber(tree.frequencies.centres)[:, None] * (d - here)[:, None], dtype)
+        turn = turn if tree.mixtures is None else turn * tree.response(pulses)
+        _, width = tree.frequencies.shape
+        offsets = (torch.arange(width, device=d.device) - width // 2) * geometry.step
+        return turn, _turn(d[..., None] * offsets, dtype)
 
     def _columns(self) -> Tensor:
         """Return where each frequency stands among the frequency blocks, all taken as long as the longest, (F,)."""
-        blocks, width = self.tree.frequencies, self.tree.frequencies.longest
-        spans = zip(blocks.centres, pairwise(blocks.bounds), strict=True)
-        found = [i * width + width // 2 + n - c for i, (c, (first, end)) in enumerate(spans) for n in range(first, end)]
-        return torch.tensor(found, device=self.kept.device)
+        blocks, (_, width) = self.tree.frequencies, self.tree.frequencies.shape
+        of_each = enumerate(zip(blocks.block_of_each, blocks.centre_of_each, strict=True))
+        return torch.tensor([i * width + width // 2 + n - c for n, (i, c) in of_each], device=self.kept.device)
 
     def _sum(self, value: Tensor) -> Tensor:
         """Return the samples (..., P, F) of the last nodes."""
         nodes, columns = value.flatten(-2), self._columns()
         result = value.new_empty(*value.shape[:-4], *self.kept.shape)
-        for block, pulses, turn, within in self._last(value.dtype):
-            part = (nodes[..., block, None, :, :] * turn) @ within
+        for blocks, pulses, turn, within in self._last(value.dtype):
+            part = (nodes.index_select(-3, blocks) * turn) @ within
             result[..., pulses, :] = part.flatten(-2)[..., columns]
         return result
 
     def _spread(self, spectra: Tensor) -> Tensor:
-        """Return the adjoint of :meth:`_sum`."""
+        """Return the transpose of :meth:`_sum`."""
         tree, columns = self.tree, self._columns()
-        blocks, width = len(tree.frequencies.centres), tree.frequencies.longest
+        count, width = tree.frequencies.shape
         y, x = tree.rows_m.shape[1], tree.columns_m.shape[1]
-        result = spectra.new_zeros(*spectra.shape[:-2], len(tree.pulses.centres), blocks, y * x)
-        for block, pulses, turn, within in self._last(spectra.dtype):
-            heard = spectra[..., pulses, :]
-            part = heard.new_zeros(*heard.shape[:-1], blocks * width).index_copy(-1, columns, heard)
-            part = (part.unflatten(-1, (blocks, width)) @ within.mH) * turn.conj()
-            result[..., block, :, :] += part.sum(-3)
+        heard = spectra.new_zeros(*spectra.shape[:-1], count * width).index_copy(-1, columns, spectra)
+        heard = heard.unflatten(-1, (count, width))
+        result = spectra.new_zeros(*spectra.shape[:-2], len(tree.pulses.centres), count, y * x)
+        for blocks, pulses, turn, within in self._last(spectra.dtype):
+            result.index_add_(-3, blocks, (heard[..., pulses, :, :] @ within.mT) * turn)
         return result.unflatten(-1, (y, x))
 
 
@@ -329,12 +347,12 @@ class FactorisedSpotlight(SphericalSpotlight):
 
     def _on(self, coarse: CoarseSpotlight, response: TransferWeights | None) -> FactorisedSpotlight:
         """Return the sums on the coarse pixels."""
-        accuracy = max(self.accuracy, COARSE_ACCURACY)
+        leaf, accuracy = min(self.leaf, COARSE_LEAF), max(self.accuracy, COARSE_ACCURACY)
         return FactorisedSpotlight(
             coarse.collection,
             coarse.grid,
             dtype=self.dtype,
-            leaf=self.leaf,
+            leaf=leaf,
             accuracy=accuracy,
             held=self.held,
             response=response,
