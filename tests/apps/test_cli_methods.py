@@ -49,6 +49,7 @@ def own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_default_suits_the_image(measurement: Measurement, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sparse magnitudes or smooth phase decide; of very many pixels only quick methods are taken unasked."""
     smooth = replace(measurement, metadata=replace(measurement.metadata, smooth_phase=True))
     assert default_method(measurement) == "l1"
     assert default_method(smooth) == "tv-complex"
@@ -64,6 +65,7 @@ def test_the_default_suits_the_image(measurement: Measurement, monkeypatch: pyte
 def test_what_is_left_out_of_a_large_image_is_said(
     measurement: Measurement, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """compare leaves long methods out of a large image with a note, and takes them when they are named."""
     path, out = tmp_path / "m.h5", tmp_path / "out"
     save(measurement, path)
     monkeypatch.setattr(methods, "MOST_PIXELS", 1000)

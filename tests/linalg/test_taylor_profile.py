@@ -73,6 +73,7 @@ def test_the_two_are_exact_adjoints(count, series) -> None:
 
 
 def test_both_forms_give_the_same_sums() -> None:
+    """The table and the non-uniform transform agree within the accuracy of the series."""
     many, few = 20, 4
     assert DOUBLE.pays(few, POINTS)
     assert not DOUBLE.pays(many, POINTS)

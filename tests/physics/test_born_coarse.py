@@ -56,6 +56,7 @@ def test_the_held_normal_is_that_of_the_fine_operator(factor: int, form: Form, i
 
 
 def test_rows_are_as_many_as_are_heard() -> None:
+    """C has a row for every heard sample; where a sensor hears fewer than another, rows of zeros follow."""
     fine = examples_born.sparse((32, 48), SEEDS, DOUBLE)
     coarse = fine.coarsen(2)
     assert isinstance(coarse, CoarseBorn)
@@ -107,6 +108,7 @@ def test_gradients_reach_the_antennas_of_a_coarse_version(spacing_m: float) -> N
 
 
 def test_gradients_reach_the_image() -> None:
+    """The held normal passes gradients on to what it is applied to."""
     coarse = some_pairs(RECEIVER_M).coarsen(4)
     assert isinstance(coarse, CoarseBorn)
     x = randn((1, *coarse.domain_shape), 1).requires_grad_()
@@ -115,6 +117,7 @@ def test_gradients_reach_the_image() -> None:
 
 
 def test_misuse_is_refused() -> None:
+    """A form that holds nothing, batches that do not fit and files of other operators raise ValueError."""
     coarse = some_pairs(RECEIVER_M).coarsen(4)
     assert isinstance(coarse, ComposedOperator)
     with pytest.raises(ValueError, match="hold no matrix"):

@@ -118,6 +118,7 @@ def test_a_coarse_version_has_fewer_waves_and_rows_within_its_accuracy(factor: i
 
 
 def test_a_silent_antenna_hears_nothing_on_a_coarse_grid() -> None:
+    """A sensor whose waves are all zero gives zeros, not NaN, though there is no leading row to combine."""
     taken = survey(0.0)
     silent = GroundSurvey(
         taken.antenna_x_m,

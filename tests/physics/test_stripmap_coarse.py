@@ -117,6 +117,7 @@ def test_normal_of_band_limited_images(form: type[StripmapOperator], centroid_hz
 @FORMS
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_bins_and_frequencies_are_those_of_the_coarse_band(form: type[StripmapOperator], factor: int) -> None:
+    """The coarse version keeps 1.3 to 1.5 / s of either axis, and one term of the sum over range."""
     operator = build(form, thinned(0.0))
     coarse = operator.coarsen(factor)
     assert isinstance(coarse, CoarseStripmap)

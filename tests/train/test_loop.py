@@ -131,6 +131,7 @@ def test_a_run_can_be_brought_to_its_end_from_any_step():
 
 @pytest.mark.parametrize("supported", [True, False])
 def test_convolutions_run_in_bfloat16_only_where_the_device_has_them(supported: bool, monkeypatch: pytest.MonkeyPatch):
+    """What the last layer puts out tells in which precision the convolutions ran."""
     monkeypatch.setattr(training_state, "runs_bfloat16", lambda _: supported)
     state = TrainingState.start(RECIPE, CPU)
     seen: list[torch.dtype] = []

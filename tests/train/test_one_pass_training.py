@@ -93,6 +93,7 @@ class Watched(FourierMask):
 def test_physics_keeps_its_precision_where_convolutions_are_narrow(
     network: UNetConfig, monkeypatch: pytest.MonkeyPatch
 ):
+    """No product of the sensor is carried out under autocast, while the convolutions around it are."""
     monkeypatch.setattr(training_state, "runs_bfloat16", lambda _: True)  # slowly where the processor cannot
     state = TrainingState.start(recipe(network), torch.device("cpu"))
     Watched.narrow = ()
