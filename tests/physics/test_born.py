@@ -314,7 +314,7 @@ def test_a_rewritten_coarse_version_is_within_its_bound(build, factor: int, step
 
 
 def test_a_rewritten_coarse_version_keeps_the_contract() -> None:
-    """The coarse version on a grid of its own passes every check of an operator."""
+    """Dot, normal and leading axes hold on a grid of its own; a short wave is given one that the factor need not divide."""
     fine = examples_born.small_cells((32, 48), SEEDS, DOUBLE)
     coarse = fine.coarsen(4)
     check_dot(coarse, 1e-10)

@@ -229,7 +229,6 @@ METHODS: dict[str, Method] = {
         _closure,
         ("sky_flux_jy", "sky_fwhm_uas"),
         compared=False,
-        long=True,
         caveat="stations are uncalibrated, so misfit and prediction error of its image say nothing; its chi-squares do. The "
         "prior decides what the data leave open, and the default one was chosen knowing the published ring of M87*: with 60 "
         "microarcseconds a ghost ring fits as well (benchmarks/eht.py). Try others: --sky-fwhm-uas, --sky-flux-jy.",
@@ -277,8 +276,8 @@ def compared_methods(measurement: Measurement) -> tuple[str, ...]:
 
 def left_out(measurement: Measurement) -> tuple[str, ...]:
     """Return a sentence on the usual methods that :func:`compared_methods` leaves out, or nothing."""
-    missing = [name for name in COMPARED if name not in compared_methods(measurement)]
-    if not missing:
+    missing = [name for name in COMPARED if METHODS[name].long]
+    if not is_large(measurement):
         return ()
     labels = ", ".join(METHODS[name].label for name in missing)
     pixels = math.prod(measurement.operator.domain_shape) / 1e6
