@@ -1,6 +1,7 @@
 """Are posterior samples as spread as they should be? Sparse complex scenes, 25 % of the frequencies measured.
 
-    python benchmarks/calibration.py [--side 32] [--scenes 8] [--samples 99] [--steps 8 16 32] [--weights NAME]
+    python benchmarks/calibration.py [--side 32] [--scenes 8] [--samples 99] [--steps 8 16 32] [--samplers 2M "SDE 2M"]
+        [--weights NAME]
 
 Scenes are the stratum "points" of first light (isolated points over clutter 15 to 60 dB below them), seen through random Fourier
 masks at 20 dB, drawn from a seed never trained on. For each number of evaluations and for each sampler:
@@ -8,13 +9,15 @@ masks at 20 dB, drawn from a seed never trained on. For each number of evaluatio
     ECE          expected calibration error of P(|x| > level), 10 bins; level and pixels follow from y alone, as calibration
                  asks: 20 dB below the peak of the one-pass image, pixels of it within 12 dB of the level or above; beside it
                  the floor: the same of an ideal sampler that draws S times from those probabilities
-    error / var  squared error of the mean over the samples' variance, 1 + 1/S divided out (1 is right)
+    error / var  squared error of the mean over the samples' variance, 1 + 1/S divided out (1 is right), sums over all scenes;
+                 beside it the 95 % interval of a bootstrap over scenes, and the least and largest of any scene
     single       squared error of single draws over twice the variance (1 is right)
     ranks        largest departure of the rank histogram of Re x from uniform, ten bins, with 4 sigma of chance beside
     mean, one    NMSE of the samples' mean and of the one-pass image, dB: the mean of S exact samples is 1 + 1/S worse
 
 Beside the network stands the same on a posterior known in closed form (one target in clutter, the denoiser exact): what samplers
-themselves leave. Writes benchmarks/results/calibration_<weights>_<side>.json.
+themselves leave. Writes benchmarks/results/calibration_<weights>_<side>.json, again after every row; 50
+minutes of one core with the defaults.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -54,6 +58,7 @@ from judged_weights import add_weights, results_of
 from record import save
 
 SEED, SHARE, SNR_DB, LEVEL_DB, NEAR_DB = 880_001, 0.25, 20.0, -20.0, -12.0
+RESAMPLINGS = 2000
 SAMPLERS = {"2M": second_order, "SDE 2M": stochastic}
 
 
@@ -82,10 +87,18 @@ class Judge:
         )
         ranks = rank_histogram(samples.real, truth.real, bins=bins)
         mean = samples.mean(0)
+        error = (mean - truth).abs().square().sum((1, 2))
+        spread = (samples - mean).abs().square().sum((0, 2, 3)) * (count + 1) / (count * (count - 1))
+        again = torch.randint(len(truth), (RESAMPLINGS, len(truth)), generator=generator)
+        low, high = (error[again].sum(1) / spread[again].sum(1)).quantile(torch.tensor([0.025, 0.975])).tolist()
         return {
             "ece": reliability(p, e).error,
             "ece_floor": floor_of_calibration_error(p, count, generator),
             "error_over_variance": error_over_variance(samples, truth),
+            "error_over_variance_low": low,
+            "error_over_variance_high": high,
+            "error_over_variance_least": float((error / spread).min()),
+            "error_over_variance_largest": float((error / spread).max()),
             "single_draw_ratio": single_draw_ratio(samples, truth),
             "rank_departure": float((ranks - 1 / bins).abs().max()),
             "rank_chance": 4 * ((1 / bins) * (1 - 1 / bins) / truth.numel()) ** 0.5,
@@ -161,6 +174,7 @@ def main() -> None:
         "--samples", type=int, default=99, help="one less than a multiple of ten gives ten bins of ranks"
     )
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 16, 32])
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
     add_weights(parser)
     parser.add_argument("--checkpoint", type=Path, help="a run of the recipe of those weights, in place of them")
     options = parser.parse_args()
@@ -175,29 +189,45 @@ def main() -> None:
     generator = torch.Generator().manual_seed(SEED)
     drawn = scenes(options.side, options.scenes, generator)
     one = torch.cat([nmse_db(NetworkReconstructor(network)(m).mean, x) for x, m in drawn]).mean()
-    table = Table(
-        "denoiser", "sampler", "steps", "ECE", "floor", "error / var", "single", "ranks", "chance", "mean, dB"
-    )
-    rows: list[dict[str, object]] = []
-    for steps in options.steps:
-        for name, run in SAMPLERS.items():
-            trajectory = Trajectory(steps, sampler=run)
-            judged = {
-                "network": of_network(network, drawn, trajectory, options.samples, generator).row(generator),
-                "exact": of_oracle(run, steps, 4 * options.scenes, options.samples, generator).row(generator),
-            }
-            for denoiser, row in judged.items():
-                rows.append({"denoiser": denoiser, "sampler": name, "steps": steps, **row})
-                keys = ("ece", "ece_floor", "error_over_variance", "single_draw_ratio", "rank_departure", "rank_chance")
-                table.add_row(
-                    denoiser, name, str(steps), *(f"{row[k]:.3f}" for k in keys), f"{row['mean_nmse_db']:.2f}"
-                )
-                print(rows[-1], flush=True)
-    Console(width=130).print(table)
-    print(f"one pass: {float(one):.2f} dB")
-    shown = {"scenes": options.scenes, "samples": options.samples, "one_pass_nmse_db": float(one), "rows": rows}
+    shown = {"scenes": options.scenes, "samples": options.samples, "one_pass_nmse_db": float(one)}
     shown["weights"] = options.weights if options.checkpoint is None else str(options.checkpoint)
-    print(save(f"{results_of('calibration', options.weights)}_{options.side}", seed=SEED, results=shown))
+    name_of_results = f"{results_of('calibration', options.weights)}_{options.side}"
+    rows: list[dict[str, Any]] = []
+    for steps in options.steps:
+        for name in options.samplers:
+            run = SAMPLERS[name]
+            judged = {
+                "network": of_network(network, drawn, Trajectory(steps, sampler=run), options.samples, generator),
+                "exact": of_oracle(run, steps, 4 * options.scenes, options.samples, generator),
+            }
+            for denoiser, judge in judged.items():
+                rows.append({"denoiser": denoiser, "sampler": name, "steps": steps, **judge.row(generator)})
+                print(rows[-1], flush=True)
+            save(name_of_results, seed=SEED, results=shown | {"rows": rows})
+    Console(width=150).print(table_of(rows))
+    print(f"one pass: {float(one):.2f} dB")
+
+
+def table_of(rows: list[dict[str, Any]]) -> Table:
+    """Return the rows as a table."""
+    table = Table("denoiser", "sampler", "steps", "ECE", "floor", "error / var", "95 %", "scenes")
+    for heading in ("single", "ranks", "chance", "mean, dB"):
+        table.add_column(heading)
+    for row in rows:
+        ratio = [row["error_over_variance" + part] for part in ("", "_low", "_high", "_least", "_largest")]
+        table.add_row(
+            row["denoiser"],
+            row["sampler"],
+            str(row["steps"]),
+            f"{row['ece']:.3f}",
+            f"{row['ece_floor']:.3f}",
+            f"{ratio[0]:.2f}",
+            f"{ratio[1]:.2f} to {ratio[2]:.2f}",
+            f"{ratio[3]:.2f} to {ratio[4]:.2f}",
+            *(f"{row[key]:.3f}" for key in ("single_draw_ratio", "rank_departure", "rank_chance")),
+            f"{row['mean_nmse_db']:.2f}",
+        )
+    return table
 
 
 if __name__ == "__main__":
