@@ -9,6 +9,7 @@ from echoform.linalg.taylor_profile import COARSE
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering, GivenFields
+from echoform.physics.born_bands import BornBands
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compositions import GalerkinOperator, ScaledOperator
 from echoform.physics.compressed_sensing import SineTransform, compressed_sensing
@@ -113,6 +114,7 @@ def operators() -> dict[str, LinearOperator]:
         "born, matrix, coarse": born(torch.complex64, 40, spacing_m=0.01).coarsen(2),
         "born, passes, coarse, batched": born(torch.complex128, 4, spacing_m=0.001, eps=(2 - 0.1j, 3)).coarsen(2),
         "born, coarse, held": born(torch.complex64, 3, spacing_m=0.01, eps=(2 - 0.1j, 3)).coarsen(2),
+        "born, bands": born_bands(torch.complex64),
         "born, gained": born(torch.complex64, 4, spacing_m=0.01).weighted(torch.full((1, 1, 4, 1), 0.5 - 2j)),
         "born, incident": born(torch.complex64, 4, spacing_m=0.01, incident=True),
         "born, volume, received": born_volume(torch.complex64),
@@ -195,6 +197,12 @@ def born(
     return BornScattering(
         rig, cells, radiator=Radiator.LINE, permittivity=permittivity, fields=GivenFields(fields), dtype=dtype
     )
+
+
+def born_bands(dtype: torch.dtype) -> BornBands:
+    """Return the coarse versions of some frequencies apart, on grids of their own and with a matrix held."""
+    whole = born(dtype, 4, spacing_m=0.001, eps=(2 - 0.1j, 3))
+    return BornBands([whole.coarsen(2), born(dtype, 4, spacing_m=0.01, eps=(2 - 0.1j, 3)).coarsen(2)])
 
 
 def born_volume(dtype: torch.dtype) -> BornScattering:

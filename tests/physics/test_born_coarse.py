@@ -79,7 +79,7 @@ def test_what_is_held_fits_the_memory_given_for_it(monkeypatch: pytest.MonkeyPat
     assert peak_bytes(lambda: fine.coarsen(2)) < 2 * rows + fields + 2**20
 
 
-def test_the_form_that_is_cheapest_over_a_hundred_products() -> None:
+def test_the_form_that_is_cheapest_over_some_hundred_products() -> None:
     """256 x 256 pixels of an eighth of a wavelength under 24 x 24 antennas at 4 frequencies; then a third of their pairs."""
     per_pixel, many = 8.0 * (576 + 6 * 48), 2**25
     assert cheapest(2304, 4096, passes=118**2 * per_pixel, columns=64, needed=118**2, most=many) is Form.ROWS

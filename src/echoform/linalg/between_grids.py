@@ -29,7 +29,7 @@ STOP_EDGE = 4.9
 #: steps below this save too little for a grid of their own
 LEAST_STEP = Fraction(5, 4)
 #: taps on either side, beyond the 2 s / t that U_s has
-SPARE = 3
+SPARE = 4
 
 
 def coarsest_grid(factor: int, phase_rad: float, sides: tuple[int, int]) -> Fraction:

@@ -65,6 +65,7 @@ from echoform.measure.hdf5_node import (
 )
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
+from echoform.physics.born_bands import BornBands
 from echoform.physics.born_coarse import CoarseBorn
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compositions import AdjointOperator, ComposedOperator, GalerkinOperator, ScaledOperator
@@ -341,7 +342,7 @@ def _read_channelwise(node: GroupReader) -> ChannelwiseOperator:
     return ChannelwiseOperator(base, channels)
 
 
-def _write_parts(operator: StackedOperator | BlockDiagonalOperator, node: GroupWriter) -> None:
+def _write_parts(operator: StackedOperator | BlockDiagonalOperator | BornBands, node: GroupWriter) -> None:
     parts = [p for p in operator.parts if isinstance(p, LinearOperator)]
     node.integers("count", [len(parts)])
     for index, part in enumerate(parts):
@@ -361,6 +362,7 @@ CODECS: dict[str, Codec[Any]] = {
     "BlockDiagonalOperator": Codec(
         BlockDiagonalOperator, _write_parts, lambda node: BlockDiagonalOperator(_read_parts(node))
     ),
+    "BornBands": Codec(BornBands, _write_parts, lambda node: BornBands(_read_parts(node))),
     "BornScattering": Codec(BornScattering, write_born, read_born),
     "ChannelwiseOperator": Codec(ChannelwiseOperator, _write_channelwise, _read_channelwise),
     "CircularConvolution": Codec(CircularConvolution, write_convolution, read_convolution),

@@ -26,8 +26,9 @@ Coarse version, in the plane only: slices are kept. Where the matrix is held: ex
 with the fine cell's measure (the columns of U sum to one), behind the interpolation V from the coarse grid that G_r G_t cannot
 tell from U_s (:mod:`echoform.linalg.between_grids`): 1 / t^2 of the cost and within 1.5 % of A U_s away from the border. t is the
 largest up to s, whole or not, at which V meets waves of d 2 (|k| + 1 / R_min) rad a cell, R_min the smallest distance from an
-antenna to a pixel. Galerkin on the fine grid where that is below 5 / 4, or where fields are given. In both cases the normal
-operator is a matrix of the coarse pixels where that is the cheapest form (:mod:`echoform.physics.born_coarse`).
+antenna to a pixel; low frequencies have a t of their own where that pays (:mod:`echoform.physics.born_bands`). Galerkin on the
+fine grid where t is below 5 / 4, or where fields are given. In both cases the normal operator is a matrix of the coarse pixels
+where that is the cheapest form (:mod:`echoform.physics.born_coarse`).
 
 Source: Devaney, Mathematical Foundations of Imaging (2012), sections 6.7 and 8.1; Born and Wolf (1999), section 13.1.
 """
@@ -44,7 +45,8 @@ from torch import Tensor
 from echoform.linalg.between_grids import between_grids, coarsest_grid
 from echoform.linalg.resample import downsample, upsample, upsampling_matrix
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.born_coarse import coarse_born
+from echoform.physics.born_bands import Band, BornBands, best_bands
+from echoform.physics.born_coarse import Form, coarse_born, form_of
 from echoform.physics.born_products import (
     FIELD_ENTRY_COST,
     MATRIX_ENTRY_COST,
@@ -259,17 +261,10 @@ class BornScattering(LinearOperator):
             return self._galerkin(self.matrix, factor)
         if self.factor != 1:
             return GalerkinOperator(self, factor)
-        depth, *sides = self.domain_shape
-        phase = self._phase_rad()
-        step = coarsest_grid(factor, phase, (sides[0], sides[1]))
-        if step == 1:
-            outer, matrices = self, [upsampling_matrix(n, factor, device=self.device) for n in sides]
-        else:
-            outer = self._rewritten(self.cells.coarser(step))
-            matrices = [between_grids(n, factor, step, phase_rad=phase, device=self.device) for n in sides]
-        between = SeparableOperator(matrices[0], matrices[1], channels=depth, dtype=self.dtype)
-        plain = GalerkinOperator(self, factor) if step == 1 else outer @ between
-        return coarse_born(outer, between) or plain
+        bands = self._bands(factor)
+        if len(bands) == 1 or self._held_at_once(factor, sum(band.cost for band in bands)):
+            return self._on_one_grid(factor)
+        return BornBands([self.of_frequencies(band.frequencies)._on_one_grid(factor) for band in bands])
 
     def weighted(self, gain: Tensor) -> BornScattering:
         """Return G A, g real or complex, (B or 1, F or 1, R or 1, T or 1); where it is zero a pair is no longer heard.
@@ -286,6 +281,16 @@ class BornScattering(LinearOperator):
         found.rows, found.matrix = None, found._matrix()
         return found
 
+    def of_frequencies(self, chosen: slice) -> BornScattering:
+        """Return the operator of some of the frequencies, which shares this one's fields."""
+        found = self._copy()
+        for name in ("frequency_hz", "heard", "gain", "weights", "receive", "transmit"):
+            value = found._buffers[name]
+            found._buffers[name] = value[:, chosen] if value is not None and value.shape[1] > 1 else value
+        found._buffers["rows"] = found._buffers["matrix"] = None
+        found.range_shape = (1, found.frequency_hz.shape[1], *self.range_shape[2:])
+        return found
+
     def rig(self) -> MultistaticRig:
         """Return the rig given at construction, less what was dropped since."""
         return MultistaticRig(self.transmitter_m, self.receiver_m, self.frequency_hz, self.heard)
@@ -298,6 +303,38 @@ class BornScattering(LinearOperator):
         """Return the multiply-adds per pixel of forward and adjoint."""
         frequencies, receivers, transmitters = self.range_shape[1:]
         return 2 * frequencies * (receivers * transmitters + FIELD_ENTRY_COST * (receivers + transmitters))
+
+    def _on_one_grid(self, factor: int) -> LinearOperator:
+        """Return the coarse version that has one grid for all frequencies."""
+        depth, *sides = self.domain_shape
+        phase = max(self._phases_rad())
+        step = coarsest_grid(factor, phase, (sides[0], sides[1]))
+        if step == 1:
+            outer, matrices = self, [upsampling_matrix(n, factor, device=self.device) for n in sides]
+        else:
+            outer = self._rewritten(self.cells.coarser(step))
+            matrices = [between_grids(n, factor, step, phase_rad=phase, device=self.device) for n in sides]
+        between = SeparableOperator(matrices[0], matrices[1], channels=depth, dtype=self.dtype)
+        plain = GalerkinOperator(self, factor) if step == 1 else outer @ between
+        return coarse_born(outer, between) or plain
+
+    def _bands(self, factor: int) -> list[Band]:
+        """Return the bands of frequencies that are given grids of their own; one of all where that is as cheap."""
+        depth, height, width = self.domain_shape
+        return best_bands(
+            self._phases_rad(),
+            factor,
+            channels=depth,
+            sides=(height, width),
+            cost_per_pixel=self.cost_per_pixel() / self.range_shape[1],
+        )
+
+    def _held_at_once(self, factor: int, passes: float) -> bool:
+        """Return whether a matrix on the coarse pixels, of all frequencies, is cheaper than passes of so many multiply-adds."""
+        depth, height, width = self.domain_shape
+        step = coarsest_grid(factor, max(self._phases_rad()), (height, width))
+        shape, needed = coarse_shape(self.domain_shape, factor), int(depth * height * width / step**2)
+        return form_of(self, shape, needed=needed, passes=passes) is not Form.PASSES
 
     def _galerkin(self, matrix: Tensor, factor: int) -> BornScattering:
         """Return A U_s, which shares this operator's fields and has the matrix U^T N U."""
@@ -323,15 +360,18 @@ class BornScattering(LinearOperator):
         )
         return plain if self.gain is None else plain.weighted(self.gain)
 
-    def _phase_rad(self) -> float:
-        """Return a bound on the phase of G_r G_t across a fine cell, their spreading counted in; none where fields are given."""
+    def _phases_rad(self) -> list[float]:
+        """Return bounds on the phase of G_r G_t across a fine cell at each frequency, their spreading counted in.
+
+        There are none, inf, where fields are given.
+        """
         if self.measured_incident or self.measured_received:
-            return inf
+            return [inf] * self.range_shape[1]
         antennas = torch.cat([self.transmitter_m.flatten(0, 1), self.receiver_m.flatten(0, 1)]).detach()
         position = self.cells.positions_m().to(antennas.device)
         nearest = min(float((position - antenna).norm(dim=-1).min()) for antenna in antennas)
-        k = float(wavenumber(self.frequency_hz, self.permittivity).abs().max())
-        return max(self.cells.grid.spacing_m) * 2 * (k + 1 / nearest)
+        wavenumbers = wavenumber(self.frequency_hz, self.permittivity).detach().abs().amax(0)
+        return [max(self.cells.grid.spacing_m) * 2 * (k + 1 / nearest) for k in wavenumbers.tolist()]
 
     def _sides(self) -> tuple[Tensor, Tensor, bool]:
         """Return the fields of the larger side, of the smaller one, and whether samples (Q, M) must be turned to (R, T)."""

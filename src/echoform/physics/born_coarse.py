@@ -11,8 +11,7 @@ held either where gradients reach the fields: the passes carry them on.
 
 What is held is made in :meth:`~echoform.physics.born.BornScattering.coarsen`, not at the first product, since no call changes an
 operator. C takes K n_t (FIELD_ENTRY_COST + w / 2) multiply-adds for n_t pixels of the wave's grid and w coarse columns, and C^H C
-K m^2 / 2 more. Measured on one core for 256 x 256 pixels and 2304 samples (s = 4, 8), or 628 (s = 2, 4, 8): the time of 0.4 to 8
-fine normals, paid back after 30 to 100 products of one image, earlier where several images are measured at once.
+K m^2 / 2 more. Measured on one core for 2304 samples: the time of 5 to 20 fine normals.
 """
 
 from __future__ import annotations
@@ -34,7 +33,9 @@ if TYPE_CHECKING:
     from echoform.physics.born import BornScattering
 
 #: products over which what is held must have paid for itself: a network's dozens for a few images, a sampler's hundreds for one
-PRODUCTS = 100
+PRODUCTS = 300
+#: time per multiply-add of the passes, whose matrices are narrow, in those of wide ones (measured on one core: 1.2 to 1.6)
+NARROW_COST = 1.5
 #: columns of C^H C made at once, those above the diagonal alone
 GRAM_COLUMNS = 256
 
@@ -87,18 +88,30 @@ def coarse_born(outer: BornScattering, inner: SeparableOperator) -> CoarseBorn |
         outer: A_t.
         inner: V.
     """
-    if outer.matrix is not None or any(buffer.requires_grad for buffer in outer.buffers()):
-        return None
     needed = prod(outer.domain_shape)
-    form = cheapest(
-        _heard(outer.gains()),
-        prod(inner.domain_shape),
-        passes=needed * outer.cost_per_pixel(),
-        columns=inner.domain_shape[-1],
-        needed=needed,
-        most=outer.normal_memory_bytes // (outer.batch * outer.dtype.itemsize),
-    )
+    form = form_of(outer, inner.domain_shape, needed=needed, passes=needed * outer.cost_per_pixel())
     return None if form is Form.PASSES else CoarseBorn(outer, inner, form=form)
+
+
+def form_of(operator: BornScattering, shape: tuple[int, int, int], *, needed: int, passes: float) -> Form:
+    """Return the form that the normal operator of a coarse version should have.
+
+    Args:
+        operator: A on any grid.
+        shape: of the coarse image.
+        needed: n_t, pixels on the grid that the wave needs.
+        passes: multiply-adds of the two passes, on whichever grids they would be made.
+    """
+    if operator.matrix is not None or any(buffer.requires_grad for buffer in operator.buffers()):
+        return Form.PASSES
+    return cheapest(
+        _heard(operator.gains()),
+        prod(shape),
+        passes=passes,
+        columns=shape[-1],
+        needed=needed,
+        most=operator.normal_memory_bytes // (operator.batch * operator.dtype.itemsize),
+    )
 
 
 def cheapest(samples: int, pixels: int, *, passes: float, columns: int, needed: int, most: int) -> Form:
@@ -113,7 +126,7 @@ def cheapest(samples: int, pixels: int, *, passes: float, columns: int, needed: 
         most: entries that may be held, those that C^H C is made of counted.
     """
     entries, making = samples * pixels, samples * needed * (FIELD_ENTRY_COST + columns / 2)
-    costs = {Form.PASSES: PRODUCTS * passes}
+    costs = {Form.PASSES: PRODUCTS * NARROW_COST * passes}
     if entries <= most:
         costs[Form.ROWS] = making + PRODUCTS * 2 * MATRIX_ENTRY_COST * entries
     if entries + pixels**2 <= most:
