@@ -64,6 +64,19 @@ def test_one_kernel_per_sensor() -> None:
         assert distance(together[i], toeplitz_apply(kernels[i], x[i])) < 1e-13
 
 
+@pytest.mark.parametrize("own", [(3, 1), (1, 1), (3, 2)])
+@pytest.mark.parametrize("together", [1, 4 * 6 * 5 * 2, 4 * 6 * 5 * 7])
+def test_images_cut_into_parts_are_those_alone(
+    monkeypatch: pytest.MonkeyPatch, together: int, own: tuple[int, int]
+) -> None:
+    """One, two or seven images at a time of 2 x 3 x 2; a kernel for all, for each sensor or for each image of it."""
+    x, generator = randn((2, 3, 2, 6, 5), 4), torch.Generator().manual_seed(6)
+    spectrum = torch.rand(*own, 12, 10, dtype=torch.float64, generator=generator)
+    whole = toeplitz_apply(spectrum, x)
+    monkeypatch.setattr("echoform.linalg.nufft.TOGETHER", together)
+    assert distance(toeplitz_apply(spectrum, x), whole) < 1e-14
+
+
 def test_samples_of_weight_zero_and_sensors_without_any() -> None:
     shape, points = (6, 8), torch.stack([angles(30, 2, seed) for seed in (1, 2, 3)])
     weights = torch.rand(3, 30, generator=torch.Generator().manual_seed(4), dtype=torch.float64)

@@ -97,6 +97,27 @@ def test_misuse_is_refused() -> None:
         HomogeneousGround(far, section)
 
 
+@pytest.mark.parametrize("rows", [64, 256])
+def test_single_precision_combines_rows_to_rounding(rows: int) -> None:
+    """Rows of the whole image, of its top and of its bottom alone, against tables of all rows in double precision."""
+    section = Section(Grid((rows, 24), (0.01, 0.01)), 0.4)
+    fast, whole = (
+        HomogeneousGround(survey(0.0), section, held=2**26, dtype=dtype) for dtype in (torch.complex64, DOUBLE)
+    )
+    assert fast.tables is not None
+    assert fast.tables.rows is not None
+    assert fast.tables.rows.shape[1] < rows
+    image = randn((1, 1, rows, 24), 3)
+    for x in (
+        image,
+        torch.zeros_like(image).index_copy(-2, torch.tensor([0]), image[..., :1, :]),
+        image * section.depths_m()[:, None] ** 3,
+    ):
+        assert distance(fast(x.to(torch.complex64)), whole(x)) < 2e-6
+    y = whole(image)
+    assert distance(fast.adjoint(y.to(torch.complex64)), whole.adjoint(y)) < 2e-6
+
+
 @pytest.mark.parametrize("factor", [2, 4])
 def test_a_coarse_version_has_fewer_waves_and_rows_within_its_accuracy(factor: int) -> None:
     """Small sections: a third of the waves and combined rows leave out COARSE_ACCURACY of the sums that hold all of them."""

@@ -108,13 +108,17 @@ class AxisMatrix(LinearOperator):
         return self._along(inverse, backprojection + expand(weight, len(self.domain_shape)) * anchor)
 
     def _along(self, matrix: Tensor, x: Tensor) -> Tensor:
-        ndim = len(self.domain_shape)
-        moved = x.movedim(self.axis - ndim, -1)
-        lines = moved.reshape(*moved.shape[: moved.ndim - ndim], -1, moved.shape[-1])
-        result = lines @ matrix.mT
-        return result.reshape(*result.shape[:-2], *moved.shape[-ndim:-1], result.shape[-1]).movedim(
-            -1, self.axis - ndim
+        first = self.axis - len(self.domain_shape)
+        lead, before, after = (
+            x.shape[: -len(self.domain_shape)],
+            self.domain_shape[: self.axis],
+            x.shape[x.ndim + first + 1 :],
         )
+        if not after:  # one product of matrices instead of many with a vector
+            result = x.reshape(*lead, -1, x.shape[-1]) @ matrix.mT
+        else:  # entries stay where they are: nothing is turned
+            result = matrix[:, None] @ x.reshape(*lead, -1, x.shape[first], after.numel())
+        return result.reshape(*lead, *before, matrix.shape[1], *after)
 
 
 def _multiple_of_identity(gram: Tensor) -> Tensor | None:

@@ -9,14 +9,14 @@ by stationary phase, to the second order, is a plane wave that travels down with
 
 The inner sum is a two-dimensional NUFFT at the points (p, q), Stolt's change of variables; the outer one a one-dimensional NUFFT
 to where the traces were really taken, so that a finite or uneven aperture is exact. On small sections both are products of
-matrices (:mod:`echoform.physics.ground_wave_tables`). q runs over multiples of dq = 2 pi / L, L a whole number of pixels and so
-long that no repetition of the line reaches a trace. Angles from the vertical beyond ``widest_rad`` fade out, to nothing where sin
-is half way from there to 1: echoes that the exact sum holds at larger angles are missing. Otherwise the relative error is of the
-order of (p z)^-2. The adjoint is exact; so is the normal operator, whose outer part is Toeplitz in q. A wave sees U_s by its
-response at (p, q), and spreading changes little over a pixel: the coarse version is these sums over the coarse pixels, waves
-weighted by the response and left out below BAND_EDGE, on small sections with fewer waves and rows within COARSE_ACCURACY. It is
-within 8 % of A U_s for images of white noise (5 % at s k d of 4.4 rad) while a coarse pixel spans at most 8 rad of the highest
-frequency's phase and a quarter of its depth; else Galerkin.
+matrices (:mod:`echoform.physics.ground_wave_tables`), in single precision of as many rows as waves can tell apart. q runs over
+multiples of dq = 2 pi / L, L a whole number of pixels and so long that no repetition of the line reaches a trace. Angles from the
+vertical beyond ``widest_rad`` fade out, to nothing where sin is half way from there to 1: echoes that the exact sum holds at
+larger angles are missing. Otherwise the relative error is of the order of (p z)^-2. The adjoint is exact; so is the normal
+operator, whose outer part is Toeplitz in q. A wave sees U_s by its response at (p, q), and spreading changes little over a pixel:
+the coarse version is these sums over the coarse pixels, waves weighted by the response and left out below BAND_EDGE, on small
+sections with fewer waves and rows within COARSE_ACCURACY. It is within 8 % of A U_s for images of white noise (5 % at s k d of
+4.4 rad) while a coarse pixel spans at most 8 rad of the highest frequency's phase and a quarter of its depth; else Galerkin.
 
 Source: Stolt (1978), Geophysics 43(1); Bleistein (1984), Mathematical Methods for Wave Phenomena, section 2.7 (stationary phase).
 """
@@ -45,6 +45,8 @@ MAX_WAVES = 2**26
 COARSE_PHASE_RAD, COARSE_DEPTH = 8.0, 0.25
 #: share of the waves that a coarse version's fewer rows may leave out, in norm
 COARSE_ACCURACY = 5e-3
+#: the same of the fine operator in single precision, which is rounding
+ROUNDING = 2e-7
 
 
 class HomogeneousGround(LinearOperator):
@@ -128,11 +130,17 @@ class HomogeneousGround(LinearOperator):
                 places_m / width_m,
                 width=section.grid.shape[1],
                 period=self._period,
-                reduction=None if factor == 1 else Reduction(tuple((reach / width_m).tolist()), COARSE_ACCURACY),
+                reduction=self._reduction((reach / width_m).tolist()),
                 dtype=dtype,
             )
         else:
             self._hold_sums(points, (gains, gains * ratio), wrap(spacing[:, None] * places_m))
+
+    def _reduction(self, reach: list[float]) -> Reduction | None:
+        """Return what the tables may leave out: of the fine grid rounding alone, nothing in double precision."""
+        if self.factor != 1:
+            return Reduction(tuple(reach), COARSE_ACCURACY)
+        return Reduction(None, ROUNDING) if self.dtype == torch.complex64 else None
 
     def _hold_sums(self, points: Tensor, gains: tuple[Tensor, Tensor], angles: Tensor) -> None:
         """Keep what the non-uniform sums over pixels and over waves take."""

@@ -8,9 +8,10 @@ The wavenumbers q are the same at all frequencies, so that only the sum over dep
 Three products of matrices: W Q, F Q and A Q entries for a pixel row, a pixel column and a trace. Of wide sections the first sum
 is a discrete Fourier transform, for q runs over multiples of 2 pi / (N dx). Exact, adjoint included.
 
-Where an error is allowed there are fewer waves and fewer rows. Distances between traces and pixels reach r, far less than the
-period N that keeps repetitions away. So the sum over q may be multiplied by a window of the distance x, one up to r and zero from
-r + tau on, and repeated after N' = 2 r + tau. With a raised cosine the waves of that period are
+Where an error is allowed, be it one of rounding alone, there are fewer rows; where more is, fewer waves, too. Distances between
+traces and pixels reach r, far less than the period N that keeps repetitions away. So the sum over q may be multiplied by a window
+of the distance x, one up to r and zero from r + tau on, and repeated after N' = 2 r + tau. With a raised cosine the waves of that
+period are
 
     B'[f, q', j] = sum_q C[q', q] B[f, q, j],    C = sinc(N' t) cos(pi tau t) / (1 - (2 tau t)^2),    t = (q - q') dx / 2 pi,
 
@@ -20,7 +21,8 @@ leading ones are kept, V of K orthonormal columns,
 
     B' ~ B'' R,    B'' = B' G^-1 V,    R = V^H G,    G = diag of the norms of the columns of B',
 
-and rows of the image are combined first, into K. Scaled by G all depths count alike.
+and rows of the image are combined first, into K. Scaled by G all depths count alike. V and G are found from SPANNING waves,
+spread evenly over wavenumbers and frequencies, which span what all do.
 """
 
 from __future__ import annotations
@@ -40,18 +42,22 @@ HELD = 2**23
 NARROW = 256
 #: tau, as a share of 2 r, at least
 TAPER = 0.1
+#: most waves from which combinations of rows are found
+SPANNING = 2**14
+#: the golden ratio less one: its multiples, less whole numbers, fall evenly wherever one stops
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """What allows for fewer waves and rows.
+    """What allows for fewer rows, and fewer waves.
 
     Attributes:
-        reach: r of each sensor, pixels.
+        reach: r of each sensor, pixels; None where all waves are kept.
         left_out: share of B' G^-1, in norm, that combining rows may leave out.
     """
 
-    reach: tuple[float, ...]
+    reach: tuple[float, ...] | None
     left_out: float
 
 
@@ -164,7 +170,8 @@ def wave_tables(
         depths.append(waves.unflatten(0, (count, frequencies)))
     table, rows = torch.stack(depths), None
     if reduction is not None:
-        table, period = _windowed(table, period, reduction.reach, width)
+        if reduction.reach is not None:
+            table, period = _windowed(table, period, reduction.reach, width)
         table, rows = _combined(table, reduction.left_out)
     lengths = torch.tensor(period, dtype=torch.float64, device=places.device)[:, None, None]
     traces = phasor(places[..., None] / lengths * _steps(table.shape[1], places), dtype)
@@ -192,14 +199,20 @@ def _windowed(
 
 def _combined(depths: Tensor, left_out: float) -> tuple[Tensor, Tensor]:
     """Return B'' and R of B', (R, Q, F, H), V and G taken for constants; sensors that need fewer than K have zeros."""
-    scale = torch.linalg.vector_norm(depths.detach(), dim=(1, 2), keepdim=True)
-    scaled = depths / scale.clamp_min(torch.finfo(scale.dtype).tiny)
-    table = scaled.detach().to(torch.complex128).flatten(1, 2)
+    _, count, frequencies, _ = depths.shape
+    table = depths.detach().flatten(1, 2)
+    if count * frequencies > SPANNING:
+        index = torch.arange(SPANNING, dtype=torch.float64, device=depths.device)
+        q, f = index * (count / SPANNING), (index * GOLDEN).frac() * frequencies
+        table = depths.detach()[:, q.long(), f.long()]
+    table = table.to(torch.complex128)
+    scale = torch.linalg.vector_norm(table, dim=1, keepdim=True).clamp_min(torch.finfo(depths.dtype).tiny)
+    table = table / scale
     powers, directions = torch.linalg.eigh(table.mH @ table)  # powers rise
     needed = powers.cumsum(1) > left_out**2 * powers.sum(1, keepdim=True)
     leading = (directions * needed[:, None])[..., -int(needed.sum(1).amax()) :]
-    combined = scaled @ leading[:, None].to(depths.dtype)
-    return combined, (leading.mH * scale[:, 0]).to(depths.dtype)
+    combined = depths @ (leading / scale.mT)[:, None].to(depths.dtype)
+    return combined, (leading.mH * scale).to(depths.dtype)
 
 
 def _waves(turns: Tensor, height: int, dtype: torch.dtype) -> Tensor:
