@@ -192,3 +192,6 @@ def test_coarse_versions_are_exact_and_never_larger(factor: int) -> None:
     assert isinstance(coarse, CoarseTomography)
     entries = [sum(b.numel() for b in part.matrices.buffers()) for part in (coarse, operator)]
     assert entries[0] < {4: 0.8, 8: 0.5}[factor] * entries[1]
+    again = operator.coarsen(factor)
+    assert isinstance(again, CoarseTomography)
+    assert again.matrices is coarse.matrices  # not worked out again for the next scene
