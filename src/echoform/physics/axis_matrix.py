@@ -108,17 +108,14 @@ class AxisMatrix(LinearOperator):
         return self._along(inverse, backprojection + expand(weight, len(self.domain_shape)) * anchor)
 
     def _along(self, matrix: Tensor, x: Tensor) -> Tensor:
-        first = self.axis - len(self.domain_shape)
-        lead, before, after = (
-            x.shape[: -len(self.domain_shape)],
-            self.domain_shape[: self.axis],
-            x.shape[x.ndim + first + 1 :],
-        )
+        ndim, before = len(self.domain_shape), self.domain_shape[: self.axis]
+        lead, after = x.shape[:-ndim], x.shape[x.ndim - ndim + self.axis + 1 :]
         if not after:  # one product of matrices instead of many with a vector
             result = x.reshape(*lead, -1, x.shape[-1]) @ matrix.mT
-        else:  # entries stay where they are: nothing is turned
-            result = matrix[:, None] @ x.reshape(*lead, -1, x.shape[first], after.numel())
-        return result.reshape(*lead, *before, matrix.shape[1], *after)
+            return result.unflatten(-2, before) if before else result[..., 0, :]
+        # entries stay where they are: nothing is turned
+        result = matrix[:, None] @ x.reshape(*lead, -1, x.shape[self.axis - ndim], after.numel())
+        return result.reshape(*result.shape[:-3], *before, matrix.shape[1], *after)
 
 
 def _multiple_of_identity(gram: Tensor) -> Tensor | None:
