@@ -4,9 +4,10 @@ For tiles d of eight rows, six apart, and the rows g_0, g_1, g_2 of a kernel,
 
     y = A^T [ (G g)_i * (B^T d)_i ]_i,        A, G, B as in :mod:`echoform.nets.winograd`, points 0, +-1/2, +-1, +-2 and infinity,
 
-where * is the sum over the three columns of a kernel and over channels, left to the library. Only whole rows are combined, so
-that with few channels, too, what goes in and out of the tiles is little beside the products. The transformed kernels take 8/3 of
-the memory of the kernels; the rounding error is that of tiles in both directions (1e-6).
+where * is the sum over the three columns of a kernel and over channels: three matrix products, the pixels of all rows in one
+line with a column of zeros at both ends of a row, so that a pixel's neighbour is the next row of a matrix. Only whole rows are
+combined, so that with few channels, too, what goes in and out of the tiles is little beside the products. The transformed kernels
+take 8/3 of the memory of the kernels; the rounding error is that of tiles in both directions (1e-6).
 
 Source: Lavin and Gray (2016), Fast Algorithms for Convolutional Neural Networks, section 4.
 """
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from echoform.nets.winograd import KERNEL, data_matrices, minimal_filtering, rows_with_margins
 
@@ -27,10 +27,9 @@ NUMBERS_PER_PAIR = IN * KERNEL
 
 
 def transformed(weight: Tensor) -> Tensor:
-    """Return G g of kernels (O, C, 3, 3), (8 * O, C, 1, 3)."""
+    """Return G g of kernels (O, C, 3, 3) as matrices over channels, one a column of the kernel, (8, 3, C, O)."""
     g = torch.from_numpy(minimal_filtering(POINTS)[1]).to(weight.device)
-    kernels = torch.einsum("ai,ocij->aocj", g, weight.double()).to(weight.dtype)
-    return kernels.flatten(0, 1)[:, :, None].contiguous(memory_format=torch.channels_last)
+    return torch.einsum("ai,ocij->ajco", g, weight.double()).to(weight.dtype).contiguous()
 
 
 def convolved_by_columns(x: Tensor, kernels: Tensor, top: int, bottom: int) -> Tensor:
@@ -38,23 +37,31 @@ def convolved_by_columns(x: Tensor, kernels: Tensor, top: int, bottom: int) -> T
 
     Args:
         x: (B, C, H, W).
-        kernels: what :func:`transformed` returned, (8 * O, C, 1, 3).
+        kernels: what :func:`transformed` returned, (3, 8, C, O).
         top: first row.
         bottom: row after the last.
     """
     batch, channels, _, width = x.shape
     into, out = data_matrices(POINTS, x.dtype, x.device)
     rows = rows_with_margins(x, top, bottom, out=OUT, sides=(0, 0)).contiguous().flatten(2)
-    down = rows.shape[1] // OUT
-    values = rows.new_empty(IN, batch, down, width * channels)
+    down, line = rows.shape[1] // OUT, width + KERNEL - 1
+    pixels = batch * down * line
+    values = rows.new_empty(IN, pixels + KERNEL - 1, channels)  # the last two count for the last margin only
+    tiles = values[:, :pixels].unflatten(1, (batch, down, line))
+    tiles[:, :, :, 0].zero_()
+    tiles[:, :, :, -1].zero_()
+    inner = tiles[:, :, :, 1:-1].flatten(3)
     for b in range(batch):
         for t in range(down):
-            torch.mm(into, rows[b, OUT * t : OUT * t + IN], out=values[:, b, t])
-    maps = values.view(IN, batch * down, 1, width, channels).permute(0, 1, 4, 2, 3)
-    pieces = zip(maps, kernels.chunk(IN), strict=True)
-    products = torch.stack([functional.conv2d(v, k, padding=(0, 1)).permute(0, 2, 3, 1) for v, k in pieces])
-    image = rows.new_empty(batch, down, OUT, products[0, 0].numel())
+            torch.mm(into, rows[b, OUT * t : OUT * t + IN], out=inner[:, b, t])
+    products = rows.new_empty(IN, pixels, kernels.shape[-1])
+    for value, kernel, product in zip(values, kernels, products, strict=True):  # each while it is in cache
+        torch.mm(value[:pixels], kernel[0], out=product)
+        for j in range(1, KERNEL):
+            product.addmm_(value[j : j + pixels], kernel[j])
+    products = products.view(IN, batch * down, -1)
+    image = rows.new_empty(batch, down, OUT, products.shape[-1])
     for b in range(batch):
         for t in range(down):
-            torch.mm(out, products[:, b * down + t].flatten(1), out=image[b, t])
-    return image.view(batch, OUT * down, width, -1)[:, : bottom - top].permute(0, 3, 1, 2)
+            torch.mm(out, products[:, b * down + t], out=image[b, t])
+    return image.view(batch, OUT * down, line, -1)[:, : bottom - top, :width].permute(0, 3, 1, 2)
