@@ -37,7 +37,7 @@ def convolved_by_columns(x: Tensor, kernels: Tensor, top: int, bottom: int) -> T
 
     Args:
         x: (B, C, H, W).
-        kernels: what :func:`transformed` returned, (3, 8, C, O).
+        kernels: what :func:`transformed` returned, (8, 3, C, O).
         top: first row.
         bottom: row after the last.
     """
