@@ -49,17 +49,17 @@ def kind_of(name: str, shapes: list[list[int]]) -> str:
         out, into, size, _ = shapes[1]
         if size == 2:
             return KINDS[2]
-        if size == 1 and into in OFFICIAL.channels:
-            return KINDS[1]
         if into in OFFICIAL.channels:
             return KINDS[0] if out in OFFICIAL.channels else KINDS[3]
         return KINDS[4]
     if "fft" in name:
         return KINDS[5]
-    if name in ("aten::bmm", "aten::mm", "aten::addmm"):
-        if shapes[0][-1] in TILES or shapes[0][0] == max(TILES[:2]) ** 2:
+    if name in ("aten::bmm", "aten::mm", "aten::addmm_"):
+        left, right = shapes[1:3] if name == "aten::addmm_" else shapes[:2]
+        square = right[-1] == right[-2] and right[-1] in OFFICIAL.channels  # kernels of tiles
+        if left[-1] in TILES or square:
             return KINDS[1]
-        return KINDS[3] if shapes[0][-1] in OFFICIAL.channels else KINDS[6]
+        return KINDS[3] if left[-1] in OFFICIAL.channels else KINDS[6]
     return KINDS[7]
 
 
@@ -115,7 +115,7 @@ def rates_of(channels: int, shape: tuple[int, int]) -> dict[str, float]:
         f"3x3, {channels} to {channels}": plain,
         f"3x3, {channels} to {channels}, tiles": rate(by_strips, operations * channels),
         f"3x3, {channels} to 6": rate(lambda: functional.conv2d(x, narrow.weight, padding=1), operations * 6),
-        f"3x3, {channels} to 6, by taps": rate(lambda: narrow(x), operations * 6),
+        f"3x3, {channels} to 6, ours": rate(lambda: narrow(x), operations * 6),
     }
 
 

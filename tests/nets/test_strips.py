@@ -56,12 +56,16 @@ def test_rows_are_those_of_the_whole_convolution(split: tuple[int, int]) -> None
 
 
 @pytest.mark.parametrize("outputs", [2, 6])
-def test_a_narrow_convolution_by_taps_is_the_convolution(outputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", [8, 16])
+def test_a_narrow_convolution_by_taps_or_whole_blocks_is_the_convolution(
+    outputs: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x, _ = map_and_kernels()
     layer = NarrowConvolution(7, outputs).double()
     expected = functional.conv2d(x, layer.weight, padding=1)
     assert torch.equal(layer(x), expected)  # where gradients are kept it is the library's
     monkeypatch.setattr(narrow, "CPU_STRIP", 5 * 2 * 18)
+    monkeypatch.setattr(narrow, "BLOCKS", {torch.backends.cpu.get_cpu_capability(): block})
     with torch.no_grad():
         assert distance(layer(x), expected) < 1e-14
     assert distance(narrow.summed_taps(x.contiguous(), layer.weight), expected) < 1e-14
