@@ -133,6 +133,7 @@ def test_what_cannot_be_set(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """One line that names what was got, exit code 2, and no file is left behind."""
     monkeypatch.chdir(tmp_path)
     save(measurement, Path("m.h5"))
     Path("cut").mkdir()

@@ -36,6 +36,7 @@ def values(*shape: int) -> torch.Tensor:
     [(torch.complex128, DOUBLE, 1e-12), (torch.complex64, SINGLE, 1e-6), (torch.complex64, COARSE, 8e-3)],
 )
 def test_direct_sums(count, lead, dtype, series, tolerance) -> None:
+    """Forward and adjoint against the sums written out as a matrix."""
     index = torch.arange(count, dtype=torch.float64) - count // 2
     matrix = torch.exp(2j * math.pi * turns()[..., None] * index)
     modes, samples = values(*lead, ROWS, count), values(*lead, ROWS, POINTS)

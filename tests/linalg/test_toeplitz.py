@@ -25,6 +25,7 @@ def toeplitz_spectrum(
 
 @pytest.mark.parametrize("shape", [(8, 10), (7, 9), (8, 9), (1, 6)])
 def test_dense_product(shape: tuple[int, int]) -> None:
+    """Against A^H A written out as a matrix."""
     points, weights = angles(40, 2), torch.rand(40, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     direct = matrix(points, shape)
     gram = direct.mH @ (weights[:, None] * direct)
@@ -37,6 +38,7 @@ def test_dense_product(shape: tuple[int, int]) -> None:
 
 
 def test_hermitian_and_positive() -> None:
+    """<x, N y> = <N x, y>, and <x, N x> is |A x|^2, not negative."""
     shape, weights, points = (6, 5), torch.ones(30, dtype=torch.float64), angles(30, 2)
     spectrum = toeplitz_spectrum(weights, points, shape, eps=1e-13)
     x, z = randn(shape, 2), randn(shape, 3)
@@ -89,6 +91,7 @@ def test_samples_of_weight_zero_and_sensors_without_any() -> None:
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
 def test_coarse_lags_are_those_of_samples_weighted_by_the_response(factor: int) -> None:
+    """Against the dense Gram matrix of the coarse grid, each sample weighted by the square of U_s's response at it."""
     shape = (16, 24)
     points, weights = angles(80, 2), torch.rand(80, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     if factor == 1:

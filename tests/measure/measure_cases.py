@@ -8,8 +8,7 @@ import torch
 from echoform.linalg.taylor_profile import COARSE
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.physics.axis_matrix import AxisMatrix
-from echoform.physics.born import BornScattering, GivenFields
-from echoform.physics.born_bands import BornBands
+from echoform.physics.born import FREQUENCY_AXIS, BornScattering, GivenFields
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compositions import GalerkinOperator, ScaledOperator
 from echoform.physics.compressed_sensing import SineTransform, compressed_sensing
@@ -38,7 +37,7 @@ from echoform.physics.separable import SeparableOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
-from echoform.physics.stacked import stack
+from echoform.physics.stacked import StackedOperator, stack
 from echoform.physics.stripmap import StripmapOperator
 from echoform.physics.stripmap_omega_k import StripmapOmegaK
 from echoform.physics.stripmap_range_doppler import StripmapRangeDoppler
@@ -199,10 +198,12 @@ def born(
     )
 
 
-def born_bands(dtype: torch.dtype) -> BornBands:
+def born_bands(dtype: torch.dtype) -> StackedOperator:
     """Return the coarse versions of some frequencies apart, on grids of their own and with a matrix held."""
     whole = born(dtype, 4, spacing_m=0.001, eps=(2 - 0.1j, 3))
-    return BornBands([whole.coarsen(2), born(dtype, 4, spacing_m=0.01, eps=(2 - 0.1j, 3)).coarsen(2)])
+    return StackedOperator(
+        [whole.coarsen(2), born(dtype, 4, spacing_m=0.01, eps=(2 - 0.1j, 3)).coarsen(2)], FREQUENCY_AXIS
+    )
 
 
 def born_volume(dtype: torch.dtype) -> BornScattering:

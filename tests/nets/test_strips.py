@@ -60,6 +60,7 @@ def test_rows_are_those_of_the_whole_convolution(split: tuple[int, int]) -> None
 def test_a_narrow_convolution_by_taps_or_whole_blocks_is_the_convolution(
     outputs: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Both forms, whichever the block of the processor makes the layer take, against the library's convolution."""
     x, _ = map_and_kernels()
     layer = NarrowConvolution(7, outputs).double()
     expected = functional.conv2d(x, layer.weight, padding=1)
@@ -72,6 +73,7 @@ def test_a_narrow_convolution_by_taps_or_whole_blocks_is_the_convolution(
 
 
 def test_tiles_round_single_precision_no_worse_than_the_plain_sum() -> None:
+    """Error against double precision: at most three times that of the plain sum, or 2e-6."""
     x = torch.randn(1, 256, 20, 20, generator=generator()).to(memory_format=torch.channels_last)
     weight = torch.randn(256, 256, 3, 3, generator=generator(1))
     exact = functional.conv2d(x.double(), weight.double(), padding=1)
@@ -118,6 +120,7 @@ class BlockByTheFormula(nn.Module):
 
 
 def test_a_block_and_its_gradients_are_those_of_the_formula() -> None:
+    """Value, input gradient and all parameters' gradients against the block written down term by term."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         block = ResidualBlock(6, (2,), 0).double()
@@ -137,6 +140,7 @@ def test_a_block_and_its_gradients_are_those_of_the_formula() -> None:
 
 
 def test_a_network_prepared_for_inference_gives_the_same_image() -> None:
+    """Tiles in place of plain sums change the image by rounding alone."""
     net, m = seeded(replace(SMALL, channels=(6, 8, MIDDLE, WIDE))), problem(64)
     with torch.no_grad():
         plain = net(m)
@@ -160,6 +164,7 @@ def test_bfloat16_leaves_the_sensor_in_single_precision() -> None:
 
 @pytest.mark.parametrize("channels", [MIDDLE, WIDE])
 def test_prepared_kernels_follow_the_weights_and_stay_out_of_training(channels: int) -> None:
+    """Changed weights are transformed again; where gradients are kept the plain sum is taken."""
     layer = Convolution(channels, 4)
     x = torch.randn(1, channels, 8, 8, generator=generator())
     layer.prepare()

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from contracts import Example, randn
 from echoform.linalg.between_grids import between_grids
-from echoform.physics.born import BornScattering, GivenFields
-from echoform.physics.born_bands import BornBands
+from echoform.physics.born import FREQUENCY_AXIS, BornScattering, GivenFields
 from echoform.physics.born_coarse import CoarseBorn, Form
 from echoform.physics.green import Radiator
 from echoform.physics.separable import SeparableOperator
+from echoform.physics.stacked import StackedOperator
 from echoform.scene.cells import cells_of, volume_of
 from echoform.scene.grid import Grid
 from echoform.scene.rig import MultistaticRig, ring_m
@@ -111,10 +111,10 @@ def thin_volume(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornScatterin
     return BornScattering(rig(seeds, heard, radius_m=0.7), cells, radiator=Radiator.POINT, dtype=dtype)
 
 
-def bands(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> BornBands:
+def bands(shape: Shape, seeds: Seeds, dtype: torch.dtype) -> StackedOperator:
     """The two frequencies of an operator apart."""
     whole = unevenly_heard(shape, seeds, dtype)
-    return BornBands([whole.of_frequencies(slice(0, 1)), whole.of_frequencies(slice(1, 2))])
+    return StackedOperator([whole.of_frequencies(slice(0, 1)), whole.of_frequencies(slice(1, 2))], FREQUENCY_AXIS)
 
 
 def held(
@@ -146,5 +146,6 @@ BORN_EXAMPLES = {
         Example("born_rows_held", held(thin_volume, Form.ROWS)),
         Example("born_matrix_held", held(unevenly_heard, Form.MATRIX)),
     ],
-    BornBands: [Example("born_bands", bands)],
 }
+
+BORN_STACKS = [Example("born_bands", bands)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from examples_array_radar import ARRAY_RADAR
-from examples_born import BORN_EXAMPLES
+from examples_born import BORN_EXAMPLES, BORN_STACKS
 from examples_ground import GROUND_EXAMPLES
 from examples_mri import MRI_EXAMPLES
 from examples_optics import OPTICS_EXAMPLES, OPTICS_PRODUCTS, OPTICS_STACKS
@@ -208,7 +208,7 @@ EXAMPLES: dict[type[LinearOperator], list[Example]] = {
         *STRIPMAP_PRODUCTS,
         *OPTICS_PRODUCTS,
     ],
-    StackedOperator: [Example("stacked", stacked, **NUFFT), *OPTICS_STACKS],
+    StackedOperator: [Example("stacked", stacked, **NUFFT), *OPTICS_STACKS, *BORN_STACKS],
     AdjointOperator: [
         Example("adjoint_of_mask", adjoint_of_mask),
         Example("adjoint_of_stack", adjoint_of_stack, image=False),

@@ -45,6 +45,7 @@ from echoform.scene.rig import MultistaticRig, all_pairs, ring_m
 
 
 def test_hankel_is_scipys_for_real_and_complex_arguments() -> None:
+    """Values against scipy, of lossy media too, and gradients against finite differences."""
     z = torch.linspace(0.01, 300, 997, dtype=torch.float64)
     assert np.allclose(hankel2_zero(z).numpy(), hankel2(0, z.numpy()), rtol=1e-11, atol=1e-14)
     lossy = z * (1 - 0.02j)
@@ -54,6 +55,7 @@ def test_hankel_is_scipys_for_real_and_complex_arguments() -> None:
 
 
 def test_green_functions_far_away() -> None:
+    """The asymptote of lines, the closed form of points, and decay in a lossy medium."""
     k, distance_m = real(40.0), real(30.0, 100.0)
     outgoing = torch.exp(-1j * (k * distance_m - math.pi / 4))
     asymptote = -0.25j * torch.sqrt(2 / (math.pi * k * distance_m)) * outgoing
@@ -147,6 +149,7 @@ def test_agrees_with_the_exact_series_of_a_weak_cylinder() -> None:
 
 
 def test_the_matrix_is_the_two_passes_and_the_cheaper_form_is_chosen() -> None:
+    """N is held where samples outnumber pixels and memory allows, and is the dense A^H A."""
     frequency, cells = real(2e9, 3e9), cells_of(Grid((12, 16), (0.01, 0.01)))
     rig = ring_rig(frequency, antennas=40)
     held = BornScattering(rig, cells, radiator=Radiator.LINE, dtype=DOUBLE)
@@ -163,6 +166,7 @@ def test_the_matrix_is_the_two_passes_and_the_cheaper_form_is_chosen() -> None:
 
 @pytest.mark.parametrize("oversampled", ["receivers", "frequencies"])
 def test_rows_held_for_many_products_say_what_all_samples_say(oversampled: str) -> None:
+    """Fewer rows than samples where antennas or frequencies are denser than waves need, of the same normal."""
     shape = (1, 300, 4) if oversampled == "receivers" else (1, 5, 7)
     heard = (examples_born.uniform(shape, 1) < 0.6).double()
     heard = torch.stack([heard, heard.flip(2)])
@@ -255,6 +259,7 @@ def test_gains_go_into_the_weights_and_leave_the_fast_normals() -> None:
 
 
 def test_dropped_pairs_leave_a_rig_without_them() -> None:
+    """Dropping is a rig that hears less, with a gain too, and the held matrix goes where it no longer pays."""
     base = examples_born.full((12, 16), SEEDS, DOUBLE)
     kept = torch.ones(1, 1, 1, 40, 30, dtype=torch.bool)
     kept[..., 7, :] = False
@@ -272,6 +277,7 @@ def test_dropped_pairs_leave_a_rig_without_them() -> None:
 
 
 def test_coarse_normal_with_the_matrix_is_galerkin_and_small() -> None:
+    """The coarse matrix is U^T N U; the fine operator stays as it was."""
     fine = examples_born.full((16, 12), SEEDS, DOUBLE)
     assert fine.matrix is not None
     coarse, galerkin = fine.coarsen(2), GalerkinOperator(fine, 2)
@@ -350,6 +356,7 @@ def test_gradients_reach_the_antennas(radiator: Radiator) -> None:
 
 
 def test_misuse_is_refused() -> None:
+    """Antennas on pixels, gain media, fields and rigs of other shapes, and lines off their plane raise ValueError."""
     rig, cells = ring_rig(real(2e9), antennas=4, radius_m=0.1), cells_of(Grid((8, 8), (0.05, 0.05)))
     with pytest.raises(ValueError, match="stands on a pixel"):
         BornScattering(rig, cells, radiator=Radiator.LINE)

@@ -11,10 +11,11 @@ from contracts import check_dot, check_normal, distance, randn
 from cylinder import DOUBLE, angles, real
 from echoform.linalg.resample import upsample
 from echoform.physics import born_bands
-from echoform.physics.born import BornScattering
-from echoform.physics.born_bands import Band, BornBands, best_bands
+from echoform.physics.born import FREQUENCY_AXIS, BornScattering
+from echoform.physics.born_bands import Band, best_bands
 from echoform.physics.compositions import ComposedOperator, GalerkinOperator
 from echoform.physics.green import Radiator
+from echoform.physics.stacked import StackedOperator
 from echoform.scene.cells import cells_of
 from echoform.scene.grid import Grid
 from echoform.scene.rig import all_pairs, ring_m
@@ -59,7 +60,7 @@ def test_bands_are_within_the_bound_of_one_grid() -> None:
     """Each on its own grid, all together A U_s within 1.5 % for white noise that ends before the border."""
     fine = octaves(RECEIVER_M)
     coarse = fine.coarsen(4)
-    assert isinstance(coarse, BornBands)
+    assert isinstance(coarse, StackedOperator)
     grids = [part.outer.domain_shape for part in coarse.parts if isinstance(part, ComposedOperator)]
     assert grids[0] == (1, 16, 24)
     assert grids[0][1] < grids[-1][1] < 64
@@ -80,7 +81,7 @@ def test_gradients_reach_the_antennas_through_bands() -> None:
         receiver_m = RECEIVER_M.clone().requires_grad_()
         fine = octaves(receiver_m)
         coarse = GalerkinOperator(fine, 4) if exact else fine.coarsen(4)
-        assert exact or isinstance(coarse, BornBands)
+        assert exact or isinstance(coarse, StackedOperator)
         energy = (x.conj() * coarse.normal(x)).real.sum()
         found.append(torch.autograd.grad(energy, receiver_m)[0])
     assert float((found[0] - found[1]).norm() / found[1].norm()) < 0.02
@@ -94,6 +95,9 @@ def test_some_frequencies_of_an_operator() -> None:
 
 
 def test_bands_of_different_rigs_are_refused() -> None:
+    """Samples that are laid end to end along the frequencies must be of the same pairs, and of one image."""
     fine = octaves(RECEIVER_M)
-    with pytest.raises(ValueError, match="share one image and all pairs"):
-        BornBands([fine, octaves(RECEIVER_M[:, :5])])
+    with pytest.raises(ValueError, match="alike along the others"):
+        StackedOperator([fine, octaves(RECEIVER_M[:, :5])], FREQUENCY_AXIS)
+    with pytest.raises(ValueError, match="share one domain"):
+        StackedOperator([fine, fine.coarsen(2)], FREQUENCY_AXIS)

@@ -84,6 +84,7 @@ def test_an_echo_migrates_to_its_place(x_m: float, depth_m: float) -> None:
 
 
 def test_misuse_is_refused() -> None:
+    """A raised antenna, an angle beyond the horizon and a line too long to be held raise ValueError."""
     section = Section(Grid((4, 4), (0.05, 0.05)), 0.2)
     with pytest.raises(ValueError, match="must lie on the ground"):
         HomogeneousGround(survey(0.1), section)

@@ -10,7 +10,7 @@ from echoform.physics.masking import SampleMask, restrict
 from echoform.physics.nonuniform_fourier import NonuniformFourier
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
-from echoform.physics.stacked import stack
+from echoform.physics.stacked import StackedOperator, stack
 from echoform.scene.collection import SpotlightCollection
 from echoform.scene.grid import Grid
 
@@ -48,6 +48,7 @@ CASES: dict[str, LinearOperator] = {
     "scaled": (0.5 + 1j) * fourier(),
     "galerkin": ScalarOperator(SHAPE, torch.ones(1, dtype=torch.float64)).coarsen(2),
     "stacked": stack([fourier(), nonuniform()]),
+    "stacked along rows": StackedOperator([fourier(), fourier().H], 1),
     "composed": fourier() @ ScalarOperator(SHAPE, torch.ones(1, dtype=torch.float64)),
     "scalar": ScalarOperator(SHAPE, torch.ones(1, dtype=torch.float64)),
     "adjoint": fourier().H,

@@ -117,6 +117,7 @@ def test_memory_is_what_is_said() -> None:
 
 
 def test_beams_too_large_or_senseless_are_refused() -> None:
+    """Every argument out of its range raises ValueError."""
     with pytest.raises(ValueError, match="use fewer angles"):
         Tomography(parallel(4096, 500), (1, 4096, 4096))
     with pytest.raises(ValueError, match="source before a detector"):
@@ -129,6 +130,7 @@ def test_beams_too_large_or_senseless_are_refused() -> None:
 
 @pytest.mark.parametrize("side", [64, 128])
 def test_deepinv_parallel_beam_is_the_same_matrix(side: int) -> None:
+    """Forward, adjoint and normalised forward of deepinv's Tomography, whose sinogram is the transpose of ours."""
     physics = pytest.importorskip("deepinv", reason="deepinv is not installed: pip install 'echoform[deepinv]'").physics
     ours = parallel_beam_like_deepinv(10, side)
     model = physics.Tomography(angles=10, img_width=side, circle=False, adjoint_via_backprop=True, normalize=False)

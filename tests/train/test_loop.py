@@ -41,6 +41,7 @@ def test_it_stops_when_asked_and_goes_on_as_if_it_had_not(tmp_path: Path):
 
 
 def test_lines_after_the_checkpoint_are_dropped_from_the_log(tmp_path: Path):
+    """A run that was cut off between checkpoint and log goes on with one line a step."""
     recipe = replace(RECIPE, validation=Validation(every=2, scenes=2, side=16))
 
     def judge(_: Network) -> dict[str, dict[str, float]]:
@@ -58,6 +59,7 @@ def test_lines_after_the_checkpoint_are_dropped_from_the_log(tmp_path: Path):
 
 
 def test_a_gradient_that_is_not_finite_is_skipped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Weights stay as they are and the log says how many steps were skipped."""
     state = carried_out(RECIPE, tmp_path, [1])
     before = {key: value.clone() for key, value in state.network.state_dict().items()}
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("nan")))
@@ -69,6 +71,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(tmp_path: Path, mo
 
 
 def test_damaged_missing_and_foreign_checkpoints_are_refused(tmp_path: Path):
+    """Each raises CheckpointError with its own reason."""
     state = TrainingState.start(RECIPE, CPU)
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         state.load(tmp_path / "checkpoint.pt")
@@ -83,6 +86,7 @@ def test_damaged_missing_and_foreign_checkpoints_are_refused(tmp_path: Path):
 
 
 def test_a_run_may_start_from_weights_of_fewer_kinds_of_image(tmp_path: Path):
+    """What is there is taken over, heads of further kinds are drawn, other sizes are refused."""
     fewer = replace(RECIPE, network=replace(RECIPE.network, image_channels=(2,)), seed=5)
     first = TrainingState.start(fewer, CPU)
     first.save(tmp_path / "first.pt")
@@ -98,6 +102,7 @@ def test_a_run_may_start_from_weights_of_fewer_kinds_of_image(tmp_path: Path):
 
 
 def test_validation_problems_are_the_same_every_time_and_cover_every_mode():
+    """Two sets of one seed judge alike, in every family and mode."""
     drawn = shares(RECIPE.families, Path())
     sets = [
         ValidationSet.draw(drawn, RECIPE.modes, Validation(scenes=2, side=16), CPU, ready=ready)
@@ -111,6 +116,7 @@ def test_validation_problems_are_the_same_every_time_and_cover_every_mode():
 
 
 def test_phases_and_rates():
+    """Steps fall into their phases, and rates follow each schedule."""
     assert [RECIPE.phase(s).side for s in range(6)] == [16] * 4 + [24] * 2
     assert [RECIPE.drawn_before(s) for s in range(7)] == [0, 1, 2, 3, 4, 6, 8]
     assert RECIPE.rate(0) == pytest.approx(RECIPE.schedule.peak / 2)

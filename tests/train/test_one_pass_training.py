@@ -64,6 +64,7 @@ def test_a_run_cut_in_two_is_the_uncut_run_and_moves_every_weight(network: UNetC
 
 @pytest.mark.parametrize("network", CONFIGS, ids=lambda n: n.kind)
 def test_errors_are_those_of_its_image_over_the_variance_that_ram_is_judged_by(network: UNetConfig):
+    """The loss of a network of one pass against its definition."""
     one_pass = TrainingState.start(recipe(network), torch.device("cpu")).network
     ram = TrainingState.start(RECIPE, torch.device("cpu")).network
     task = fourier_task(mask())

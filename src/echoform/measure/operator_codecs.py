@@ -65,7 +65,6 @@ from echoform.measure.hdf5_node import (
 )
 from echoform.physics.axis_matrix import AxisMatrix
 from echoform.physics.born import BornScattering
-from echoform.physics.born_bands import BornBands
 from echoform.physics.born_coarse import CoarseBorn
 from echoform.physics.channelwise import BlockDiagonalOperator, ChannelwiseOperator
 from echoform.physics.compositions import AdjointOperator, ComposedOperator, GalerkinOperator, ScaledOperator
@@ -101,6 +100,8 @@ from echoform.physics.tomography import CoarseTomography, Tomography
 
 Kind = TypeVar("Kind", bound=LinearOperator)
 
+#: in a file, the axis of a stack whose parts are flattened
+FLATTENED = -1
 _DTYPES = {str(t).removeprefix("torch."): t for t in NUMBERS}
 
 
@@ -342,7 +343,7 @@ def _read_channelwise(node: GroupReader) -> ChannelwiseOperator:
     return ChannelwiseOperator(base, channels)
 
 
-def _write_parts(operator: StackedOperator | BlockDiagonalOperator | BornBands, node: GroupWriter) -> None:
+def _write_parts(operator: StackedOperator | BlockDiagonalOperator, node: GroupWriter) -> None:
     parts = [p for p in operator.parts if isinstance(p, LinearOperator)]
     node.integers("count", [len(parts)])
     for index, part in enumerate(parts):
@@ -356,13 +357,22 @@ def _read_parts(node: GroupReader) -> list[LinearOperator]:
     return [read_operator(node.child(f"part_{index}")) for index in range(count)]
 
 
+def _write_stack(operator: StackedOperator, node: GroupWriter) -> None:
+    _write_parts(operator, node)
+    node.integers("axis", [FLATTENED if operator.axis is None else operator.axis])
+
+
+def _read_stack(node: GroupReader) -> StackedOperator:
+    axis = node.integers("axis", count=1)[0]
+    return StackedOperator(_read_parts(node), None if axis == FLATTENED else axis)
+
+
 CODECS: dict[str, Codec[Any]] = {
     "AdjointOperator": Codec(AdjointOperator, _write_adjoint, _read_adjoint),
     "AxisMatrix": Codec(AxisMatrix, write_axis_matrix, read_axis_matrix),
     "BlockDiagonalOperator": Codec(
         BlockDiagonalOperator, _write_parts, lambda node: BlockDiagonalOperator(_read_parts(node))
     ),
-    "BornBands": Codec(BornBands, _write_parts, lambda node: BornBands(_read_parts(node))),
     "BornScattering": Codec(BornScattering, write_born, read_born),
     "ChannelwiseOperator": Codec(ChannelwiseOperator, _write_channelwise, _read_channelwise),
     "CircularConvolution": Codec(CircularConvolution, write_convolution, read_convolution),
@@ -403,6 +413,6 @@ CODECS: dict[str, Codec[Any]] = {
     "SpectralResponse": Codec(SpectralResponse, write_response, read_response),
     "StripmapOmegaK": Codec(StripmapOmegaK, write_stripmap, stripmap_reader(StripmapOmegaK)),
     "StripmapRangeDoppler": Codec(StripmapRangeDoppler, write_stripmap, stripmap_reader(StripmapRangeDoppler)),
-    "StackedOperator": Codec(StackedOperator, _write_parts, lambda node: StackedOperator(_read_parts(node))),
+    "StackedOperator": Codec(StackedOperator, _write_stack, _read_stack),
     "Tomography": Codec(Tomography, write_tomography, read_tomography),
 }

@@ -45,7 +45,7 @@ from torch import Tensor
 from echoform.linalg.between_grids import between_grids, coarsest_grid
 from echoform.linalg.resample import downsample, upsample, upsampling_matrix
 from echoform.linalg.spectrum import SpectralDensity
-from echoform.physics.born_bands import Band, BornBands, best_bands
+from echoform.physics.born_bands import Band, best_bands
 from echoform.physics.born_coarse import Form, coarse_born, form_of
 from echoform.physics.born_products import (
     FIELD_ENTRY_COST,
@@ -62,11 +62,14 @@ from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.green import Radiator, wavenumber
 from echoform.physics.operator import LinearOperator, coarse_shape
 from echoform.physics.separable import SeparableOperator
+from echoform.physics.stacked import StackedOperator
 from echoform.scene.cells import Cells
 from echoform.scene.rig import MultistaticRig
 
 #: default bound on the matrix of the normal operator
 NORMAL_MEMORY_BYTES = 256 * 2**20
+#: of the samples (1, F, R, T)
+FREQUENCY_AXIS = 1
 
 
 @dataclass(frozen=True)
@@ -264,7 +267,7 @@ class BornScattering(LinearOperator):
         bands = self._bands(factor)
         if len(bands) == 1 or self._held_at_once(factor, sum(band.cost for band in bands)):
             return self._on_one_grid(factor)
-        return BornBands([self.of_frequencies(band.frequencies)._on_one_grid(factor) for band in bands])
+        return StackedOperator([self.of_frequencies(b.frequencies)._on_one_grid(factor) for b in bands], FREQUENCY_AXIS)
 
     def weighted(self, gain: Tensor) -> BornScattering:
         """Return G A, g real or complex, (B or 1, F or 1, R or 1, T or 1); where it is zero a pair is no longer heard.

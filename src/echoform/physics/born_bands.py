@@ -1,4 +1,4 @@
-"""Bands of frequencies of a Born operator, each on the grid that its own waves need.
+"""Which frequencies of a coarse Born operator share a grid, where each has the one that its own waves need.
 
     A_s = [A_1 V_1; A_2 V_2; ...],        A_s^H A_s = sum_b V_b^H (A_b^H A_b) V_b
 
@@ -12,11 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-import torch
-from torch import Tensor, nn
-
 from echoform.linalg.between_grids import coarsest_grid
-from echoform.physics.operator import LinearOperator
 
 #: what a band more must save, in multiply-adds of its two passes: some hundred microseconds of calls
 BAND_COST = 4e6
@@ -35,56 +31,6 @@ class Band:
 
     frequencies: slice
     cost: float
-
-
-class BornBands(LinearOperator):
-    """One rig's bands of frequencies side by side, samples (1, F, R, T).
-
-    Args:
-        parts: of one domain, each with the samples (1, F_b, R, T) of its band.
-
-    Raises:
-        ValueError: domains or pairs differ.
-    """
-
-    def __init__(self, parts: Sequence[LinearOperator]) -> None:
-        shapes = {(p.domain_shape, p.range_shape[0], *p.range_shape[2:]) for p in parts}
-        if len(shapes) != 1 or len(parts[0].range_shape) != 4:
-            raise ValueError(
-                f"bands must share one image and all pairs, got (image, 1, receivers, transmitters) {shapes}"
-            )
-        self.lengths = [p.range_shape[1] for p in parts]
-        super().__init__(parts[0].domain_shape, (1, sum(self.lengths), *parts[0].range_shape[2:]))
-        self.parts = nn.ModuleList(parts)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the first band."""
-        return self._operators()[0].dtype
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the scattered fields, (..., B, 1, F, R, T)."""
-        return torch.cat([p(x) for p in self._operators()], -3)
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Return sum_b V_b^H A_b^H y_b."""
-        pieces = zip(self._operators(), y.split(self.lengths, -3), strict=True)
-        return torch.stack([p.adjoint(piece) for p, piece in pieces]).sum(0)
-
-    def normal(self, x: Tensor) -> Tensor:
-        """Return sum_b V_b^H (A_b^H A_b) V_b x."""
-        return torch.stack([p.normal(x) for p in self._operators()]).sum(0)
-
-    def support(self) -> Tensor | None:
-        """Return the bands' supports side by side."""
-        marks = [p.support() for p in self._operators()]
-        known = [torch.ones(1, device=self.device) if m is None else m for m in marks]
-        rows = max(m.shape[0] for m in known)
-        pieces = zip(known, self._operators(), strict=True)
-        return torch.cat([m.expand(rows, *p.range_shape) for m, p in pieces], -3)
-
-    def _operators(self) -> list[LinearOperator]:
-        return list(self.parts)  # pyright: ignore[reportReturnType]
 
 
 def best_bands(

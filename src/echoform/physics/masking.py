@@ -172,6 +172,5 @@ def _restricted_spotlight(operator: Spotlight, marks: Tensor) -> Spotlight:
 
 
 def _weighted_stack(operator: StackedOperator, gain: Tensor) -> StackedOperator:
-    pieces = gain.expand(-1, *operator.range_shape).split(operator.lengths, -1)
-    parts = [p for p in operator.parts if isinstance(p, LinearOperator)]
-    return StackedOperator([_weighted(p, g.unflatten(-1, p.range_shape)) for p, g in zip(parts, pieces, strict=True)])
+    pieces = operator.pieces(gain.expand(-1, *operator.range_shape))
+    return StackedOperator([_weighted(p, g) for p, g in zip(operator.operators, pieces, strict=True)], operator.axis)

@@ -132,12 +132,7 @@ class PanSharpening(StackedOperator):
 
     def prox(self, y: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL) -> Tensor:
         """Return the prox of D across r, and along r that with weight |r|^2 + w about (|r| y_r + w a) / (|r|^2 + w)."""
-        coarse, sharp = (
-            part.unflatten(-1, shape)
-            for part, shape in zip(
-                y.split(self.lengths, -1), (self.coarse.range_shape, self.sharp.range_shape), strict=True
-            )
-        )
+        coarse, sharp = self.pieces(y)
         power = self.sharp.coisometry()
         w, length = expand(weight, 3), expand(power.sqrt(), 3)
         start = self._along(anchor)
