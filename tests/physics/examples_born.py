@@ -148,4 +148,4 @@ BORN_EXAMPLES = {
     ],
 }
 
-BORN_STACKS = [Example("born_bands", bands)]
+BORN_STACKS = [Example("born_bands", bands, **REWRITTEN)]
