@@ -16,6 +16,7 @@ from contracts import EXACT, LARGE, SEEDS, SMALL, TINY, Example
 from echoform.linalg.cg import USUAL
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.operator import LinearOperator
+from pretended_gpu import pretended_gpu
 
 ALL = [example for examples in EXAMPLES.values() for example in examples]
 IMAGE = [example for example in ALL if example.image]
@@ -137,6 +138,12 @@ def test_prepared(example: Example) -> None:
 @every
 def test_cuda(example: Example) -> None:
     contracts.check_device(example.at(SMALL), torch.device("cuda"))
+
+
+@every
+def test_pretended_gpu(example: Example) -> None:
+    with pretended_gpu() as device:
+        contracts.check_device(example.at(SMALL), device)
 
 
 class Broken(ScalarOperator):

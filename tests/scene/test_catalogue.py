@@ -19,6 +19,7 @@ from echoform.scene.trajectory import (
     vibration_m,
     wander_m,
 )
+from pretended_gpu import pretended_gpu
 from scene.scene_cases import source, span_db
 
 families = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
@@ -78,6 +79,16 @@ def test_scenes_of_a_seed_are_the_same_on_the_device(family: SceneFamily) -> Non
     assert float(error) < 1e-2  # a pixel on a border may fall on the other side
     own = family.draw(RandomSource(torch.Generator(device).manual_seed(6)), 4, (32, 32))
     assert own.image.device.type == "cuda"
+
+
+@families
+def test_a_gpu_gets_the_scenes_of_the_cpu(family: SceneFamily) -> None:
+    here = family.draw(source(6), 4, (32, 32))
+    with pretended_gpu() as device:
+        there = family.draw(RandomSource(torch.Generator().manual_seed(6), device), 4, (32, 32))
+        assert all(tensor.device == device for tensor in (there.image, *there.masks.values()))
+        back = there.image.cpu()
+    assert torch.equal(back, here.image)
 
 
 def test_frame_agrees_with_grid() -> None:

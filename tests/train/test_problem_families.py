@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from echoform.measure.native import load, save
+from echoform.nets.sensing import UnitSensor
 from echoform.physics.noise import GaussianNoise, PoissonGaussianNoise
 from echoform.scene.random_source import RandomSource
 from echoform.train.problems.catalogue import FAMILIES
 from echoform.train.problems.missing import draw_kept
 from echoform.train.problems.problem import Problem, ProblemFamily, draw_problem
 from echoform.train.problems.stream import problem_generator
+from pretended_gpu import pretended_gpu
 
 SHAPE = (24, 16)
 families = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
@@ -130,6 +132,22 @@ def test_problems_are_made_on_the_device(family: ProblemFamily) -> None:
     there = draw_problem(problem_generator(6, 0), replace(family, shape=SHAPE), 5, device)
     assert there.truth.device.type == there.measurement.y.device.type == "cuda"
     assert there.measurement.y.shape == here.measurement.y.shape
+
+
+@families
+def test_a_gpu_gets_the_problems_of_the_cpu(family: ProblemFamily) -> None:
+    """Drawn by a generator of the CPU for a GPU, the pretended one, with norm, spectrum and coarse sensors: all as on the CPU."""
+    here = drawn(family, 6)
+    sensor = UnitSensor.of(here.operator, multiple=8)
+    image = sensor.levels[1].adjoint(here.measurement.y)
+    with pretended_gpu() as device:
+        there = draw_problem(problem_generator(6, 0), replace(family, shape=SHAPE), 5, device)
+        moved = UnitSensor.of(there.operator, multiple=8)
+        found = there.truth, there.measurement.y, moved.norm, moved.levels[1].adjoint(there.measurement.y)
+        assert all(v.device == device for v in found)
+        found = [v.cpu() for v in found]
+    for value, expected in zip(found, (here.truth, here.measurement.y, sensor.norm, image), strict=True):
+        assert float((value - expected).norm()) <= 1e-5 * float(expected.norm())
 
 
 def test_a_batch_must_hold_something() -> None:

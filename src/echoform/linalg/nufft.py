@@ -58,8 +58,8 @@ def gpu_sums() -> bool:
 
 
 def place_of_sums(values: Tensor) -> torch.device:
-    """Return where the sums of these values are carried out: where they are, or on the host for want of a GPU library."""
-    return torch.device("cpu") if values.is_cuda and not gpu_sums() else values.device
+    """Return where the sums of these values are carried out: where they are, or on the host for want of a library there."""
+    return values.device if values.is_cuda and gpu_sums() else torch.device("cpu")
 
 
 def wrap(points: Tensor) -> Tensor:
