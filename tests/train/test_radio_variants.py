@@ -174,6 +174,21 @@ def test_a_narrow_beam_darkens_what_is_far_from_its_middle() -> None:
     assert torch.allclose(side / middle, expected, rtol=0.02)
 
 
+def test_a_wandering_beam_dims_each_pulse_by_its_own_gain() -> None:
+    """A pulse's samples are those of the scene times the beam at that pulse, within the tolerance of its few products."""
+    family = NearFieldSpotlight(shape=SHAPE, factorised=0.0, wandering=1.0, bistatic=0.5)
+    for seed in range(8):
+        drawn = source(seed)
+        layout = family.layout(drawn, 2)
+        assert layout.moving is not None
+        x = family.scene(drawn, layout).image
+        found, wide = family.operator(layout)(x), family.operator(replace(layout, moving=None))
+        pulses = layout.moving[0].to(x.real.dtype)
+        expected = torch.stack([wide(g * x)[:, :, p] for p, g in enumerate(pulses)], 2)
+        assert float((found - expected).norm()) < 5e-3 * float(expected.norm())
+        assert float((pulses.std(0) / pulses.amax(0)).amax()) > 1e-3  # it does wander
+
+
 def test_visibilities_of_unequal_stations_are_whitened() -> None:
     """Weights are 1 / sqrt(S_i S_j): products over two pairs of pairs agree; samples are those of even stations times them."""
     family = Interferometry(shape=SHAPE, stations=(7,), uneven=1.0, lost=0.0, lowest_deg=-90.0)

@@ -3,7 +3,8 @@
 Radars, apertures and errors are those of :class:`FarFieldSpotlight`, but the antenna moves some image diagonals away: a drone, a
 rail on a tower, a turntable. Over a pixel grid of diagonal D at a distance R phases depart from those of plane waves by up to
 pi D^2 / (2 lambda R), tens to thousands of radians here. In some batches the receiver flies a path of its own. In a few the sums
-are factorised (:mod:`echoform.physics.spotlight_factorised`).
+are factorised (:mod:`echoform.physics.spotlight_factorised`), in others the antennas' narrow beams wander over the scene
+(:mod:`echoform.physics.moving_pattern`).
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import torch
 from torch import Tensor
 
 from echoform.physics.aperture_tree import NothingGainedError
+from echoform.physics.moving_pattern import apply_moving_pattern
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
 from echoform.physics.spotlight_factorised import FactorisedSpotlight
+from echoform.scene.antenna_pattern import gaussian_pattern, moving_beam
 from echoform.scene.frame import Frame, Illumination
 from echoform.scene.grid import Grid
 from echoform.scene.random_source import RandomSource
@@ -29,6 +32,9 @@ from echoform.train.problems.far_field_spotlight import FarFieldSpotlight, Spotl
 from echoform.train.problems.problem import ProblemFamily
 from echoform.train.problems.radar_scenes import choose_scenes, radar_scene
 
+#: error, over the largest amplitude, of the few products that a moving beam is written as
+PATTERN_TOLERANCE = 1e-3
+
 
 @dataclass(frozen=True)
 class NearLayout:
@@ -37,10 +43,12 @@ class NearLayout:
     Attributes:
         radar: one radar, and the pixels and scenes of the batch.
         factorised: whether its sums are.
+        moving: two-way amplitude of the beams on the pixels at each pulse, (1, P, H, W); None where they are wide.
     """
 
     radar: SpotlightLayout
     factorised: bool
+    moving: Tensor | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +64,9 @@ class NearFieldSpotlight(ProblemFamily[NearLayout]):
         climb: range of the receiver's height over the transmitter's.
         factorised: share of batches whose sums are factorised, as those of large images are: the same physics, some three times
             dearer on small ones. Where nothing at all would be gained they stay exact.
+        wandering: share of batches whose beams are narrow and wander from pulse to pulse, known to the operator.
+        beam: range of such a beam's width (one way, at half power) over the image's diagonal, log-uniform.
+        pointing: greatest deviation of the pointing, over the beam's width (standard deviation).
     """
 
     name: ClassVar[str] = "spotlight-near"
@@ -69,6 +80,9 @@ class NearFieldSpotlight(ProblemFamily[NearLayout]):
     turn_deg: tuple[float, float] = (5.0, 50.0)
     climb: tuple[float, float] = (0.3, 1.5)
     factorised: float = 0.05
+    wandering: float = 0.03
+    beam: tuple[float, float] = (0.6, 2.0)
+    pointing: float = 0.2
 
     def layout(self, source: RandomSource, batch: int) -> NearLayout:
         """Draw one radar, bring it near, and choose scenes that suit its pixels."""
@@ -91,7 +105,11 @@ class NearFieldSpotlight(ProblemFamily[NearLayout]):
             *(angle.expand(batch) for angle in (far.illumination.azimuth_rad, far.illumination.grazing_rad))
         )
         radar = SpotlightLayout(collection, frame, light, scenes, far.phase_rad, far.offset_m, far.beam)
-        return NearLayout(radar, bool(source.chance((), self.factorised)))
+        form = float(source.uniform(())) - self.factorised
+        width = diagonal / near
+        return NearLayout(
+            radar, form < 0, self._wandering(source, radar, width) if 0 <= form < self.wandering else None
+        )
 
     def scene(self, source: RandomSource, layout: NearLayout) -> Scene:
         """Draw radar scenes seen from the path."""
@@ -99,12 +117,26 @@ class NearFieldSpotlight(ProblemFamily[NearLayout]):
 
     def operator(self, layout: NearLayout) -> LinearOperator:
         """Build the operator of the one radar, exact or factorised."""
-        return layout.radar.known_to(self._sums(layout))
+        sums = self._sums(layout)
+        if layout.moving is not None:
+            sums = apply_moving_pattern(sums, layout.moving, tolerance=PATTERN_TOLERANCE)
+        return layout.radar.known_to(sums)
 
     def grid(self, layout: NearLayout) -> Grid:
         """Return the pixels."""
-        dy, dx = layout.radar.frame.spacing_m[0].tolist()
+        return self._pixels(layout.radar)
+
+    def _pixels(self, radar: SpotlightLayout) -> Grid:
+        dy, dx = radar.frame.spacing_m[0].tolist()
         return Grid(self.shape, (dy, dx))
+
+    def _wandering(self, source: RandomSource, radar: SpotlightLayout, scene_rad: float) -> Tensor:
+        """Return beams that are narrow for a scene of so many radians across and whose pointing wanders, (1, P, H, W)."""
+        width = scene_rad * source.log_uniform((1,), *self.beam).double()
+        pulses = radar.collection.antenna_m.shape[1]
+        error = wander_m(source, pulses, width * self.pointing * source.uniform((1,)).double())[..., 0]  # radians here
+        grid = self._pixels(radar)
+        return moving_beam(radar.collection, grid, gaussian_pattern, beamwidth_rad=width, azimuth_error_rad=error)
 
     def _sums(self, layout: NearLayout) -> LinearOperator:
         collection, grid = layout.radar.collection, self.grid(layout)
