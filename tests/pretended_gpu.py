@@ -23,8 +23,16 @@ from torch.utils.backend_registration import _DummyBackendModule, _setup_private
 
 
 class _Backend(_DummyBackendModule):
+    """What PyTorch asks of a device's module; no generator lives there, so its state is empty."""
+
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16]
+
+    def get_rng_state(self, device: int) -> Tensor:
+        return torch.empty(0, dtype=torch.uint8)
+
+    def set_rng_state(self, state: Tensor, device: int) -> None:
+        pass
 
 
 @lru_cache(maxsize=1)
