@@ -60,6 +60,7 @@ class GpuTensor(Tensor):
 
     @staticmethod
     def __new__(cls, here: Tensor) -> GpuTensor:
+        """Return a tensor without numbers of its own, of the shape, type and layout of one on the CPU."""
         like = {"dtype": here.dtype, "layout": here.layout, "device": _gpu(), "requires_grad": here.requires_grad}
         if here.layout == torch.strided:
             like |= {"strides": here.stride(), "storage_offset": here.storage_offset()}
@@ -81,6 +82,7 @@ class _Makers(TorchFunctionMode):
     """What Python's side makes of lists, or lists of tensors, without passing through the dispatcher."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Return what the function makes, on the GPU where that was asked or where its tensor lies."""
         kwargs = dict(kwargs or {})
         if func in MAKERS and _is_gpu(kwargs.get("device")):
             del kwargs["device"]
@@ -136,6 +138,7 @@ def _carried_out(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     result = func(*args, **kwargs)
 
     def placed(value: Any) -> Any:
+        """Return a result as a tensor of the GPU; the one that was given, where it is that."""
         if not isinstance(value, Tensor):
             return value
         if id(value) in wrapped:

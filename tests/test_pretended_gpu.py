@@ -17,6 +17,7 @@ from pretended_gpu import pretended_gpu
 
 
 def test_results_are_those_of_the_cpu_and_views_share_memory() -> None:
+    """Transforms, lazy conjugates, lists of places, products, and writing through a view."""
     x = torch.randn(3, 4, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
     expected = torch.fft.fft2(x).conj().T[[0, -1]] @ (2 * x + 1)[:, :3]
     with pretended_gpu() as device:
@@ -30,6 +31,7 @@ def test_results_are_those_of_the_cpu_and_views_share_memory() -> None:
 
 
 def test_two_devices_in_one_operation_raise() -> None:
+    """But for single numbers and places of the CPU, which a GPU takes too."""
     here = torch.ones(3)
     with pretended_gpu() as device:
         there = here.to(device)
@@ -64,10 +66,12 @@ def test_a_tensor_left_behind_is_found() -> None:
 
 
 def test_one_pass_and_posterior_samples_are_those_of_the_cpu() -> None:
+    """Tiny's image and the mean of two samples, network and measurement moved, noise drawn by a generator of the CPU."""
     problem = draw_problem(problem_generator(6, 0), FAMILIES[0], 1)
     network, trajectory = weights.load("echoform-tiny"), Trajectory(2)
 
     def images(on: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the one-pass image and the samples' mean, made on a device."""
         moved, measurement = network.to(on), problem.to(on).measurement
         sampler, generator = PosteriorSampler(moved, samples=2, trajectory=trajectory), torch.Generator().manual_seed(1)
         return NetworkReconstructor(moved)(measurement).mean, sampler(measurement, generator=generator).mean

@@ -83,6 +83,7 @@ def test_scenes_of_a_seed_are_the_same_on_the_device(family: SceneFamily) -> Non
 
 @families
 def test_a_gpu_gets_the_scenes_of_the_cpu(family: SceneFamily) -> None:
+    """Drawn by a generator of the CPU, a scene and its masks lie on the pretended GPU and are the CPU's to the bit."""
     here = family.draw(source(6), 4, (32, 32))
     with pretended_gpu() as device:
         there = family.draw(RandomSource(torch.Generator().manual_seed(6), device), 4, (32, 32))

@@ -106,10 +106,10 @@ class NearFieldSpotlight(ProblemFamily[NearLayout]):
         )
         radar = SpotlightLayout(collection, frame, light, scenes, far.phase_rad, far.offset_m, far.beam)
         form = float(source.uniform(())) - self.factorised
-        width = diagonal / near
-        return NearLayout(
-            radar, form < 0, self._wandering(source, radar, width) if 0 <= form < self.wandering else None
-        )
+        layout = NearLayout(radar, factorised=form < 0, moving=None)
+        if not 0 <= form < self.wandering:
+            return layout
+        return replace(layout, moving=self._wandering(source, layout, diagonal / near))
 
     def scene(self, source: RandomSource, layout: NearLayout) -> Scene:
         """Draw radar scenes seen from the path."""
@@ -124,19 +124,17 @@ class NearFieldSpotlight(ProblemFamily[NearLayout]):
 
     def grid(self, layout: NearLayout) -> Grid:
         """Return the pixels."""
-        return self._pixels(layout.radar)
-
-    def _pixels(self, radar: SpotlightLayout) -> Grid:
-        dy, dx = radar.frame.spacing_m[0].tolist()
+        dy, dx = layout.radar.frame.spacing_m[0].tolist()
         return Grid(self.shape, (dy, dx))
 
-    def _wandering(self, source: RandomSource, radar: SpotlightLayout, scene_rad: float) -> Tensor:
+    def _wandering(self, source: RandomSource, layout: NearLayout, scene_rad: float) -> Tensor:
         """Return beams that are narrow for a scene of so many radians across and whose pointing wanders, (1, P, H, W)."""
         width = scene_rad * source.log_uniform((1,), *self.beam).double()
-        pulses = radar.collection.antenna_m.shape[1]
-        error = wander_m(source, pulses, width * self.pointing * source.uniform((1,)).double())[..., 0]  # radians here
-        grid = self._pixels(radar)
-        return moving_beam(radar.collection, grid, gaussian_pattern, beamwidth_rad=width, azimuth_error_rad=error)
+        collection, deviation = layout.radar.collection, width * self.pointing * source.uniform((1,)).double()
+        error = wander_m(source, collection.antenna_m.shape[1], deviation)[..., 0]  # radians here
+        return moving_beam(
+            collection, self.grid(layout), gaussian_pattern, beamwidth_rad=width, azimuth_error_rad=error
+        )
 
     def _sums(self, layout: NearLayout) -> LinearOperator:
         collection, grid = layout.radar.collection, self.grid(layout)
