@@ -3,8 +3,8 @@
 One run times both networks on every sensor of issue 5 at 256 x 256 (and our backbone without physics as the floor), alternating,
 and prints medians, ratios and the relative difference of the outputs. The file is written after every row; `--resume` keeps its
 rows if they are of the same commit and makes the others. The first of the runs, which warms up, counts as one: a median of three
-does not feel it. `--variants` runs ours in bfloat16 and compiled; on a GPU at 256 and 1024 square, with peak memory and CUDA
-graphs. There every row is warmed up once more.
+does not feel it. `--variants` runs ours in bfloat16 and, with `--compiled`, compiled; on a GPU at 256 and 1024 square, with peak
+memory and CUDA graphs. There every row is warmed up once more.
 
     python benchmarks/ram_speed.py            # writes results/ram_speed.json; seven minutes with two threads
     python benchmarks/ram_speed.py --resume   # after a run that was cut off
@@ -36,6 +36,7 @@ import deepinv as dinv
 
 from echoform.measure.measurement import Measurement
 from echoform.nets.blocks import ResidualBlock, Stage
+from echoform.nets.captured import CapturedPass
 from echoform.nets.checkpoint import from_official
 from echoform.nets.convolution import prepared_for_inference
 from echoform.nets.ram import RAM
@@ -203,7 +204,7 @@ def row(
     }
     times: dict[str, list[float]] = {key: [] for key in functions}
     images: dict[str, Tensor] = {}
-    with torch.inference_mode():
+    with torch.no_grad():  # deepinv's adjoint of CT differentiates: in inference mode PyTorch 2.11 gives zero for it
         for _ in range(runs + (given.y.device.type == "cuda")):
             for key, function in functions.items():
                 images[key], taken = timed(function, given.y.device, processor=processor)
@@ -221,33 +222,34 @@ def row(
     }
 
 
-def variants(ours: RAM, device: torch.device) -> dict[str, Callable[[Measurement], Tensor]]:
-    """Other ways to run our network: the body compiled, in bfloat16, and both; on a GPU also as CUDA graphs."""
+def half(network: Callable[[Measurement], Tensor], device: torch.device) -> Callable[[Measurement], Tensor]:
+    """Return the network with convolutions in bfloat16."""
 
-    def compiled(mode: str | None) -> RAM:
-        """Return a copy whose body is compiled."""
-        copied = copy.deepcopy(ours)
-        copied.body = torch.compile(copied.body, mode=mode)  # pyright: ignore[reportAttributeAccessIssue]
-        return copied
+    def run(measurement: Measurement) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, cache_enabled=False):
+            return network(measurement)
 
-    def half(network: nn.Module) -> Callable[[Measurement], Tensor]:
-        """Return the network in bfloat16."""
+    return run
 
-        def run(measurement: Measurement) -> Tensor:
-            with torch.autocast(device.type, torch.bfloat16):
-                return network(measurement)
 
-        return run
-
-    fused = compiled(None)
-    found = {"fp32": ours, "bf16": half(ours), "fp32, compiled": fused, "bf16, compiled": half(fused)}
+def variants(ours: RAM, given: Measurement, *, compiled: bool) -> dict[str, Callable[[Measurement], Tensor]]:
+    """Other ways to run our network: in bfloat16, on a GPU as CUDA graphs too; if asked for, the body compiled."""
+    device = given.y.device
+    found: dict[str, Callable[[Measurement], Tensor]] = {"fp32": ours, "bf16": half(ours, device)}
     if device.type == "cuda":
-        graphs = compiled("reduce-overhead")
-        found |= {"fp32, CUDA graphs": graphs, "bf16, CUDA graphs": half(graphs)}
+        for name, network in tuple(found.items()):
+            graph = CapturedPass(network, given)
+            found[f"{name}, CUDA graph"] = lambda measurement, graph=graph: graph(measurement.y)
+    if compiled:
+        fused = copy.deepcopy(ours)
+        fused.body = torch.compile(fused.body)  # pyright: ignore[reportAttributeAccessIssue]
+        found |= {"fp32, compiled": fused, "bf16, compiled": half(fused, device)}
     return found
 
 
-def variant_rows(given: Task, theirs: nn.Module, ours: RAM, runs: int) -> dict[str, dict[str, float]]:
+def variant_rows(
+    given: Task, theirs: nn.Module, ours: RAM, runs: int, *, compiled: bool
+) -> dict[str, dict[str, float]]:
     """Milliseconds, peak memory (GPU) and the difference from our fp32 image of deepinv's network and of each variant of ours."""
     device = given.y.device
 
@@ -261,7 +263,10 @@ def variant_rows(given: Task, theirs: nn.Module, ours: RAM, runs: int) -> dict[s
 
         return run
 
-    functions = {"deepinv, fp32": deepinv(None), "deepinv, bf16": deepinv(torch.bfloat16)} | variants(ours, device)
+    functions = {"deepinv, fp32": deepinv(None)}
+    if not (given.complex_image and device.type == "cuda"):  # its MRI cannot take bfloat16 there
+        functions["deepinv, bf16"] = deepinv(torch.bfloat16)
+    functions |= variants(ours, given.ours, compiled=compiled)
     results = {}
     with torch.no_grad():
         reference = ours(given.ours)
@@ -311,16 +316,19 @@ def kept_rows(file: str) -> dict[str, Any]:
 
 
 def compare_variants(
-    options: argparse.Namespace, networks: tuple[nn.Module, RAM, RAM], device: torch.device
-) -> dict[str, Any]:
-    """Return time and peak memory of every variant of both networks."""
+    options: argparse.Namespace, networks: tuple[nn.Module, RAM, RAM], device: torch.device, file: str | None
+) -> None:
+    """Print time and peak memory of every variant of both networks; write them after every sensor and side."""
     results: dict[str, Any] = {}
     for side in SIDES if device.type == "cuda" else (options.side,):
         for name in options.only or VARIED:
             print(f"{name}, {side} x {side}\n  {'':20}{'ms':>12}{'peak MB':>12}{'difference':>12}")
             given = task(sensors(side)[name](), name, side, device)
-            results[f"{name}, {side}"] = variant_rows(given, networks[0], networks[1], options.runs)
-    return results
+            results[f"{name}, {side}"] = variant_rows(
+                given, networks[0], networks[1], options.runs, compiled=options.compiled
+            )
+            if file:
+                save(file, seed=SEED, results=results)
 
 
 def main() -> None:
@@ -330,7 +338,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--variants", action="store_true", help="bfloat16, compiled, CUDA graphs")
+    parser.add_argument("--variants", action="store_true", help="bfloat16, CUDA graphs, peak memory")
+    parser.add_argument("--compiled", action="store_true", help="with --variants: compiled too, which takes minutes")
     parser.add_argument(
         "--resume", action="store_true", help="keep the rows of the same commit that a cut-off run wrote"
     )
@@ -342,12 +351,10 @@ def main() -> None:
     networks = (theirs, ours, without_physics(ours))
     whole = options.side == 256 and not options.only and not options.processor_time
     suffix = "" if device.type == "cpu" else "_gpu"
-    if not options.variants:
+    if options.variants:
+        compare_variants(options, networks, device, f"ram_variants{suffix}" if whole else None)
+    else:
         compare(options, networks, device, f"ram_speed{suffix}" if whole else None)
-        return
-    results = compare_variants(options, networks, device)
-    if whole:
-        print(save(f"ram_variants{suffix}", seed=SEED, results=results))
 
 
 if __name__ == "__main__":
