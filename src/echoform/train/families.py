@@ -166,8 +166,11 @@ class FamilySource:
 
     def __call__(self, phase: Phase, start: int) -> Iterator[Task]:
         """Yield this process's tasks of a phase after ``start`` of them."""
-        shape = (phase.side, phase.side)
-        sized = [replace(share, family=replace(share.family, shape=shape)) for share in self.shares]
+        sized = [
+            replace(share, family=replace(share.family, shape=(side, side)), scenes=(phase.side / side) ** 2)
+            for side in phase.sides
+            for share in self.shares
+        ]
         problems = ProblemStream(
             sized, batch=phase.batch, seed=self.recipe.seed, start=start, rank=self.rank, ranks=self.ranks
         )

@@ -18,26 +18,35 @@ from echoform.train.schedule import Cosine, Drop, Schedule, Trapezoid
 
 @dataclass(frozen=True)
 class Phase:
-    """Consecutive steps at one image size.
+    """Consecutive steps at one size of images, or at several in turn.
 
     Attributes:
         steps: optimiser's steps.
         side: of the images, pixels, a multiple of eight.
         batch: scenes of a problem, for each process.
         accumulation: problems whose gradients make one step.
+        larger: further sides, each drawn as often as ``side``, in batches of about as many pixels.
 
     Raises:
-        ValueError: a number is not positive, or the side no multiple of eight.
+        ValueError: a number is not positive, a side no multiple of eight, or a further side no larger.
     """
 
     steps: int
     side: int
     batch: int
     accumulation: int = 1
+    larger: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.side, self.batch, self.accumulation) < 1 or self.side % 8:
-            raise ValueError(f"all numbers must be positive and side a multiple of 8, got {self}")
+        if min(self.steps, self.side, self.batch, self.accumulation) < 1 or any(n % 8 for n in self.sides):
+            raise ValueError(f"all numbers must be positive and sides multiples of 8, got {self}")
+        if any(n <= self.side for n in self.larger):
+            raise ValueError(f"larger must hold sides above {self.side}, got {self.larger}")
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """All sides."""
+        return (self.side, *self.larger)
 
 
 @dataclass(frozen=True)

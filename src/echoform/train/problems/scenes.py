@@ -26,6 +26,10 @@ class SceneKind(Enum):
     CHIP = 5
 
 
+#: pixels along a side of a chip
+CHIP_SIDE = 64
+
+
 @dataclass(frozen=True)
 class Chips:
     """Real complex chips, (N, 64, 64) complex64 of unit RMS each."""
@@ -51,12 +55,15 @@ class Chips:
         Raises:
             ValueError: a side is longer than a chip.
         """
-        if max(shape) > 64:
+        if max(shape) > CHIP_SIDE:
             raise ValueError(f"chips are 64 x 64 pixels, asked for {shape}; draw smaller images, or no chips")
         index = torch.randint(0, len(self.images), (batch,), generator=generator)
         crops = []
         for i in index.tolist():
-            row, column = (int(torch.randint(0, 64 - n + 1, (1,), generator=generator)) if n < 64 else 0 for n in shape)
+            row, column = (
+                int(torch.randint(0, CHIP_SIDE - n + 1, (1,), generator=generator)) if n < CHIP_SIDE else 0
+                for n in shape
+            )
             crop = self.images[i, row : row + shape[0], column : column + shape[1]]
             flips = torch.randint(0, 2, (3,), generator=generator).tolist()
             crop = crop.flip([axis for axis in (0, 1) if flips[axis]])

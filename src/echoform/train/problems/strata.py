@@ -17,7 +17,7 @@ from echoform.scene.random_source import RandomSource
 from echoform.scene.scene import Scene
 from echoform.train.problems.fourier import SHARE, draw_fourier_mask
 from echoform.train.problems.problem import ProblemFamily
-from echoform.train.problems.scenes import Chips, SceneKind, draw_scene
+from echoform.train.problems.scenes import CHIP_SIDE, Chips, SceneKind, draw_scene
 
 #: simulated kinds, in the order of the shares
 SIMULATED = (SceneKind.POINTS, SceneKind.TARGETS, SceneKind.OBJECTS, SceneKind.REGIONS, SceneKind.CLUTTER)
@@ -43,8 +43,8 @@ class Strata(ProblemFamily[StrataLayout]):
     Attributes:
         kept: range of the share of frequencies measured, log-uniform.
         shares: weights of points, targets, objects, regions, clutter.
-        chips: measured chips of at least the images' size, or None.
-        measured: share of scenes made of them.
+        chips: measured chips, or None.
+        measured: share of scenes made of them; of images larger than a chip, none is.
     """
 
     name: ClassVar[str] = "strata"
@@ -58,7 +58,8 @@ class Strata(ProblemFamily[StrataLayout]):
     def layout(self, source: RandomSource, batch: int) -> StrataLayout:
         """Draw masks and how many scenes each stratum has."""
         mask = draw_fourier_mask(source.generator, batch, self.shape, share=self.kept).to(source.place)
-        measured = 0 if self.chips is None else int(source.chance((batch,), self.measured).sum())
+        covered = self.chips is not None and max(self.shape) <= CHIP_SIDE
+        measured = int(source.chance((batch,), self.measured).sum()) if covered else 0
         shares = torch.tensor(self.shares)
         simulated = batch - measured
         kinds = torch.multinomial(shares, max(simulated, 1), replacement=True, generator=source.generator)[:simulated]

@@ -66,10 +66,12 @@ class Share:
     Attributes:
         family: what to draw.
         weight: positive; shares are weights over their sum.
+        scenes: of its batches over those of the stream's; one scene is the least.
     """
 
     family: ProblemFamily
     weight: float = 1.0
+    scenes: float = 1.0
 
 
 class ProblemStream(IterableDataset[Problem]):
@@ -77,7 +79,7 @@ class ProblemStream(IterableDataset[Problem]):
 
     Args:
         shares: families and their weights.
-        batch: scenes of each problem.
+        batch: scenes of each problem, unless its share has fewer.
         seed: of the stream.
         start: steps that each rank has taken already.
         rank: of this process, in [0, ranks).
@@ -111,8 +113,8 @@ class ProblemStream(IterableDataset[Problem]):
         """Return problem ``index`` of the stream, whoever asks."""
         generator = problem_generator(self.seed, index)
         weights = torch.tensor([share.weight for share in self.shares])
-        choice = int(torch.multinomial(weights, 1, generator=generator))
-        return draw_problem(generator, self.shares[choice].family, self.batch, self.device)
+        share = self.shares[int(torch.multinomial(weights, 1, generator=generator))]
+        return draw_problem(generator, share.family, max(1, round(self.batch * share.scenes)), self.device)
 
     def __iter__(self) -> Iterator[Problem]:
         """Yield this rank's (and worker's) problems from step ``start`` on."""
