@@ -55,11 +55,11 @@ STRUCTURE = (0.3, 0.7)
 WITHIN_DB = 0.3
 
 
-def cases() -> dict[str, ProblemFamily]:
+def cases(side: int = SIDE) -> dict[str, ProblemFamily]:
     """Return the families by the name of their row, pictures left out: simulated scenes alone, but for the chips."""
     found: dict[str, ProblemFamily] = {}
     for choice in read_recipe(shipped()["tiny"]).families:
-        made = replace(family(choice)[0], shape=(SIDE, SIDE))
+        made = replace(family(choice)[0], shape=(side, side))
         if not isinstance(made, Strata):
             found[choice.name] = made
             continue

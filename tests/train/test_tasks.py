@@ -12,13 +12,21 @@ import torch
 from training_cases import RECIPE
 
 from echoform.linalg.inner import expand
+from echoform.scene.random_source import RandomSource
 from echoform.train.families import FamilySource, shares
 from echoform.train.problems.gridded_fourier import GriddedFourier
 from echoform.train.problems.problem import draw_problem
+from echoform.train.problems.scenes import CHIP_SIDE, Chips
+from echoform.train.problems.strata import Strata
 from echoform.train.problems.stream import problem_generator
 from echoform.train.problems.task import Modes, Task, draw_state, pose, rms
+from echoform.train.recipe import Phase
 
 PROBLEM = draw_problem(problem_generator(3, 0), GriddedFourier(shape=(16, 16)), 4)
+
+
+def source(seed: int) -> RandomSource:
+    return RandomSource(problem_generator(seed, 0))
 
 
 def posed(seed: int, modes: Modes) -> Task:
@@ -83,6 +91,24 @@ def test_tasks_depend_on_seed_and_index_alone_and_ranks_share_them():
     assert prints(0, 1, 4, 2) == alone[4:]
     other = FamilySource(replace(RECIPE, seed=1), drawn)
     assert next(other(phase, 0)).truth.numpy().tobytes() != alone[0][1]
+
+
+def test_larger_sides_are_drawn_as_often_with_about_as_many_pixels():
+    """Sides of 16 and 32 pixels come about as often, with four scenes and with one."""
+    drawn, phase = shares(RECIPE.families, Path()), Phase(1, 16, 4, larger=(32,))
+    shapes = [tuple(t.truth.shape) for t in islice(FamilySource(RECIPE, drawn)(phase, 0), 40)]
+    sides = {shape[-1]: {s[0] for s in shapes if s[-1] == shape[-1]} for shape in shapes}
+    assert sides == {16: {4}, 32: {1}}
+    assert sum(shape[-1] == 32 for shape in shapes) == pytest.approx(20, abs=10)
+
+
+def test_chips_are_seen_in_images_they_cover_alone():
+    """Images larger than a chip are simulated, and the family says so; smaller ones take the share asked for."""
+    chips = Chips(torch.ones(1, CHIP_SIDE, CHIP_SIDE, dtype=torch.complex64))
+    asked = Strata(chips=chips, measured=1.0)
+    counts = {side: replace(asked, shape=(side, side)).layout(source(1), 4).counts for side in (32, 64, 72)}
+    assert [counts[side][-1] for side in (32, 64, 72)] == [4, 4, 0]
+    assert sum(counts[72]) == 4
 
 
 def test_shares_that_are_none_are_refused():
