@@ -37,6 +37,7 @@ COMPARED = {
     "Sparse l1": ("l1", Settings()),
     "RAM tiny": ("ram", Settings(weights="echoform-tiny")),
     "RAM small": ("ram", Settings(weights="echoform-small")),
+    "RAM small, refined": ("ram-refined", Settings(weights="echoform-small")),
 }
 SHOWN = ("Matched filter", "Sparse l1", "RAM small")
 #: ground position of the isolated trihedral, x and y in metres

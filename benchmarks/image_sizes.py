@@ -3,8 +3,9 @@
     python benchmarks/image_sizes.py [--weights NAME | --checkpoint PATH] [--sides 48 128] [--scenes 4] [--families NAME ...]
 
 The rows and the methods are those of benchmarks/quality.py: l1 and TV have the parameter of least true error for every scene, as
-no user has it. Printed and saved: mean NMSE, dB, and how far RAM is from the better of the two, with a 95 % interval of a paired
-bootstrap over scenes; below zero RAM is behind. Writes results/image_sizes_small.json (or _tiny) after every row.
+no user has it; PnP is DPIR with the same network's denoiser. Printed and saved: mean NMSE, dB, and how far RAM and PnP are ahead
+of the better of l1 and TV, with a 95 % interval of a paired bootstrap over scenes. Writes results/image_sizes_small.json (or
+_tiny) after every row.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from quality_methods import RAM_NAME, Method, methods
 from record import save
 
 SEED = 991_000
-ORACLES = ("l1*", "TV*")
+ORACLES, PNP = ("l1*", "TV*"), "PnP"
 FAMILIES = ("strata: points", "strata: targets", "spotlight", "mri", "tomography", "inpainting")
 
 
 def row(label: str, side: int, scenes: int, every: dict[str, Method]) -> dict[str, Any]:
-    """Return each method's NMSE on scenes of one family and side, and RAM's distance from the better oracle, dB."""
+    """Return each method's NMSE on scenes of one family and side, and the networks' distances from the better oracle, dB."""
     problem = draw_problem(problem_generator(SEED, side), cases(side)[label], scenes)
     found = {name: scores(run(problem.measurement, problem.truth), problem.truth) for name, run in every.items()}
     errors = {name: torch.tensor(figures["nmse_db"]) for name, figures in found.items()}
     best = torch.stack([errors[name] for name in ORACLES]).amin(0)
-    ahead = bootstrap(best - errors[RAM_NAME], torch.Generator().manual_seed(SEED))
+    ahead = {name: bootstrap(best - errors[name], torch.Generator().manual_seed(SEED)) for name in (RAM_NAME, PNP)}
     return {"nmse_db": {name: float(e.mean()) for name, e in errors.items()}, "ahead_db": ahead}
 
 
@@ -53,14 +54,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     network, source = judged(options.checkpoint, options.weights)
-    every = {name: run for name, run in methods(network, {}).items() if name in (*ORACLES, RAM_NAME)}
-    table = Table("family", "side", *every, "ahead of the better [95 %]", title="NMSE, dB")
+    every = {name: run for name, run in methods(network, {}).items() if name in (*ORACLES, PNP, RAM_NAME)}
+    table = Table("family", "side", *every, *(f"{name} ahead [95 %]" for name in (RAM_NAME, PNP)), title="NMSE, dB")
     results: dict[str, Any] = {}
     for label in options.families:
         for side in options.sides:
             made = results[f"{label}, {side}"] = row(label, side, options.scenes, every)
             errors = (f"{made['nmse_db'][name]:.2f}" for name in every)
-            table.add_row(label, str(side), *errors, interval(made["ahead_db"]))
+            table.add_row(label, str(side), *errors, *(interval(found) for found in made["ahead_db"].values()))
             if options.checkpoint is None:
                 save(results_of("image_sizes", options.weights), seed=SEED, results={"weights": source} | results)
     Console(width=140).print(table)

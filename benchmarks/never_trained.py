@@ -53,6 +53,7 @@ from echoform.recon.classical.tikhonov import Tikhonov
 from echoform.recon.classical.total_variation import TotalVariation
 from echoform.recon.network import NetworkReconstructor
 from echoform.recon.reconstructor import Estimate, Reconstructor
+from echoform.recon.refined import RefinedNetwork
 from echoform.scene.beams import ParallelBeam, diagonal_px
 from echoform.scene.grid import Grid
 from echoform.scene.mri_images import read_sections
@@ -110,7 +111,7 @@ class Case:
             methods["TV"] = self.smooth(weight, iterations=20)
         else:
             methods |= {"Tikhonov": Tikhonov(), "l1": SparseL1(), "TV": self.smooth()}
-        methods["RAM"] = NetworkReconstructor(network)
+        methods |= {"RAM": NetworkReconstructor(network), "RAM, refined": RefinedNetwork(network)}
         for name, method in methods.items():
             began = time.perf_counter()
             with torch.no_grad():

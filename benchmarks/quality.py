@@ -9,6 +9,7 @@ PATH is a checkpoint of `echoform train` (recipe.json is read beside it), its fo
 and TerraSAR-X chips, a sensor never trained on. Families whose images the network has no head for are left out.
 
 *: parameter of least true error for every single scene, which no user has. PnP: DPIR with the network's own denoiser (A = 0).
+"RAM, refined" is RAM's one pass and four steps of half-quadratic splitting with the same network (echoform.recon.refined).
 "RAM, scratch" and the networks above it had one budget (benchmarks/rivals.py); "RAM" has the one on its card. The posterior
 mean is judged on scenes of its own beside the one pass; 10 log10 (1 + 1/S), what the mean of S exact samples loses, is taken off.
 Gains are mean differences in NMSE, dB, with 95 % intervals from a paired bootstrap. Seconds are processor time for one image,
@@ -42,7 +43,7 @@ from echoform.train.problems.stream import problem_generator
 from echoform.train.recipe_file import read_recipe, shipped
 from first_light import CHIPS, bootstrap
 from judged_weights import add_weights, judged, results_of
-from quality_methods import RAM_NAME, Method, Outcome, methods, one_pass
+from quality_methods import RAM_NAME, REFINED, Method, Outcome, methods, one_pass
 from record import save
 from rivals import NETWORKS, trained
 
@@ -166,6 +167,17 @@ def posterior_everywhere(results: dict[str, Any], samples: int) -> tuple[float, 
     return behind(pooled, samples) if rows else None
 
 
+def refined_everywhere(results: dict[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """Return what refinement gains over every other method, over the scenes of all families that were asked of both, dB."""
+    rows = [r["methods"] for r in results.values() if REFINED in r["methods"]]
+    found = {}
+    for name in dict.fromkeys(name for row in rows for name in row if name != REFINED):
+        both = [row for row in rows if name in row]
+        pooled = {n: {"nmse_db": [e for row in both for e in row[n]["nmse_db"]]} for n in (name, REFINED)}
+        found[name] = gain(pooled, name, REFINED)
+    return found
+
+
 def by_structure(results: dict[str, Any]) -> dict[str, Any]:
     """Return gains of RAM on scenes of all families together that every method was asked, by how structured they are."""
     low, high = STRUCTURE
@@ -267,9 +279,12 @@ def main() -> None:
         results[label] |= {"verdict": verdict(results[label], options.samples)}
         pooled, everywhere = by_structure(results), posterior_everywhere(results, options.samples)
         found_out = {"families": results, "by_structure": pooled, "posterior_behind_db": everywhere}
+        found_out |= {"refined_gains_db": refined_everywhere(results)}
         save(name, seed=SEED, results=header | {"budgets": budgets} | found_out)
         print(f"{label}: {time.process_time() - began:.0f} s", flush=True)
     show(results, pooled, everywhere)
+    for other, edge in refined_everywhere(results).items():
+        print(f"{REFINED} over {other}, all families: {interval(edge)} dB")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from echoform.recon.classical.total_variation import TotalVariation
 from echoform.recon.network import NetworkReconstructor
 from echoform.recon.plug_and_play import PlugAndPlayHalfQuadratic
 from echoform.recon.reconstructor import Reconstructor
+from echoform.recon.refined import RefinedNetwork
 
 #: weights that are tried over |A|^2, or max |A^H y|: a grid, then two more on either side of the best, twice for the first two
 TIKHONOV, SPARSE, TOTAL = (torch.logspace(low, high, 5) for low, high in ((-4, 1), (-4, -0.5), (-4, -0.8)))
@@ -35,6 +36,8 @@ PNP_STEPS = 24
 DRAWS = 5
 #: the row of the network that is judged
 RAM_NAME = "RAM"
+#: the same network in five passes
+REFINED = "RAM, refined"
 
 
 @dataclass(frozen=True)
@@ -120,4 +123,4 @@ def methods(network: RAM, rivals: dict[str, RAM | OnePassNetwork]) -> dict[str, 
         "PnP": one_pass(PlugAndPlayHalfQuadratic(RAMDenoiser(network), steps=PNP_STEPS)),
     }
     made |= {name: one_pass(NetworkReconstructor(rival)) for name, rival in rivals.items()}
-    return made | {RAM_NAME: one_pass(NetworkReconstructor(network))}
+    return made | {RAM_NAME: one_pass(NetworkReconstructor(network)), REFINED: one_pass(RefinedNetwork(network))}

@@ -158,6 +158,15 @@ def _network(settings: Settings) -> Reconstructor:
     return NetworkReconstructor(network_of(settings))
 
 
+def _refined(settings: Settings) -> Reconstructor:
+    from echoform.recon.refined import RefinedNetwork
+
+    try:
+        return RefinedNetwork(network_of(settings))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
 def _posterior(settings: Settings) -> Reconstructor:
     from echoform.recon.diffusion.posterior import PosteriorSampler, Trajectory
 
@@ -236,6 +245,7 @@ METHODS: dict[str, Method] = {
     "pnp": Method("Plug and play", _plug_and_play, ("weights",), compared=False, long=True),
     "posterior": Method("Posterior mean", _posterior, ("weights", "samples", "steps"), compared=False, long=True),
     "ram": Method("RAM", _network, ("weights",)),
+    "ram-refined": Method("RAM, refined", _refined, ("weights",), long=True),
 }
 
 #: methods of ``echoform compare`` and ``demo`` when none are named

@@ -28,9 +28,9 @@ class NetworkReconstructor(Reconstructor):
 
     def __init__(self, network: RAM | OnePassNetwork, *, prepare: bool | None = None) -> None:
         super().__init__()
-        if prepare is None:
-            prepare = prepared_bytes(network) <= LITTLE
-        self.network = prepared_for_inference(network) if prepare else network
+        self.network = ready_for_inference(network) if prepare is None else network
+        if prepare:
+            self.network = prepared_for_inference(network)
 
     @torch.no_grad()
     def forward(self, measurement: Measurement, *, generator: torch.Generator | None = None) -> Estimate:
@@ -42,6 +42,11 @@ class NetworkReconstructor(Reconstructor):
         if isinstance(self.network, RAM) and self.network.config.embedding == 0:
             measurement = unit_norm(measurement)
         return Estimate(self.network(measurement))
+
+
+def ready_for_inference(network: RAM | OnePassNetwork) -> RAM | OnePassNetwork:
+    """Return the network prepared for inference where that takes little memory, else as it is."""
+    return prepared_for_inference(network) if prepared_bytes(network) <= LITTLE else network
 
 
 def unit_norm(measurement: Measurement) -> Measurement:
