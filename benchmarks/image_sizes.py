@@ -3,8 +3,8 @@
     python benchmarks/image_sizes.py [--weights NAME | --checkpoint PATH] [--sides 48 128] [--scenes 4] [--families NAME ...]
 
 The rows and the methods are those of benchmarks/quality.py: l1 and TV have the parameter of least true error for every scene, as
-no user has it; PnP is DPIR with the same network's denoiser. Printed and saved: mean NMSE, dB, and how far RAM and PnP are ahead
-of the better of l1 and TV, with a 95 % interval of a paired bootstrap over scenes. Writes results/image_sizes_small.json (or
+no user has it. Printed and saved: mean NMSE, dB, and how far RAM, in one pass and refined, is ahead of the better of l1 and TV,
+with a 95 % interval of a paired bootstrap over scenes. Writes results/image_sizes_small.json (or
 _tiny) after every row.
 """
 
@@ -23,11 +23,11 @@ from echoform.train.problems.stream import problem_generator
 from first_light import bootstrap
 from judged_weights import add_weights, judged, results_of
 from quality import cases, interval, scores
-from quality_methods import RAM_NAME, Method, methods
+from quality_methods import RAM_NAME, REFINED, Method, methods
 from record import save
 
 SEED = 991_000
-ORACLES, PNP = ("l1*", "TV*"), "PnP"
+ORACLES, JUDGED = ("l1*", "TV*"), (RAM_NAME, REFINED)
 FAMILIES = ("strata: points", "strata: targets", "spotlight", "mri", "tomography", "inpainting")
 
 
@@ -37,7 +37,7 @@ def row(label: str, side: int, scenes: int, every: dict[str, Method]) -> dict[st
     found = {name: scores(run(problem.measurement, problem.truth), problem.truth) for name, run in every.items()}
     errors = {name: torch.tensor(figures["nmse_db"]) for name, figures in found.items()}
     best = torch.stack([errors[name] for name in ORACLES]).amin(0)
-    ahead = {name: bootstrap(best - errors[name], torch.Generator().manual_seed(SEED)) for name in (RAM_NAME, PNP)}
+    ahead = {name: bootstrap(best - errors[name], torch.Generator().manual_seed(SEED)) for name in JUDGED}
     return {"nmse_db": {name: float(e.mean()) for name, e in errors.items()}, "ahead_db": ahead}
 
 
@@ -54,8 +54,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     network, source = judged(options.checkpoint, options.weights)
-    every = {name: run for name, run in methods(network, {}).items() if name in (*ORACLES, PNP, RAM_NAME)}
-    table = Table("family", "side", *every, *(f"{name} ahead [95 %]" for name in (RAM_NAME, PNP)), title="NMSE, dB")
+    every = {name: run for name, run in methods(network, {}).items() if name in (*ORACLES, *JUDGED)}
+    table = Table("family", "side", *every, *(f"{name} ahead [95 %]" for name in JUDGED), title="NMSE, dB")
     results: dict[str, Any] = {}
     for label in options.families:
         for side in options.sides:

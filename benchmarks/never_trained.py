@@ -196,7 +196,7 @@ def print_table(case: Case) -> None:
 
 def draw(cases: dict[str, Case]) -> None:
     """A row for each case: every method's image, magnitude or decibels, and the truth where it is known."""
-    columns = 6
+    columns = 7
     figure, axes = plt.subplots(
         len(cases), columns, figsize=(2.3 * columns, 2.45 * len(cases)), layout="constrained", squeeze=False
     )

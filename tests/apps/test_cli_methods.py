@@ -72,7 +72,7 @@ def test_what_is_left_out_of_a_large_image_is_said(
     assert main(["compare", str(path), "--out", str(out)]) == 0
     assert set(json.loads((out / "metrics.json").read_text())) == {"backprojection", "backprojection-taylor", "ram"}
     said = capsys.readouterr().err
-    assert "Tikhonov, Sparse l1: left out" in said
+    assert "Tikhonov, Sparse l1, RAM refined: left out" in said
     assert "--methods tikhonov l1" in said
     assert main(["compare", str(path), "--methods", "l1", "--out", str(tmp_path / "asked")]) == 0
     assert "left out" not in capsys.readouterr().err

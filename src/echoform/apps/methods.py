@@ -245,7 +245,7 @@ METHODS: dict[str, Method] = {
     "pnp": Method("Plug and play", _plug_and_play, ("weights",), compared=False, long=True),
     "posterior": Method("Posterior mean", _posterior, ("weights", "samples", "steps"), compared=False, long=True),
     "ram": Method("RAM", _network, ("weights",)),
-    "ram-refined": Method("RAM, refined", _refined, ("weights",), long=True),
+    "ram-refined": Method("RAM refined", _refined, ("weights",), long=True),
 }
 
 #: methods of ``echoform compare`` and ``demo`` when none are named
