@@ -48,7 +48,8 @@ class RunOptions:
     """Depth of the pictures below their peak, decibels."""
 
     weights: OptionalWeights = None
-    """Weights of ram and pnp: a name (`echoform weights list`), a .safetensors file or an official checkpoint ram.pth.tar."""
+    """Weights of ram, ram-refined, pnp and posterior: a name (`echoform weights list`), a .safetensors file or an official
+    checkpoint ram.pth.tar."""
 
     target_m: OptionalPosition = None
     """Ground position of the point target to enlarge and measure, metres; the strongest pixel when absent."""
