@@ -74,6 +74,7 @@ def oracle(
         scale, solves, began = unit(m), 0, time.process_time()
 
         def attempt(weight: Tensor) -> None:
+            """Try a weight and keep, for every scene, the image of least true error."""
             nonlocal least, best, chosen, solves
             image = make(weight * scale)(m).mean
             error = nmse_db(image, x).nan_to_num(math.inf)

@@ -95,6 +95,7 @@ def sensors(side: int) -> dict[str, Callable[[], Sensor]]:
     kept = (torch.rand(1, 3, side, side, generator=generator) < 0.3).float()
 
     def tomography() -> Sensor:
+        """Return CT as deepinv has it, and ours of the same norm."""
         physics = dinv.physics.Tomography(
             ANGLES, img_width=side, circle=False, adjoint_via_backprop=True, normalize=True
         )

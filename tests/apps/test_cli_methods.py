@@ -79,6 +79,7 @@ def test_what_is_left_out_of_a_large_image_is_said(
 
 
 def test_the_default_is_taken_and_recorded(measurement: Measurement, tmp_path: Path) -> None:
+    """Without --method the default is carried out, and the configuration names it."""
     path, out = tmp_path / "m.h5", tmp_path / "out"
     save(replace(measurement, metadata=replace(measurement.metadata, smooth_phase=True)), path)
     assert read(path).metadata.smooth_phase
@@ -162,6 +163,7 @@ def test_what_cannot_be_set(
 def test_window_and_looks_are_the_users(
     arguments: list[str], method: Reconstructor, measurement: Measurement, tmp_path: Path
 ) -> None:
+    """The image is the one that the method makes with the looks or the window given."""
     path, out = tmp_path / "m.h5", tmp_path / "out"
     save(measurement, path)
     assert main(["reconstruct", str(path), "--method", *arguments, "--out", str(out)]) == 0

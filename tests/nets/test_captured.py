@@ -63,6 +63,7 @@ def test_it_gives_the_network_s_images(name: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not CUDA, reason="needs a GPU")
 def test_conjugate_gradients_cannot_be_recorded() -> None:
+    """A valid blur, whose prox asks the host when to stop, is refused with what to do instead."""
     kernel = torch.rand(1, 1, 5, 5, generator=torch.Generator().manual_seed(2))
     operator = valid_blur(kernel / kernel.sum(), SHAPE)
     given = _measured(operator, (1, 3, 60, 60), torch.float32, "cuda")

@@ -27,6 +27,7 @@ families = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 
 @families
 def test_scenes_are_reproducible_finite_and_typed(family: SceneFamily) -> None:
+    """The same seed gives the same finite scene, of the type its family states."""
     first, again, other = (family.draw(source(seed), 6, (32, 48)) for seed in (1, 1, 2))
     channels = 16 if family.domain is Domain.RADAR_CUBE else 1
     assert first.image.shape == (6, channels, 32, 48)
@@ -42,6 +43,7 @@ def test_scenes_are_reproducible_finite_and_typed(family: SceneFamily) -> None:
 
 @families
 def test_scenes_of_a_batch_differ(family: SceneFamily) -> None:
+    """No two scenes of one batch are the same."""
     image = family.draw(source(3), 12, (32, 32)).image.flatten(1)
     flat = torch.nn.functional.normalize(image - image.mean(1, keepdim=True), dim=1)
     alike = (flat @ flat.mH).abs() - torch.eye(12)
@@ -70,6 +72,7 @@ def test_scenes_leave_the_global_generator_alone(family: SceneFamily) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_scenes_of_a_seed_are_the_same_on_the_device(family: SceneFamily) -> None:
+    """A GPU's scenes are those of the host, from the same seed."""
     device = torch.device("cuda")
     here = family.draw(source(6), 4, (32, 32))
     there = family.draw(RandomSource(torch.Generator().manual_seed(6), device), 4, (32, 32))
@@ -93,6 +96,7 @@ def test_a_gpu_gets_the_scenes_of_the_cpu(family: SceneFamily) -> None:
 
 
 def test_frame_agrees_with_grid() -> None:
+    """A frame's pixels lie where the grid has them."""
     grid = Grid((6, 9), (0.5, 2.0))
     view = frame_of(grid, 2)
     y, x = view.axes_m()
@@ -107,6 +111,7 @@ def test_frame_agrees_with_grid() -> None:
 
 
 def test_tracks_are_where_they_should_be() -> None:
+    """Lines and circles pass through the points of their definitions."""
     two = torch.tensor([3.0, 4.0])
     line = straight_track(
         torch.tensor([[100.0, 0, 50], [0, 200, 70]]), 5, spacing_m=two, direction_rad=torch.tensor([0.0, math.pi / 2])
@@ -123,6 +128,7 @@ def test_tracks_are_where_they_should_be() -> None:
 
 
 def test_motion_errors_have_their_size_and_defocus_by_their_part_along_the_sight() -> None:
+    """Errors have the RMS asked for; only what lies along the line of sight defocuses."""
     error = wander_m(source(7), 64, torch.full((2000,), 0.05))
     assert error.std(0).flatten().tolist() == pytest.approx([0.05] * 192, rel=0.1)
     shake = vibration_m(source(8), 256, torch.full((3,), 0.01), torch.full((3,), 4.0))

@@ -44,6 +44,7 @@ def read(tmp_path: Path, text: str):
 
 
 def test_a_recipe_says_what_it_says(tmp_path: Path):
+    """Every key of the file is found in the recipe read from it."""
     recipe = read(tmp_path, GOOD)
     assert recipe.seed == 4
     assert recipe.schedule == Trapezoid(peak=1e-3)
@@ -126,6 +127,7 @@ def test_recorded_files_that_are_not_there_are_told_with_their_path(tmp_path: Pa
 
 
 def test_shipped_recipes_are_what_they_are_called():
+    """The recipes that come with the package can be read and have the sizes they are named for."""
     recipes = {name: read_recipe(path) for name, path in shipped().items()}
     assert set(recipes) == {"tiny", "small", "official"}
     for name, size in (("tiny", TINY), ("small", SMALL)):

@@ -34,6 +34,7 @@ def posed(seed: int, modes: Modes) -> Task:
 
 
 def test_modes_are_drawn_by_their_shares():
+    """Shares of 400 draws, within four standard deviations or so."""
     modes = Modes(0.5, 0.3, 0.2)
     found = [posed(seed, modes) for seed in range(400)]
     blind = sum(task.scale is not None for task in found) / 400
@@ -43,6 +44,7 @@ def test_modes_are_drawn_by_their_shares():
 
 
 def test_scene_and_samples_turn_together_and_by_all_angles():
+    """Each scene and its samples take one phase, and the phases cover the circle."""
     angles = []
     for seed in range(60):
         task = posed(seed, Modes(1, 0, 0))
@@ -56,6 +58,7 @@ def test_scene_and_samples_turn_together_and_by_all_angles():
 
 
 def test_states_stand_at_the_levels_drawn_over_the_images_own_size():
+    """x_t - x has the RMS stated, and levels over the image's RMS are log-uniform over the range."""
     x = 40.0 * PROBLEM.truth
     levels = []
     for seed in range(50):
@@ -69,6 +72,7 @@ def test_states_stand_at_the_levels_drawn_over_the_images_own_size():
 
 
 def test_a_blind_task_holds_no_measurement_and_its_scale_to_a_decibel():
+    """Samples and operator are zero, and the scale given is within a decibel of the image's RMS."""
     task = posed(0, Modes(0, 0, 1))
     assert task.scale is not None
     assert float(task.measurement.y.abs().max()) == 0
@@ -77,6 +81,7 @@ def test_a_blind_task_holds_no_measurement_and_its_scale_to_a_decibel():
 
 
 def test_tasks_depend_on_seed_and_index_alone_and_ranks_share_them():
+    """Two ranks take every second task of one, a later start goes on, another seed draws others."""
     drawn = shares(RECIPE.families, Path())
     phase = RECIPE.phases[0]
 
