@@ -67,6 +67,7 @@ def test_a_recipe_says_what_it_says(tmp_path: Path):
         ('"stripmap"', '"stripmaps"', r"families\[0\] \(stripmaps\).name: got 'stripmaps', expected one of fourier"),
         ("kept = [0.5, 1]", "keep = [0.5, 1]", r"families\[0\] \(stripmap\).keep: got a key this family does not have"),
         ("kept = [0.5, 1]", 'kept = [0.5, "a"]', r"families\[0\] \(stripmap\).kept\[1\]: got 'a', expected a number"),
+        ("weight = 2", "largest = 1.5", r"families\[0\].largest: got 1.5, expected a whole number"),
         ("weight = 2", "weight = 0", r"families\[0\].weight: got 0.0, expected a positive number"),
         ("[[families]]", "[[families]]\n[families.x]", r"families\[0\].name"),
         ("seed = 4", "seed = ", "is no TOML"),

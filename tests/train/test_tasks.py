@@ -20,7 +20,7 @@ from echoform.train.problems.scenes import CHIP_SIDE, Chips
 from echoform.train.problems.strata import Strata
 from echoform.train.problems.stream import problem_generator
 from echoform.train.problems.task import Modes, Task, draw_state, pose, rms
-from echoform.train.recipe import Phase
+from echoform.train.recipe import FamilyChoice, Phase
 
 PROBLEM = draw_problem(problem_generator(3, 0), GriddedFourier(shape=(16, 16)), 4)
 
@@ -105,6 +105,14 @@ def test_larger_sides_are_drawn_as_often_with_about_as_many_pixels():
     sides = {shape[-1]: {s[0] for s in shapes if s[-1] == shape[-1]} for shape in shapes}
     assert sides == {16: {4}, 32: {1}}
     assert sum(shape[-1] == 32 for shape in shapes) == pytest.approx(20, abs=10)
+
+
+def test_a_family_is_drawn_up_to_its_largest_side_and_at_the_first_in_any_case():
+    """Of two families the one with a largest side of 8 is drawn at 16 pixels alone, the other at 16 and at 32."""
+    fourier, stripmap = shares((FamilyChoice("fourier"), FamilyChoice("stripmap", largest=8)), Path())
+    source = FamilySource(RECIPE, (fourier, stripmap))
+    seen = {(t.family, t.truth.shape[-1]) for t in islice(source(Phase(1, 16, 4, larger=(32,)), 0), 40)}
+    assert seen == {("fourier", 16), ("fourier", 32), ("stripmap", 16)}
 
 
 def test_chips_are_seen_in_images_they_cover_alone():

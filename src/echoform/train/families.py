@@ -35,6 +35,8 @@ from echoform.train.problems.tomography import ComputedTomography
 from echoform.train.recipe import FamilyChoice, Phase, Recipe
 from echoform.train.typed import Mismatch, typed
 
+#: batches that each worker keeps ready: they are taken in order, and some take a hundred times as long to make as others
+AHEAD = 6
 #: families by name
 CATALOGUE: dict[str, ProblemFamily] = {family.name: family for family in (*FAMILIES, FullWave())}
 
@@ -103,12 +105,12 @@ def shares(choices: Sequence[FamilyChoice], data: Path) -> tuple[Share, ...]:
         if choice.name == Recorded.name:
             named, snr_db = recorded(choice)
             paths = _there([data / path for path in named.paths])
-            found.append(Share(Recorded.read(paths, snr_db=snr_db), choice.weight))
+            found.append(Share(Recorded.read(paths, snr_db=snr_db), choice.weight, largest=choice.largest))
             continue
         made, files = family(choice)
         hints = get_type_hints(type(made))
         pictures = {key: _read(made, hints[key], [data / path for path in named.paths]) for key, named in files.items()}
-        found.append(Share(replace(made, **pictures), choice.weight))
+        found.append(Share(replace(made, **pictures), choice.weight, largest=choice.largest))
     return tuple(found)
 
 
@@ -170,13 +172,20 @@ class FamilySource:
             replace(share, family=replace(share.family, shape=(side, side)), scenes=(phase.side / side) ** 2)
             for side in phase.sides
             for share in self.shares
+            if side == phase.side or not share.largest or side <= share.largest
         ]
         problems = ProblemStream(
             sized, batch=phase.batch, seed=self.recipe.seed, start=start, rank=self.rank, ranks=self.ranks
         )
         stream = TaskStream(problems, self.recipe.modes, ready=self.recipe.loss.ready)
         keep_freed_memory()  # here for what this process draws or trains, in workers for those that do not inherit it
-        return iter(DataLoader(stream, batch_size=None, num_workers=self.recipe.workers, worker_init_fn=_in_worker))
+        workers = self.recipe.workers
+        ahead = AHEAD if workers else None
+        return iter(
+            DataLoader(
+                stream, batch_size=None, num_workers=workers, prefetch_factor=ahead, worker_init_fn=_in_worker
+            )
+        )
 
 
 def _in_worker(_: int) -> None:

@@ -8,6 +8,7 @@ t R + R - 1 and the mean of their gradients.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor, nn
 
 from echoform.train.losses import Network
@@ -84,9 +85,14 @@ class _Tally:
 def accelerator(*, cpu: bool = False) -> Accelerator:
     """Return the processes and devices that torchrun or accelerate gave; alone, the GPU or else the CPU.
 
-    Ranks draw different families, whose images have different heads: a step may use some weights on one rank only.
+    Ranks draw different families, whose images have different heads: a step may use some weights on one rank only. Several ranks
+    may share a GPU, which the small steps of one do not fill; NCCL takes one rank a GPU, so that they talk through Gloo.
     """
-    return Accelerator(cpu=cpu, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    ranks, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    without = cpu or (ranks > 1 and gpus == 0)  # else Accelerate would take each rank for a run of its own
+    through = [InitProcessGroupKwargs(backend="gloo")] if not cpu and 0 < gpus < ranks else []
+    return Accelerator(cpu=without, kwargs_handlers=[unused, *through])
 
 
 def train(

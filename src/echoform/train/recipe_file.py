@@ -20,7 +20,7 @@
     weight = 1.0
     kept = [0.4, 1.0]
 
-Keys of a family beside ``name`` and ``weight`` are its fields. Pictures are files or folders below the folder of the data, and
+Keys of a family beside ``name``, ``weight`` and ``largest`` are its fields. Pictures are files or folders below the folder of the data, and
 so are the ``files`` of the family "recorded". A network is a RAM unless its ``kind`` says "u-net", "primal-dual" or "unrolled":
 those reconstruct in one pass alone, so that [modes] must be one_shot = 1, state = 0, blind = 0.
 """
@@ -83,8 +83,9 @@ def _choice(entry: object, place: int) -> FamilyChoice:
     name, weight = typed(str, entry["name"], f"{key}.name"), typed(float, entry.get("weight", 1.0), f"{key}.weight")
     if not weight > 0:
         raise Mismatch(f"{key}.weight", got=str(weight), expected="a positive number")
-    ranges = tuple((k, v) for k, v in entry.items() if k not in ("name", "weight"))
-    choice = FamilyChoice(name, weight, ranges)
+    largest = typed(int, entry.get("largest", 0), f"{key}.largest")
+    ranges = tuple((k, v) for k, v in entry.items() if k not in ("name", "weight", "largest"))
+    choice = FamilyChoice(name, weight, ranges, largest)
     try:
         check(choice)
     except Mismatch as error:

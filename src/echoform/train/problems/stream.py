@@ -67,11 +67,13 @@ class Share:
         family: what to draw.
         weight: positive; shares are weights over their sum.
         scenes: of its batches over those of the stream's; one scene is the least.
+        largest: side of images above which it is not drawn at several sides; 0: none.
     """
 
     family: ProblemFamily
     weight: float = 1.0
     scenes: float = 1.0
+    largest: int = 0
 
 
 class ProblemStream(IterableDataset[Problem]):
