@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, KwargsHandler
 from torch import Tensor, nn
 
 from echoform.train.losses import Network
@@ -88,11 +88,13 @@ def accelerator(*, cpu: bool = False) -> Accelerator:
     Ranks draw different families, whose images have different heads: a step may use some weights on one rank only. Several ranks
     may share a GPU, which the small steps of one do not fill; NCCL takes one rank a GPU, so that they talk through Gloo.
     """
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    handlers: list[KwargsHandler] = [DistributedDataParallelKwargs(find_unused_parameters=True)]
     ranks, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
-    without = cpu or (ranks > 1 and gpus == 0)  # else Accelerate would take each rank for a run of its own
-    through = [InitProcessGroupKwargs(backend="gloo")] if not cpu and 0 < gpus < ranks else []
-    return Accelerator(cpu=without, kwargs_handlers=[unused, *through])
+    if not cpu and 0 < gpus < ranks:
+        os.environ["LOCAL_RANK"] = str(int(os.environ["LOCAL_RANK"]) % gpus)  # Accelerate takes it for the GPU's number
+        handlers.append(InitProcessGroupKwargs(backend="gloo"))
+    # Without a GPU, Accelerate would take each rank for a run of its own unless told that the CPU is meant.
+    return Accelerator(cpu=cpu or (ranks > 1 and gpus == 0), kwargs_handlers=handlers)
 
 
 def train(
