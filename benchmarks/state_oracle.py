@@ -91,7 +91,7 @@ def grid_excess(network: RAM, batch: int, generator: torch.Generator) -> list[di
             if sigma_t is not None:
                 state = DiffusionState(x + sigma_t * standard_normal(x, generator), torch.full((1,), sigma_t))
             sensing = network.prepare(measurement, scale=torch.ones(batch))
-            image, given = network.denoise_normalized(sensing, state)
+            made = network.denoise_normalized(sensing, state)
             operator = measurement.operator
             assert isinstance(operator, FourierMask)
             exact = PRIOR.posterior(operator, measurement.y, level, state and state.x_t, state and state.sigma_t).mean
@@ -101,8 +101,8 @@ def grid_excess(network: RAM, batch: int, generator: torch.Generator) -> list[di
                     "sigma": sigma,
                     "sigma_t": sigma_t,
                     "oracle_nmse_db": float(10 * torch.log10(floor)),
-                    "excess": float((image - exact).abs().square().mean() / floor),
-                    "wiener_excess": float((given.wiener - exact).abs().square().mean() / floor),
+                    "excess": float((made.image - exact).abs().square().mean() / floor),
+                    "wiener_excess": float((made.given.wiener - exact).abs().square().mean() / floor),
                 }
             )
     return rows

@@ -110,8 +110,7 @@ class StateSensor(FixedSensor):
     def forward(self, backprojection: Tensor, sigma: Tensor) -> Tensor:
         """Return the image's channels, in units of its scale."""
         sensing = replace(self.template, backprojection=from_channels(backprojection, self.is_complex), sigma=sigma)
-        image, _ = self.network.denoise_normalized(sensing, None)
-        return to_channels(image, self.is_complex)
+        return to_channels(self.network.denoise_normalized(sensing, None).image, self.is_complex)
 
     def cropped(self, image: Tensor) -> Tensor:
         """Return the upper left corner."""

@@ -19,7 +19,14 @@ from echoform.nets.backbone import Backbone
 from echoform.nets.channels import COLOUR, COMPLEX, GRAY, from_channels, image_kind
 from echoform.nets.official import official_inputs
 from echoform.nets.sensing import Sensing, sense
-from echoform.nets.state import Consistency, DiffusionState, NoiseEmbedding, StateInputs, input_channels, state_inputs
+from echoform.nets.state import (
+    Consistency,
+    DiffusionState,
+    NoiseEmbedding,
+    StateEstimate,
+    input_channels,
+    state_inputs,
+)
 
 
 @dataclass(frozen=True)
@@ -113,11 +120,10 @@ class RAM(nn.Module):
             down, right = (n - m for n, m in zip(sensing.backprojection.shape[-2:], sensing.shape, strict=True))
             x_t = functional.pad(state.x_t / expand(sensing.scale, 3), (0, right, 0, down))
             state = DiffusionState(x_t, state.sigma_t / sensing.scale)
-        image, _ = self.denoise_normalized(sensing, state)
-        return sensing.restored(image)
+        return sensing.restored(self.denoise_normalized(sensing, state).image)
 
-    def denoise_normalized(self, sensing: Sensing, state: DiffusionState | None) -> tuple[Tensor, StateInputs]:
-        """Return D in units of the image scale and the inputs it was made from (their variance weights its loss)."""
+    def denoise_normalized(self, sensing: Sensing, state: DiffusionState | None) -> StateEstimate:
+        """Return D in units of the image scale, what it was made from and the error expected of it."""
         assert self.noise_embedding is not None
         assert self.consistency is not None
         with torch.no_grad(), torch.autocast(sensing.backprojection.device.type, enabled=False):
@@ -127,7 +133,8 @@ class RAM(nn.Module):
         noise = self.noise_embedding(given.noise)
         output, features = self.body(given.channels, levels, kind, noise)
         image = given.wiener + expand(given.variance.sqrt(), 3) * _image(output, given.wiener)
-        return self.consistency(image, features, noise, given.variance, sensing, state), given
+        error = self.consistency.error(features, noise, given.variance)
+        return StateEstimate(self.consistency(image, error, sensing, state), error, given)
 
     def _official(self, measurement: Measurement) -> Tensor:
         assert self.fact_realign is not None

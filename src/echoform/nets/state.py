@@ -69,6 +69,21 @@ class StateInputs:
     noise: Tensor
 
 
+@dataclass(frozen=True)
+class StateEstimate:
+    """What a pass of the network says of an image, in units of the image scale.
+
+    Attributes:
+        image: D, (B, C, H, W).
+        error: r^2, (B,), the mean squared error that :class:`Consistency` expects of the body's image.
+        given: the inputs of the pass; their variance weights its loss.
+    """
+
+    image: Tensor
+    error: Tensor
+    given: StateInputs
+
+
 def input_channels(image_channels: int) -> int:
     """Return the channels of the stacked inputs for images of 1, 2 (complex) or 3 real channels: 7, 13 or 21."""
     return INPUT_IMAGES * image_channels + (1 if image_channels == COMPLEX else image_channels)
@@ -150,22 +165,18 @@ class Consistency(nn.Module):
         nn.init.zeros_(self.log_error.weight)
         nn.init.constant_(self.log_error.bias, -3.0)
 
-    def forward(
-        self,
-        image: Tensor,
-        features: Tensor,
-        noise: Tensor,
-        variance: Tensor,
-        sensing: Sensing,
-        state: DiffusionState | None,
-    ) -> Tensor:
-        """Return D, (B, C, H, W), from z, the body's features, the noise embedding and v, in units of the image scale."""
+    def error(self, features: Tensor, noise: Tensor, variance: Tensor) -> Tensor:
+        """Return r^2, (B,), from the body's features, the noise embedding and v."""
         pooled = features.float().abs().mean((2, 3))
         ratio = self.log_error(torch.cat([torch.log1p(pooled), noise.float()], 1)).squeeze(1).float().clamp(-10, 1)
-        inverse = (-ratio).exp() / variance
+        return ratio.exp() * variance
+
+    def forward(self, image: Tensor, error: Tensor, sensing: Sensing, state: DiffusionState | None) -> Tensor:
+        """Return D, (B, C, H, W), from z and r^2, in units of the image scale."""
+        inverse = error.reciprocal()
         anchor, weight = image, inverse
         if state is not None:
-            precision = state.sigma_t.to(variance).expand_as(variance).square().reciprocal()
+            precision = state.sigma_t.to(error).expand_as(error).square().reciprocal()
             weight = inverse + precision
             anchor = expand(inverse / weight, 3) * image + expand(precision / weight, 3) * state.x_t
         with torch.autocast(anchor.device.type, enabled=False):  # physics keeps its precision

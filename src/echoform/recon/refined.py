@@ -4,10 +4,14 @@
 
 with D(x, s) = E[u | u + s e = x], the state mode where nothing was measured. s_k falls evenly in log from SHARE sqrt(v), v the
 expected error of the Wiener estimate, to s_n. One pass leaves what a fixed number of products with the sensor cannot reach:
-where a scene is known well from few samples (points, edges, pictures) the steps bring several decibels; of speckle, whose best
-estimate is a mean over all that the data leave open, they may lose some tenths.
+where a scene is known well from few samples (points, edges, pictures) the steps bring several decibels. Of speckle, whose best
+estimate is a mean over all that the data leave open, they find one image of many, and lose. The network says which of the two
+it is: r^2, the error that it expects of its one pass (of an image of mean square one), is small in the first case, near one in
+the second. The result is the mean of both, z_K weighed by the share that one pass expects to explain,
 
-SHARE, lambda and K were chosen on a few simulated scenes of ten families, not those of any benchmark.
+    x = r^2 z_0 + (1 - r^2) z_K,    r^2 one at most.
+
+SHARE, lambda and K were chosen on a few simulated scenes of every kind, not those of any benchmark.
 
 Source: Zhang et al. (2021), Plug-and-Play Image Restoration with Deep Denoiser Prior, section 4 (half-quadratic splitting).
 """
@@ -16,6 +20,7 @@ from __future__ import annotations
 
 import torch
 
+from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.nets.denoiser import RAMDenoiser
 from echoform.nets.half_quadratic import half_quadratic_levels, half_quadratic_splitting, half_quadratic_weights
@@ -25,11 +30,11 @@ from echoform.recon.network import ready_for_inference
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
 #: error that one pass is taken to leave over that of the Wiener estimate
-SHARE = 0.3
+SHARE = 0.6
 #: lambda, what the denoiser weighs against the data
 TRADE_OFF = 0.1
 #: steps, each one pass of the network and one proximal step of the sensor
-STEPS = 4
+STEPS = 8
 
 
 class RefinedNetwork(Reconstructor):
@@ -56,21 +61,22 @@ class RefinedNetwork(Reconstructor):
 
     @torch.no_grad()
     def forward(self, measurement: Measurement, *, generator: torch.Generator | None = None) -> Estimate:
-        """Return z_K; nothing random is drawn; facts: ``residual`` (|A x - y|^2 / |y|^2).
+        """Return x; nothing random is drawn; facts: ``residual`` (|A x - y|^2 / |y|^2).
 
         Raises:
             ValueError: the noise has no positive level, or is neither Gaussian nor that of counts.
         """
         sensing = self.network.prepare(measurement)
-        first, given = self.network.denoise_normalized(sensing, None)
-        levels = half_quadratic_levels(sensing.sigma, first=SHARE * given.variance.sqrt(), steps=self.steps)
-        image = half_quadratic_splitting(
+        first = self.network.denoise_normalized(sensing, None)
+        levels = half_quadratic_levels(sensing.sigma, first=SHARE * first.given.variance.sqrt(), steps=self.steps)
+        last = half_quadratic_splitting(
             sensing.operator,
             sensing.backprojection,
-            first,
+            first.image,
             [self.denoiser] * self.steps,
             levels=levels,
             weights=half_quadratic_weights(sensing.sigma, levels, trade_off=TRADE_OFF),
         )
-        image = sensing.restored(image)
+        unexplained = expand(first.error.clamp_max(1), 3)
+        image = sensing.restored(unexplained * first.image + (1 - unexplained) * last)
         return Estimate(image, facts={"residual": relative_residual(measurement, image)})

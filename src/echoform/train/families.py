@@ -182,9 +182,7 @@ class FamilySource:
         workers = self.recipe.workers
         ahead = AHEAD if workers else None
         return iter(
-            DataLoader(
-                stream, batch_size=None, num_workers=workers, prefetch_factor=ahead, worker_init_fn=_in_worker
-            )
+            DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=ahead, worker_init_fn=_in_worker)
         )
 
 

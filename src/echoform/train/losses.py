@@ -143,7 +143,8 @@ def denoised(network: Network, task: Task) -> Denoised:
         state = DiffusionState(state.x_t / expand(sensing.scale, 3), state.sigma_t / sensing.scale)
     match network:
         case RAM():
-            image, given = network.denoise_normalized(sensing, state)
+            made = network.denoise_normalized(sensing, state)
+            image, given = made.image, made.given
         case OnePassNetwork() if state is None:
             image = network.reconstruct(sensing)
             with torch.no_grad(), torch.autocast(task.truth.device.type, enabled=False):

@@ -20,9 +20,9 @@
     weight = 1.0
     kept = [0.4, 1.0]
 
-Keys of a family beside ``name``, ``weight`` and ``largest`` are its fields. Pictures are files or folders below the folder of the data, and
-so are the ``files`` of the family "recorded". A network is a RAM unless its ``kind`` says "u-net", "primal-dual" or "unrolled":
-those reconstruct in one pass alone, so that [modes] must be one_shot = 1, state = 0, blind = 0.
+Keys of a family beside ``name``, ``weight`` and ``largest`` are its fields. Pictures are files or folders below the folder of
+the data, and so are the ``files`` of the family "recorded". A network is a RAM unless its ``kind`` says "u-net", "primal-dual" or
+"unrolled": those reconstruct in one pass alone, so that [modes] must be one_shot = 1, state = 0, blind = 0.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class PosteriorSampler(Reconstructor):
         """Return mean, standard deviation and samples (S, B, C, H, W)."""
         generator = generator or torch.Generator(measurement.y.device).manual_seed(0)
         sensing = self.network.prepare(measurement)
-        one_pass, _ = self.network.denoise_normalized(sensing, None)
+        one_pass = self.network.denoise_normalized(sensing, None).image
         draws: list[Tensor] = []
         while len(draws) < self.samples:
             count = min(self.at_once if len(sensing.y) == 1 else 1, self.samples - len(draws))
@@ -117,8 +117,7 @@ class PosteriorSampler(Reconstructor):
 
 def _normalized(network: RAM, sensing: Sensing, x: Tensor, sigma: Tensor) -> Tensor:
     """The network as a denoiser, in units of the image scale."""
-    image, _ = network.denoise_normalized(sensing, DiffusionState(x, sigma))
-    return image
+    return network.denoise_normalized(sensing, DiffusionState(x, sigma)).image
 
 
 def repeated(sensing: Sensing, count: int) -> Sensing:
