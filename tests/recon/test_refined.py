@@ -29,6 +29,15 @@ def test_it_takes_back_what_one_pass_leaves_of_points():
     assert refined.facts["residual"] == relative_residual(problem.measurement, refined.mean)
 
 
+def test_of_speckle_it_keeps_one_pass():
+    """Six scenes of clutter at 20 dB, 30 % of the samples, where steps alone lose: within 0.05 dB of one pass in the mean."""
+    clutter = Strata(shape=(48, 48), shares=(0.0, 0.0, 0.0, 0.0, 1.0), snr_db=(20.0, 20.0), kept=(0.3, 0.3))
+    problem = draw_problem(problem_generator(33, 0), clutter, 6)
+    one = NetworkReconstructor(NETWORK)(problem.measurement).mean
+    refined = RefinedNetwork(NETWORK)(problem.measurement).mean
+    assert float((nmse_db(refined, problem.truth) - nmse_db(one, problem.truth)).mean()) < 0.05
+
+
 def test_it_is_equivariant_to_scale():
     """Samples and their noise times c give the image times c; sides need not be multiples of eight."""
     family = Strata(shape=(20, 27), snr_db=(20.0, 20.0))

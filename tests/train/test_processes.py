@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from accelerate.utils import InitProcessGroupKwargs
 from training_cases import RECIPE, carried_out, everything
 
+from echoform.train import loop
 from echoform.train.recipe import Phase, Recipe
 
 SCRIPT = """
@@ -55,3 +59,22 @@ def test_two_ranks_are_one_process_that_takes_both_their_problems(tmp_path: Path
     alone = everything(carried_out(recipe(2), tmp_path / "alone", [3]))
     for key, value in alone.items():
         assert torch.allclose(first["weights"][key], value, rtol=1e-3, atol=2e-5), key
+
+
+@pytest.mark.parametrize(
+    ("gpus", "number", "cpu", "through"),
+    [(1, "0", False, ["gloo"]), (2, "1", False, ["gloo"]), (4, "3", False, []), (0, "3", True, [])],
+)
+def test_ranks_share_gpus_through_gloo_or_are_told_that_there_are_none(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, number: str, cpu: bool, through: list[str]
+):
+    """The fourth of four ranks on a machine with so many GPUs: the GPU it names, whether it is told CPU, and its backend."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(loop, "Accelerator", lambda **asked: given.update(asked))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    loop.accelerator()
+    assert os.environ["LOCAL_RANK"] == number
+    assert given["cpu"] is cpu
+    assert [h.backend for h in given["kwargs_handlers"] if isinstance(h, InitProcessGroupKwargs)] == through
