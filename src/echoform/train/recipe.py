@@ -56,8 +56,8 @@ class FamilyChoice:
     Attributes:
         name: which family.
         weight: how often, over the sum of all weights.
-        largest: side above which a phase does not draw it (its first side apart): such problems take long to make; 0: none.
         ranges: fields of the family that differ from its defaults; pictures are lists of files or folders.
+        largest: side above which a phase does not draw it (its first side apart): such problems take long to make; 0: none.
     """
 
     name: str
