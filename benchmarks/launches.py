@@ -49,6 +49,7 @@ def cost(state: TrainingState, task: Task) -> dict[str, float]:
     """Return the operations and milliseconds of a pass, forward and back."""
 
     def step() -> None:
+        """Carry out one pass and the way back."""
         loss, _ = state.lesson(task)
         loss.backward()
 

@@ -71,6 +71,7 @@ class Backprojection(Reconstructor):
     """a A^H y with the one number a that fits the samples best."""
 
     def forward(self, measurement: Measurement, *, generator: torch.Generator | None = None) -> Estimate:
+        """Return a A^H y, a = |A^H y|^2 / |A A^H y|^2."""
         back = measurement.operator.adjoint(measurement.y)
         samples = measurement.operator(back)
         fit = squared_norm(back, 3) / squared_norm(samples, samples.ndim - 1)

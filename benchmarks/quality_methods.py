@@ -55,6 +55,7 @@ def one_pass(reconstructor: Reconstructor) -> Method:
     """Return a method that takes the measurement alone."""
 
     def run(m: Measurement, x: Tensor) -> Outcome:
+        """Return the image and the processor time of a scene."""
         generator = torch.Generator().manual_seed(DRAWS)
         began = time.process_time()
         image = reconstructor(m, generator=generator).mean

@@ -258,6 +258,7 @@ def variant_rows(
         """Return deepinv's network in a precision, its image as ours has it."""
 
         def run(_: Measurement) -> Tensor:
+            """Return deepinv's image of the same samples."""
             with torch.autocast(device.type, precision, enabled=precision is not None):
                 out = theirs(given.y.clone(), given.theirs)
             return complex_channels(out.float()) if given.complex_image else out

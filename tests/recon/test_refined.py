@@ -51,6 +51,7 @@ def test_it_is_equivariant_to_scale():
 
 
 def test_heads_without_a_state_and_single_steps_are_refused():
+    """With what to use instead, or what was got."""
     with pytest.raises(ValueError, match="the official head has none: use ram instead"):
         RefinedNetwork(RAM(OFFICIAL))
     with pytest.raises(ValueError, match="steps >= 2, got 1"):

@@ -45,6 +45,7 @@ def recipe(accumulation: int) -> Recipe:
 
 @pytest.mark.slow
 def test_two_ranks_are_one_process_that_takes_both_their_problems(tmp_path: Path):
+    """Different problems, equal weights on both ranks, and those of one process that accumulates two problems a step."""
     (tmp_path / "script.py").write_text(SCRIPT)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     tests = str(Path(__file__).parent)

@@ -74,6 +74,7 @@ def test_a_recipe_says_what_it_says(tmp_path: Path):
     ],
 )
 def test_what_is_wrong_is_told_with_its_key(tmp_path: Path, before: str, after: str, told: str):
+    """A good recipe with one thing changed: the error names the key, what was got and what was expected."""
     with pytest.raises(RecipeError, match=told):
         read(tmp_path, GOOD.replace(before, after, 1))
 

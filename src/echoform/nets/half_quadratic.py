@@ -17,6 +17,7 @@ from torch import Tensor
 
 from echoform.linalg.cg import Stopping
 from echoform.nets.denoiser import Denoiser
+from echoform.nets.sensing import Sensing
 from echoform.physics.operator import LinearOperator
 
 #: number of steps, and lambda, as published
@@ -78,3 +79,30 @@ def half_quadratic_splitting(
             x = operator.prox_from_backprojection(backprojection, z, weight, stopping)
         z = denoiser(x, level)
     return z
+
+
+def denoised_in_turns(
+    sensing: Sensing, start: Tensor, denoiser: Denoiser, *, first: Tensor, steps: int, trade_off: float
+) -> Tensor:
+    """Return z_K, (B, C, H, W), by one denoiser at levels that fall from ``first`` to s_n.
+
+    Args:
+        sensing: the normalised problem.
+        start: z_0, (B, C, H, W), in its units.
+        denoiser: D(x, s).
+        first: s_1, (B,), how wrong z_0 is.
+        steps: K, two at least.
+        trade_off: lambda.
+
+    Raises:
+        ValueError: fewer than two steps.
+    """
+    levels = half_quadratic_levels(sensing.sigma, first=first, steps=steps)
+    return half_quadratic_splitting(
+        sensing.operator,
+        sensing.backprojection,
+        start,
+        [denoiser] * steps,
+        levels=levels,
+        weights=half_quadratic_weights(sensing.sigma, levels, trade_off=trade_off),
+    )

@@ -17,9 +17,7 @@ from echoform.nets.denoiser import Denoiser
 from echoform.nets.half_quadratic import (
     STEPS,
     TRADE_OFF,
-    half_quadratic_levels,
-    half_quadratic_splitting,
-    half_quadratic_weights,
+    denoised_in_turns,
 )
 from echoform.nets.one_pass import linear_image
 from echoform.nets.sensing import SIDE_MULTIPLE, normalize
@@ -55,17 +53,10 @@ class PlugAndPlayHalfQuadratic(Reconstructor):
         """
         sensing = normalize(measurement, multiple=SIDE_MULTIPLE)
         start = linear_image(sensing)
-        levels = half_quadratic_levels(sensing.sigma, first=start.error, steps=self.steps)
-        weights = half_quadratic_weights(sensing.sigma, levels, trade_off=self.trade_off)
-        image = half_quadratic_splitting(
-            sensing.operator,
-            sensing.backprojection,
-            start.image,
-            [self.denoiser] * self.steps,
-            levels=levels,
-            weights=weights,
+        last = denoised_in_turns(
+            sensing, start.image, self.denoiser, first=start.error, steps=self.steps, trade_off=self.trade_off
         )
-        image = sensing.restored(image)
+        image = sensing.restored(last)
         return Estimate(image, facts={"residual": relative_residual(measurement, image)})
 
 

@@ -23,7 +23,7 @@ import torch
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.nets.denoiser import RAMDenoiser
-from echoform.nets.half_quadratic import half_quadratic_levels, half_quadratic_splitting, half_quadratic_weights
+from echoform.nets.half_quadratic import denoised_in_turns
 from echoform.nets.ram import RAM
 from echoform.recon.discrepancy import relative_residual
 from echoform.recon.network import ready_for_inference
@@ -68,14 +68,9 @@ class RefinedNetwork(Reconstructor):
         """
         sensing = self.network.prepare(measurement)
         first = self.network.denoise_normalized(sensing, None)
-        levels = half_quadratic_levels(sensing.sigma, first=SHARE * first.given.variance.sqrt(), steps=self.steps)
-        last = half_quadratic_splitting(
-            sensing.operator,
-            sensing.backprojection,
-            first.image,
-            [self.denoiser] * self.steps,
-            levels=levels,
-            weights=half_quadratic_weights(sensing.sigma, levels, trade_off=TRADE_OFF),
+        level = SHARE * first.given.variance.sqrt()
+        last = denoised_in_turns(
+            sensing, first.image, self.denoiser, first=level, steps=self.steps, trade_off=TRADE_OFF
         )
         unexplained = expand(first.error.clamp_max(1), 3)
         image = sensing.restored(unexplained * first.image + (1 - unexplained) * last)
