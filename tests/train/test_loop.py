@@ -14,7 +14,8 @@ from echoform.nets.ram import RAM
 from echoform.train import training_state
 from echoform.train.families import FamilySource, shares
 from echoform.train.loop import Watch
-from echoform.train.losses import Network
+from echoform.train.losses import AbsoluteErrorRecipe, Network
+from echoform.train.problems.task import Modes
 from echoform.train.recipe import Validation
 from echoform.train.schedule import Cosine, Drop, Trapezoid
 from echoform.train.training_state import CheckpointError, TrainingState
@@ -99,6 +100,32 @@ def test_a_run_may_start_from_weights_of_fewer_kinds_of_image(tmp_path: Path):
     )
     with pytest.raises(CheckpointError, match="another size or head"):
         TrainingState.start(wrong, CPU)
+
+
+def test_a_run_from_a_checkpoint_takes_what_its_loss_had_learnt(tmp_path: Path):
+    """The predictor of errors goes on from there; weights alone, or those of another loss, leave it as drawn."""
+    first = carried_out(replace(RECIPE, seed=7), tmp_path, [3])
+    learnt, drawn = first.lesson.loss.state_dict(), TrainingState.start(RECIPE, CPU).lesson.loss.state_dict()
+    start = replace(RECIPE, start=str(tmp_path / "checkpoint.pt"))
+    taken = TrainingState.start(start, CPU).lesson.loss.state_dict()
+    assert all(torch.equal(taken[key], value) for key, value in learnt.items())
+    assert not all(torch.equal(drawn[key], value) for key, value in learnt.items())
+    other = TrainingState.start(replace(start, modes=Modes(1, 0, 0), loss=AbsoluteErrorRecipe()), CPU)
+    assert not other.lesson.loss.state_dict()
+
+
+def test_while_the_loss_settles_the_network_stands_still(tmp_path: Path):
+    """Two steps change what the loss has learnt and nothing else; the third is the schedule's first."""
+    recipe = replace(RECIPE, settle=2)
+    before = everything(TrainingState.start(recipe, CPU))
+    after = everything(carried_out(recipe, tmp_path, [2]))
+    changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
+    assert changed == {key for key in before if key.startswith("loss.")}
+    later = everything(carried_out(recipe, tmp_path, [3]))
+    assert any(not torch.equal(later[key], after[key]) for key in after if key.startswith("network."))
+    rates = [recipe.rate(step) for step in range(recipe.steps)]
+    assert rates[:3] == [0, 0, RECIPE.schedule.rate(0, recipe.steps - 2)]
+    assert [recipe.loss_rate(step) for step in (0, 3)] == [recipe.schedule.peak, recipe.rate(3)]
 
 
 def test_validation_problems_are_the_same_every_time_and_cover_every_mode():

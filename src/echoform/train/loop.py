@@ -162,8 +162,10 @@ def train_step(
     """Do one step of the optimiser; a gradient that is not finite is skipped and counted."""
     lesson, optimizer = prepared
     accumulation = recipe.phase(state.step).accumulation
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.rate(state.step) * group[TIMES]
+    for group, rate in zip(
+        optimizer.param_groups, (recipe.rate, recipe.loss_rate), strict=False
+    ):  # not all losses learn
+        group["lr"] = rate(state.step) * group[TIMES]
     optimizer.zero_grad(set_to_none=True)
     for k in range(accumulation):
         task = next(tasks).to(processes.device)

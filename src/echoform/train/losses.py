@@ -38,6 +38,9 @@ Network = RAM | OnePassNetwork
 LOG_ERROR_MIDDLE, LOG_ERROR_REACH = -1.5, 6.5
 #: squared error of the Wiener estimate over its expected size v from which on a scene is left out
 HOPELESS = 1e4
+#: squared error over its expected size u above which a scene counts no more: about one scene in a thousand, and a batch of such a
+#: scene and a hundred others would teach of it alone
+LARGEST = 20.0
 
 
 @dataclass(frozen=True)
@@ -157,10 +160,17 @@ def denoised(network: Network, task: Task) -> Denoised:
 
 
 def balanced(errors: Tensor, log_expected: Tensor, counted: Tensor) -> Tensor:
-    """Return the training loss: errors / u for the network, errors / u + log u for the predictor of u; of scenes ``counted``."""
-    network = errors * torch.exp(-log_expected.detach())
-    predictor = errors.detach() * torch.exp(-log_expected) + log_expected
+    """Return the training loss: errors / u for the network, errors / u + log u for the predictor of u; of scenes ``counted``.
+
+    Where errors / u exceeds ``LARGEST`` its gradient is that at ``LARGEST``: clipping, scene by scene.
+    """
+    network = _clipped(errors * torch.exp(-log_expected.detach()))
+    predictor = _clipped(errors.detach() * torch.exp(-log_expected)) + log_expected
     return torch.where(counted, network + predictor, torch.zeros_like(errors)).mean()
+
+
+def _clipped(ratio: Tensor) -> Tensor:
+    return ratio * (LARGEST / ratio.detach()).clamp_max(1)
 
 
 class BalancedSquaredError(Loss):

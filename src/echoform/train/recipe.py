@@ -99,9 +99,11 @@ class Recipe:
         clip: bound on the gradient's norm.
         bfloat16: run convolutions in bfloat16 where the device has them (physics stays in float32).
         seed: of weights and problems.
-        start: weights to begin with, by name, or a checkpoint (.pt), whose average is taken; those of half the channels are
-            widened (:mod:`echoform.nets.widening`); what they lack of the heads of further kinds of image is drawn. Empty: all
-            are drawn.
+        settle: first steps, in which the network stands still while the loss learns which errors to expect of it: for weights
+            by name, with which no loss comes. Before it has, easy problems count for next to nothing.
+        start: weights to begin with, by name, or a checkpoint (.pt), whose average is taken, and its loss; those of half the
+            channels are widened (:mod:`echoform.nets.widening`); what they lack of the heads of further kinds of image is
+            drawn. Empty: all are drawn.
         validation: the set by which the run is judged.
         workers: processes that make problems beside the training; 0: the training makes them itself.
         save_minutes: time between checkpoints.
@@ -121,6 +123,7 @@ class Recipe:
     clip: float = 1.0
     bfloat16: bool = True
     seed: int = 0
+    settle: int = 0
     start: str = ""
     validation: Validation = field(default_factory=Validation)
     workers: int = 0
@@ -154,9 +157,13 @@ class Recipe:
         return total
 
     def rate(self, step: int) -> float:
-        """Return the learning rate at ``step``."""
+        """Return the network's learning rate at ``step``: zero while the loss settles."""
         schedule: Schedule = self.schedule
-        return schedule.rate(step, self.steps)
+        return schedule.rate(step - self.settle, self.steps - self.settle) if step >= self.settle else 0.0
+
+    def loss_rate(self, step: int) -> float:
+        """Return the rate at ``step`` of what the loss itself learns: the peak while it settles, then the network's."""
+        return self.rate(step) if step >= self.settle else self.schedule.peak
 
     def ending(self, step: int, cool_down: int) -> Recipe:
         """Return the recipe, cut or its last phase stretched, that cools down from ``step`` on and ends with that."""

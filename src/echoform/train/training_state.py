@@ -22,6 +22,8 @@ FIRST = "body.m_head.conv0.weight"
 #: by how much the rate of a group of the optimiser's parameters exceeds the recipe's: what a loss learns beside the network, a
 #: small perceptron, is to follow it closely
 TIMES, LOSS_TIMES = "times", 5.0
+#: what the names of a loss's own parameters begin with in a :class:`Lesson`
+LOSS = "loss."
 
 
 class Lesson(nn.Module):
@@ -73,6 +75,8 @@ class TrainingState:
     def start(recipe: Recipe, device: torch.device) -> TrainingState:
         """Return a fresh state: weights drawn from the recipe's seed, then those of ``recipe.start`` where it names any.
 
+        Of a checkpoint of the same loss, what the loss had learnt beside its network is taken too.
+
         Raises:
             CheckpointError: the weights to start from belong to another network.
         """
@@ -80,7 +84,10 @@ class TrainingState:
             torch.manual_seed(recipe.seed)
             network, loss = recipe.network.build(), recipe.loss.build()
         if recipe.start:
-            _take_over(network, _first_weights(recipe.start), recipe.start, recipe.seed)
+            weights, learnt = _first_weights(recipe.start)
+            _take_over(network, weights, recipe.start, recipe.seed)
+            if learnt.keys() == loss.state_dict().keys():
+                loss.load_state_dict(learnt)
         network = channels_last(network.to(device))
         average = channels_last(recipe.network.build().to(device)).eval()
         average.load_state_dict(network.state_dict())
@@ -131,12 +138,14 @@ class TrainingState:
             torch._foreach_lerp_(slow, fast, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _first_weights(start: str) -> Mapping[str, Tensor]:
-    """Weights by name, or the averaged ones of a checkpoint."""
+def _first_weights(start: str) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+    """Weights by name, or the averaged ones of a checkpoint; and what the checkpoint's loss had learnt, if anything."""
     if not start.endswith(".pt"):
-        return load_weights(start).state_dict()
+        return load_weights(start).state_dict(), {}
     try:
-        return torch.load(start, map_location="cpu", weights_only=True)["average"]
+        content = torch.load(start, map_location="cpu", weights_only=True)
+        learnt = {key.removeprefix(LOSS): value for key, value in content["lesson"].items() if key.startswith(LOSS)}
+        return content["average"], learnt
     except Exception as error:
         raise CheckpointError(f"start: {start} is no checkpoint of echoform train ({type(error).__name__})") from error
 
