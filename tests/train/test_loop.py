@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +15,9 @@ from training_cases import RECIPE, carried_out, everything
 from echoform.nets.ram import RAM
 from echoform.train import training_state
 from echoform.train.families import FamilySource, shares
-from echoform.train.loop import Watch
+from echoform.train.loop import Watch, accelerator, train
 from echoform.train.losses import AbsoluteErrorRecipe, Network
-from echoform.train.problems.task import Modes
+from echoform.train.problems.task import Modes, Task
 from echoform.train.recipe import Validation
 from echoform.train.schedule import Cosine, Drop, Trapezoid
 from echoform.train.training_state import CheckpointError, TrainingState
@@ -69,6 +71,33 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(tmp_path: Path, mo
     assert after.step == 2
     assert all(torch.equal(value, after.network.state_dict()[key]) for key, value in before.items())
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["skipped"] == 1
+
+
+def test_the_log_says_how_long_problems_were_waited_for_and_which_step_was_slowest(tmp_path: Path):
+    """A source that sleeps before one family's problems is seen in both."""
+    slow, pause = "interferometry", 0.3
+
+    def sleepy(tasks: Iterator[Task]) -> Iterator[Task]:
+        """Yield the tasks, those of one family late."""
+        for task in tasks:
+            time.sleep(pause if task.family == slow else 0.0)
+            yield task
+
+    processes = accelerator(cpu=True)
+    source = FamilySource(RECIPE, shares(RECIPE.families, Path()))
+    state = TrainingState.start(RECIPE, CPU)
+    train(
+        state,
+        RECIPE,
+        lambda phase, start: sleepy(source(phase, start)),
+        folder=tmp_path,
+        until=RECIPE.steps,
+        processes=processes,
+    )
+    line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert line["waited_seconds"] >= pause
+    assert slow in line["slowest"]["families"]
+    assert line["slowest"]["seconds"] >= pause
 
 
 def test_damaged_missing_and_foreign_checkpoints_are_refused(tmp_path: Path):

@@ -51,13 +51,25 @@ class Watch:
 
 @dataclass
 class _Tally:
-    """What is averaged between two lines of the log: kept where it was computed, so that no step waits for a GPU to say it."""
+    """What is averaged between two lines of the log: kept where it was computed, so that no step waits for a GPU to say it.
+
+    Attributes:
+        loss: of each batch.
+        error: mean of its errors.
+        log_error: mean of their logarithms.
+        families: the same by family.
+        skipped: steps whose gradient was not finite.
+        waited: seconds that this process waited for problems.
+        slowest: seconds of its slowest step, and the families of that.
+    """
 
     loss: list[Tensor] = field(default_factory=list)
     error: list[Tensor] = field(default_factory=list)
     log_error: list[Tensor] = field(default_factory=list)
     families: dict[str, list[Tensor]] = field(default_factory=dict)
     skipped: int = 0
+    waited: float = 0.0
+    slowest: tuple[float, str] = (0.0, "")
 
     def add(self, family: str, loss: Tensor, errors: Tensor) -> None:
         """Take in the loss and the errors (B,) of one batch."""
@@ -79,6 +91,8 @@ class _Tally:
             "log_error": mean(self.log_error),
             "families": families,
             "skipped": self.skipped,
+            "waited_seconds": round(self.waited, 2),
+            "slowest": {"seconds": round(self.slowest[0], 2), "families": self.slowest[1]},
         }
 
 
@@ -167,8 +181,12 @@ def train_step(
     ):  # not all losses learn
         group["lr"] = rate(state.step) * group[TIMES]
     optimizer.zero_grad(set_to_none=True)
+    began, drawn = time.monotonic(), []
     for k in range(accumulation):
+        asked = time.monotonic()
         task = next(tasks).to(processes.device)
+        tally.waited += time.monotonic() - asked
+        drawn.append(task.family)
         with nullcontext() if k == accumulation - 1 else processes.no_sync(lesson):
             loss, errors = lesson(task)
             processes.backward(loss / accumulation)
@@ -176,10 +194,11 @@ def train_step(
     inner = _inner(lesson, processes)
     norm = nn.utils.clip_grad_norm_(inner.network.parameters(), recipe.clip)
     nn.utils.clip_grad_norm_(inner.loss.parameters(), recipe.clip)
-    if bool(torch.isfinite(norm)):
+    if bool(torch.isfinite(norm)):  # on a GPU this waits for the step
         optimizer.step()
     else:
         tally.skipped += 1
+    tally.slowest = max(tally.slowest, (time.monotonic() - began, ", ".join(drawn)))
     state.step += 1
     state.follow(recipe.average)
 
