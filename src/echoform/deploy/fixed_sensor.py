@@ -128,7 +128,7 @@ class OfficialSensor(FixedSensor):
 
     def _inputs(self, measurement: Measurement) -> OfficialInputs:
         assert self.network.fact_realign is not None
-        return official_inputs(measurement, self.network.fact_realign)
+        return official_inputs(measurement, self.network.fact_realign, self.network.stopping)
 
     @torch.no_grad()
     def prepare(self, measurement: Measurement) -> Prepared:

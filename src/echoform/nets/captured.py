@@ -1,9 +1,9 @@
 """A network's pass over one sensor as a CUDA graph: its launches are recorded once and replayed as one.
 
 On a GPU some thousand small operations of a pass take their time on the host, not on the card. Recorded, they need no host. A
-graph asks that the host decides nothing by the samples: one sensor, one shape of samples, and a prox in closed form. Conjugate
-gradients, which ask after every step whether to stop, cannot be recorded; nor can the official head where it pads the image, for
-then it solves by them.
+graph asks that the host decides nothing by the samples: one sensor, one shape of samples. Conjugate gradients that ask after
+every step whether to stop cannot be recorded. The state head takes a fixed number of them; the official head does so once
+``network.stopping`` has the tolerance 0.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class CapturedPass:
             except RuntimeError as error:
                 raise ValueError(
                     f"the pass over {type(measurement.operator).__name__} cannot be recorded: it asks the host for a number, as "
-                    f"proxes by conjugate gradients do after every step; call the network itself ({error})"
+                    "proxes by conjugate gradients do after every step; give the official head a fixed number of them first, "
+                    f"network.stopping = Stopping(tolerance=0, max_iterations=20), or call the network itself ({error})"
                 ) from error
 
     def __call__(self, samples: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from echoform.linalg.cg import USUAL, Stopping
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.nets.backbone import FACTORS
@@ -50,12 +51,13 @@ class OfficialInputs:
     image_channels: int
 
 
-def official_inputs(measurement: Measurement, fact_realign: Tensor) -> OfficialInputs:
+def official_inputs(measurement: Measurement, fact_realign: Tensor, stopping: Stopping = USUAL) -> OfficialInputs:
     """Return the inputs of the official network.
 
     Args:
         measurement: B scenes.
         fact_realign: the learned factor of the proximal weight, (1,).
+        stopping: when conjugate gradients stop, where the prox has no closed form.
 
     Raises:
         ValueError: the noise is neither Gaussian of one level nor Poisson-Gaussian.
@@ -66,11 +68,11 @@ def official_inputs(measurement: Measurement, fact_realign: Tensor) -> OfficialI
             f"the official head takes GaussianNoise or PoissonGaussianNoise, got {kind}; whiten the samples first"
         )
     with torch.autocast(measurement.y.device.type, enabled=False):  # physics keeps its precision
-        return _inputs(measurement, measurement.noise, fact_realign)
+        return _inputs(measurement, measurement.noise, fact_realign, stopping)
 
 
 def _inputs(
-    measurement: Measurement, noise: GaussianNoise | PoissonGaussianNoise, fact_realign: Tensor
+    measurement: Measurement, noise: GaussianNoise | PoissonGaussianNoise, fact_realign: Tensor, stopping: Stopping
 ) -> OfficialInputs:
     operator = _padded(measurement.operator)
     complex_image = operator.dtype.is_complex
@@ -85,7 +87,7 @@ def _inputs(
     decimation = measurement.operator.factor if isinstance(measurement.operator, Downsampling) else 1
     gamma = (fact_realign / (1e-4 + 1 / (snr * decimation**2))).clamp_min(1e-8)
     backprojection = operator.adjoint(y)
-    start = to_channels(operator.prox(y, backprojection, 1 / gamma), complex_image)
+    start = to_channels(operator.prox(y, backprojection, 1 / gamma, stopping), complex_image)
     maps = torch.stack([sigma, gain], 1)[:, :, None, None].expand(-1, -1, *start.shape[-2:])
     levels = pyramid([operator.galerkin(s) for s in FACTORS], backprojection)
     return OfficialInputs(torch.cat([start, maps.to(start)], 1), levels, rescale, start.shape[1])

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from echoform.linalg.cg import USUAL
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
 from echoform.nets.backbone import Backbone
@@ -66,12 +67,17 @@ class RAM(nn.Module):
     Args:
         config: size and head; see OFFICIAL, SMALL, TINY.
 
+    Attributes:
+        stopping: when conjugate gradients of the official head's proximal image stop. With a tolerance of 0 they take all steps
+            and ask the host for nothing, as a CUDA graph needs (:mod:`echoform.nets.captured`).
+
     Source: Terris et al. (2025), Reconstruct Anything Model; state mode: STATE.md of this project.
     """
 
     def __init__(self, config: RAMConfig) -> None:
         super().__init__()
         self.config = config
+        self.stopping = USUAL
         official = config.embedding == 0
         inputs = tuple(c + 2 if official else input_channels(c) for c in config.image_channels)
         self.body = Backbone(
@@ -139,7 +145,7 @@ class RAM(nn.Module):
     def _official(self, measurement: Measurement) -> Tensor:
         assert self.fact_realign is not None
         kind = image_kind(measurement.operator, self.config.image_channels)
-        given = official_inputs(measurement, self.fact_realign)
+        given = official_inputs(measurement, self.fact_realign, self.stopping)
         output, _ = self.body(given.channels, given.levels, kind)
         _, height, width = measurement.operator.domain_shape
         image = from_channels(output, measurement.operator.dtype.is_complex)[..., -height:, -width:]

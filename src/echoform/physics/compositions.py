@@ -233,11 +233,17 @@ class ComposedOperator(LinearOperator):
     def prox_from_backprojection(
         self, backprojection: Tensor, anchor: Tensor, weight: Tensor, stopping: Stopping = USUAL
     ) -> Tensor:
-        """Return the inner operator's prox with A^H y / c and weight / c where A^H A = c I > 0, else conjugate gradients."""
+        """Return the inner operator's prox with A^H y / c and weight / c where A^H A = c I, the anchor where c = 0.
+
+        Conjugate gradients where there is no such c.
+        """
         gain = self.outer.isometry()
-        if gain is None or not bool((gain > 0).all()):
+        if gain is None:
             return super().prox_from_backprojection(backprojection, anchor, weight, stopping)
-        return self.inner.prox_from_backprojection(backprojection / expand(gain, 3), anchor, weight / gain, stopping)
+        seen = gain > 0
+        gain = torch.where(seen, gain, torch.ones_like(gain))
+        found = self.inner.prox_from_backprojection(backprojection / expand(gain, 3), anchor, weight / gain, stopping)
+        return torch.where(expand(seen, 3), found, anchor)
 
 
 def _product(a: Tensor | None, b: Tensor | None) -> Tensor | None:

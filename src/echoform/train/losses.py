@@ -79,14 +79,23 @@ class ExpectedError(nn.Module):
 
     def forward(self, given: StateInputs) -> Tensor:
         """Return log u, shape (B,)."""
+        features = self.features(given)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.predicted(features)
+
+    @staticmethod
+    def features(given: StateInputs) -> Tensor:
+        """Return what the prediction is made from, (B, F)."""
         square = given.channels.float().square()
         each = 2 if given.wiener.is_complex() else given.wiener.shape[1]
         images = [part.flatten(1) for part in square.split(each, 1)]
         power = torch.stack([part.mean(1) for part in images], 1) + 1e-8
         peaked = torch.stack([part.square().mean(1) for part in images], 1) / power.square()
-        features = torch.cat([given.noise.float(), power.log() / 4, torch.log(peaked + 1e-8) / 4], 1)
-        with torch.autocast(features.device.type, enabled=False):
-            away = (self.layers(features).squeeze(1) - LOG_ERROR_MIDDLE) / LOG_ERROR_REACH
+        return torch.cat([given.noise.float(), power.log() / 4, torch.log(peaked + 1e-8) / 4], 1)
+
+    def predicted(self, features: Tensor) -> Tensor:
+        """Return log u of features (B, F)."""
+        away = (self.layers(features).squeeze(1) - LOG_ERROR_MIDDLE) / LOG_ERROR_REACH
         return LOG_ERROR_MIDDLE + LOG_ERROR_REACH * torch.tanh(away)
 
 
