@@ -39,7 +39,7 @@ COMPARED = {
     "RAM small": ("ram", Settings(weights="echoform-small")),
     "RAM small, refined": ("ram-refined", Settings(weights="echoform-small")),
 }
-SHOWN = ("Matched filter", "Sparse l1", "RAM small")
+SHOWN = ("Matched filter", "Sparse l1", "RAM small", "RAM small, refined")
 #: ground position of the isolated trihedral, x and y in metres
 TRIHEDRAL_M = (-15.5, 21.3)
 

@@ -9,7 +9,7 @@ PATH is a checkpoint of `echoform train` (recipe.json is read beside it), its fo
 and TerraSAR-X chips, a sensor never trained on. Families whose images the network has no head for are left out.
 
 *: parameter of least true error for every single scene, which no user has. PnP: DPIR with the network's own denoiser (A = 0).
-"RAM, refined" is RAM's one pass and four steps of half-quadratic splitting with the same network (echoform.recon.refined).
+"RAM, refined" goes on from the one pass by half-quadratic splitting with the same network (echoform.recon.refined).
 "RAM, scratch" and the networks above it had one budget (benchmarks/rivals.py); "RAM" has the one on its card. The posterior
 mean is judged on scenes of its own beside the one pass; 10 log10 (1 + 1/S), what the mean of S exact samples loses, is taken off.
 Gains are mean differences in NMSE, dB, with 95 % intervals from a paired bootstrap. Seconds are processor time for one image,
