@@ -72,7 +72,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, capsys: pytest.Captur
     for arguments, told in (
         (
             ["train", "nowhere.toml"],
-            "there is no recipe nowhere.toml; give a TOML file, or one of official, small, small-gpu, tiny",
+            "there is no recipe nowhere.toml; give a TOML file, or one of official, small-gpu, small, tiny",
         ),
         (["train", str(tmp_path / "bad.toml")], "phases[0].steps: got 'many', expected a whole number"),
         (["train", "tiny", "--data", str(tmp_path), "--out", str(tmp_path / "o")], "is not there; give the folder"),
