@@ -2,12 +2,13 @@
 
     z_0 = R(y, A, s_n),    x_k = argmin_u |A u - y|^2 + lambda (s_n / s_k)^2 |u - z_{k-1}|^2,    z_k = D(x_k, s_k),  k = 1 ... K
 
-with D(x, s) = E[u | u + s e = x], the state mode where nothing was measured. s_k falls evenly in log to s_n from SHARE sqrt(v), v
-the expected error of the Wiener estimate, or from r, what the network expects of its one pass (RMS, of an image of mean square
-one), if that is less: what one pass has found where the sensor hardly sees is not to be lost in noise. One pass leaves what a fixed number of products with the sensor cannot reach:
-where a scene is known well from few samples (points, edges, pictures) the steps bring several decibels. Of speckle, whose best
-estimate is a mean over all that the data leave open, they find one image of many, and lose. The network says which of the two
-it is: r^2 is small in the first case, near one in the second. The result is the mean of both, z_K weighed by the share that one pass expects to explain,
+with D(x, s) = E[u | u + s e = x], the state mode where nothing was measured. s_k falls evenly in log to s_n from SHARE
+sqrt(v), v the expected error of the Wiener estimate, or from r, what the network expects of its one pass (RMS, of an image of
+mean square one), if that is less: what one pass has found where the sensor hardly sees is not to be lost in noise. One pass
+leaves what a fixed number of products with the sensor cannot reach: where a scene is known well from few samples (points,
+edges, pictures) the steps bring several decibels. Of speckle, whose best estimate is a mean over all that the data leave
+open, they find one image of many, and lose. The network says which of the two it is: r^2 is small in the first case, near one
+in the second. The result is the mean of both, z_K weighed by the share that one pass expects to explain,
 
     x = r^2 z_0 + (1 - r^2) z_K,    r^2 one at most.
 
