@@ -189,6 +189,9 @@ def test_a_run_can_be_brought_to_its_end_from_any_step():
     assert [p.steps for p in ended.phases] == [4, 1]
     assert [ended.rate(s) / RECIPE.schedule.peak for s in (2, 3, 4, 5)] == pytest.approx([1, 1, 0.5, 0])
     assert [p.steps for p in RECIPE.ending(5, 10).phases] == [4, 11]
+    hurried = replace(RECIPE, settle=4).ending(1, 2)  # it learns from then on, settled or not
+    assert (hurried.settle, hurried.rate(0)) == (1, 0)
+    assert hurried.rate(1) > 0
 
 
 @pytest.mark.parametrize("supported", [True, False])

@@ -61,6 +61,7 @@ def test_a_recipe_says_what_it_says(tmp_path: Path):
         ("channels = [4, 4, 4, 4]", "", "network.channels: got nothing, expected a value"),
         ('"trapezoid"', '"linear"', "schedule.kind: got 'linear', expected one of cosine, trapezoid, drop"),
         ("peak = 1e-3", "peak = -1.0", "peak must be positive"),
+        ("seed = 4", "seed = 4\nsettle = 10", "settle must lie from 0 to below the 10 steps of all phases, got 10"),
         ("side = 16", "side = 20", "sides multiples of 8"),
         ("side = 16", "side = 16\nlarger = [16]", "larger must hold sides above 16"),
         ("steps = 10", "steps = true", r"phases\[0\].steps: got True, expected a whole number"),

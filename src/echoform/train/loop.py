@@ -176,9 +176,8 @@ def train_step(
     """Do one step of the optimiser; a gradient that is not finite is skipped and counted."""
     lesson, optimizer = prepared
     accumulation = recipe.phase(state.step).accumulation
-    for group, rate in zip(
-        optimizer.param_groups, (recipe.rate, recipe.loss_rate), strict=False
-    ):  # not all losses learn
+    rates = (recipe.rate, recipe.loss_rate)
+    for group, rate in zip(optimizer.param_groups, rates, strict=False):  # a loss that learns nothing has no group
         group["lr"] = rate(state.step) * group[TIMES]
     optimizer.zero_grad(set_to_none=True)
     began, drawn = time.monotonic(), []

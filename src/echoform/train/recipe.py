@@ -109,7 +109,7 @@ class Recipe:
         save_minutes: time between checkpoints.
 
     Raises:
-        ValueError: a network without state mode is to be trained in it.
+        ValueError: a network without state mode is to be trained in it, or ``settle`` is negative or leaves no step.
     """
 
     network: RAMConfig | UNetConfig | PDNetConfig | UnrolledConfig
@@ -130,6 +130,8 @@ class Recipe:
     save_minutes: float = 5.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.settle < self.steps:
+            raise ValueError(f"settle must lie from 0 to below the {self.steps} steps of all phases, got {self.settle}")
         if not isinstance(self.network, RAMConfig) and self.modes.one_shot < 1:
             raise ValueError(
                 f"a {self.network.kind} network has no state mode: set modes to one_shot = 1, state = 0, blind = 0"
@@ -166,7 +168,7 @@ class Recipe:
         return self.rate(step) if step >= self.settle else self.schedule.peak
 
     def ending(self, step: int, cool_down: int) -> Recipe:
-        """Return the recipe, cut or its last phase stretched, that cools down from ``step`` on and ends with that."""
+        """Return the recipe, cut or its last phase stretched, that cools down from ``step`` on, settled or not, and ends with that."""
         end, phases = step + cool_down, []
         for p in self.phases:
             phases.append(replace(p, steps=min(p.steps, max(end, 0))))
@@ -175,4 +177,4 @@ class Recipe:
             phases[-1] = replace(phases[-1], steps=phases[-1].steps + end)
         kept = tuple(p for p in phases if p.steps > 0)
         schedule = Trapezoid(self.schedule.peak, self.schedule.warmup, cool_down)
-        return replace(self, phases=kept, schedule=schedule)
+        return replace(self, phases=kept, schedule=schedule, settle=min(self.settle, step))
