@@ -168,13 +168,16 @@ class Recipe:
         return self.rate(step) if step >= self.settle else self.schedule.peak
 
     def ending(self, step: int, cool_down: int) -> Recipe:
-        """Return the recipe, cut or its last phase stretched, that cools down from ``step`` on, settled or not, and ends with that."""
-        end, phases = step + cool_down, []
+        """Return the recipe, cut or its last phase stretched, that cools down from ``step`` on and ends with that.
+
+        What had not settled by then does not settle.
+        """
+        left, kept = step + cool_down, []
         for p in self.phases:
-            phases.append(replace(p, steps=min(p.steps, max(end, 0))))
-            end -= p.steps
-        if end > 0:
-            phases[-1] = replace(phases[-1], steps=phases[-1].steps + end)
-        kept = tuple(p for p in phases if p.steps > 0)
+            if left > 0:
+                kept.append(replace(p, steps=min(p.steps, left)))
+            left -= p.steps
+        if left > 0:
+            kept[-1] = replace(kept[-1], steps=kept[-1].steps + left)
         schedule = Trapezoid(self.schedule.peak, self.schedule.warmup, cool_down)
-        return replace(self, phases=kept, schedule=schedule, settle=min(self.settle, step))
+        return replace(self, phases=tuple(kept), schedule=schedule, settle=min(self.settle, step))
