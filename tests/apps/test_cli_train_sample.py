@@ -40,6 +40,7 @@ def recipe(folder: Path, steps: int) -> str:
 
 
 def test_a_recipe_is_carried_out_and_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A run stops where its recipe says, and goes on from its checkpoint."""
     given, out = recipe(tmp_path, 3), tmp_path / "run"
     assert main(["train", given, "--out", str(out)]) == 0
     assert {path.name for path in out.iterdir()} == {"checkpoint.pt", "log.jsonl", "curves.png", "recipe.json"}
@@ -68,6 +69,7 @@ def test_a_run_of_given_length_ends_cooled_down(tmp_path: Path):
 
 
 def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Each mistake gives exit code 2 and one line that says what to give instead."""
     (tmp_path / "bad.toml").write_text(RECIPE.format(steps='"many"'))
     for arguments, told in (
         (
@@ -89,6 +91,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path):
+    """The first Ctrl-C leaves a checkpoint and the command that goes on from it."""
     out = tmp_path / "run"
     command = [sys.executable, "-m", "echoform.apps.cli", "train", recipe(tmp_path, 100_000), "--out", str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
@@ -103,6 +106,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path):
 
 
 def test_sampling_writes_a_report_with_what_the_samples_say(tmp_path: Path):
+    """The report of `echoform sample` holds the images that the samples give."""
     data, out = tmp_path / "data.h5", tmp_path / "out"
     assert main(["simulate", "--family", "fourier", "--pixels", "32", "--snr-db", "20", "--out", str(data)]) == 0
     assert main(["sample", str(data), "--n", "3", "--steps", "3", "--out", str(out), "--level-db", "-12"]) == 0

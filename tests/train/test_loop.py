@@ -27,6 +27,7 @@ CPU = torch.device("cpu")
 
 
 def test_a_run_cut_in_two_is_the_uncut_run_bit_for_bit(tmp_path: Path):
+    """Every weight, average and learnt number is the same."""
     uncut = everything(carried_out(RECIPE, tmp_path / "a", [6]))
     cut = everything(carried_out(RECIPE, tmp_path / "b", [3, 5, 6]))
     start = everything(TrainingState.start(RECIPE, CPU))
@@ -35,6 +36,7 @@ def test_a_run_cut_in_two_is_the_uncut_run_bit_for_bit(tmp_path: Path):
 
 
 def test_it_stops_when_asked_and_goes_on_as_if_it_had_not(tmp_path: Path):
+    """A request to stop is obeyed after the step, and costs nothing."""
     asked = iter([False, True])
     first = carried_out(RECIPE, tmp_path / "a", [6], Watch(stop=lambda: next(asked)))
     assert first.step == 2
@@ -185,6 +187,7 @@ def test_phases_and_rates():
 
 
 def test_a_run_can_be_brought_to_its_end_from_any_step():
+    """Phases are cut or stretched, the rate falls to zero, and what had not settled by then does not."""
     ended = RECIPE.ending(3, 2)
     assert [p.steps for p in ended.phases] == [4, 1]
     assert [ended.rate(s) / RECIPE.schedule.peak for s in (2, 3, 4, 5)] == pytest.approx([1, 1, 0.5, 0])

@@ -16,6 +16,7 @@ from echoform.physics.masking import SampleMask
 from echoform.physics.noise import GaussianNoise, standard_normal
 from echoform.train.losses import (
     HOPELESS,
+    LARGEST,
     BalancedSquaredError,
     ExpectedError,
     SquaredErrorRecipe,
@@ -151,3 +152,14 @@ def test_born_tasks_with_a_state_have_finite_gradients(level: float):
         gradients = [p.grad for p in lesson.network.parameters() if p.grad is not None]
         assert len(gradients) > 10
         assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+
+
+def test_a_scene_counts_no_more_than_the_largest():
+    """By the logarithms of error and of expected error the gradients are those of twenty times u, for a thousand times it."""
+    log_error = torch.tensor([1000.0, 2.0]).log().requires_grad_()
+    log_expected = torch.zeros(2, requires_grad=True)
+    (2 * balanced(log_error.exp(), log_expected, torch.ones(2, dtype=torch.bool))).backward()
+    assert log_error.grad is not None
+    assert log_expected.grad is not None
+    assert log_error.grad.tolist() == pytest.approx([LARGEST, 2])
+    assert log_expected.grad.tolist() == pytest.approx([1 - LARGEST, -1])

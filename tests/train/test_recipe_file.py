@@ -81,6 +81,7 @@ def test_what_is_wrong_is_told_with_its_key(tmp_path: Path, before: str, after: 
 
 
 def test_a_recipe_needs_families_and_a_file(tmp_path: Path):
+    """Without either the error says so."""
     with pytest.raises(RecipeError, match="families: got none"):
         read(tmp_path, GOOD[: GOOD.index("[[families]]")])
     with pytest.raises(RecipeError, match="cannot be read"):
@@ -88,6 +89,7 @@ def test_a_recipe_needs_families_and_a_file(tmp_path: Path):
 
 
 def test_pictures_that_are_not_there_are_told_with_their_path(tmp_path: Path):
+    """The path that is missing stands in the error."""
     choice = FamilyChoice("mri", ranges=(("pictures", ["knees"]),))
     assert family(choice)[1]["pictures"].paths == ("knees",)
     with pytest.raises(FileNotFoundError, match="knees is not there; give the folder"):

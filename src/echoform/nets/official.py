@@ -74,6 +74,7 @@ def official_inputs(measurement: Measurement, fact_realign: Tensor, stopping: St
 def _inputs(
     measurement: Measurement, noise: GaussianNoise | PoissonGaussianNoise, fact_realign: Tensor, stopping: Stopping
 ) -> OfficialInputs:
+    """Return the inputs in full precision, every scene scaled by itself where its samples are small."""
     operator = _padded(measurement.operator)
     complex_image = operator.dtype.is_complex
     peak = _real_view(measurement.y).abs().flatten(1).amax(1)

@@ -143,6 +143,7 @@ class RAM(nn.Module):
         return StateEstimate(self.consistency(image, error, sensing, state), error, given)
 
     def _official(self, measurement: Measurement) -> Tensor:
+        """Return the official head's image, in the measurement's own scale and without the padding."""
         assert self.fact_realign is not None
         kind = image_kind(measurement.operator, self.config.image_channels)
         given = official_inputs(measurement, self.fact_realign, self.stopping)

@@ -171,7 +171,7 @@ def denoised(network: Network, task: Task) -> Denoised:
 def balanced(errors: Tensor, log_expected: Tensor, counted: Tensor) -> Tensor:
     """Return the training loss: errors / u for the network, errors / u + log u for the predictor of u; of scenes ``counted``.
 
-    Where errors / u exceeds ``LARGEST`` its gradient is that at ``LARGEST``: clipping, scene by scene.
+    Where errors / u exceeds ``LARGEST`` the gradient by its logarithm is that at ``LARGEST``: clipping, scene by scene.
     """
     network = _clipped(errors * torch.exp(-log_expected.detach()))
     predictor = _clipped(errors.detach() * torch.exp(-log_expected)) + log_expected
