@@ -29,7 +29,6 @@ from torch import Tensor
 
 from echoform.measure.dzt import LineProcessing, read_dzt
 from echoform.measure.measurement import Measurement
-from echoform.physics.compositions import ComposedOperator
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.ground_penetrating import GroundPenetratingRadar
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
@@ -110,10 +109,9 @@ def speed() -> list[dict[str, float]]:
 
 
 def ground_of(measurement: Measurement) -> HomogeneousGround:
-    """The ground itself, without the gain over depth with which the reader puts it behind the image."""
-    assert isinstance(measurement.operator, ComposedOperator)
-    assert isinstance(measurement.operator.outer, HomogeneousGround)
-    return measurement.operator.outer
+    """The ground itself, without the gain over depth that the reader gives the image."""
+    assert isinstance(measurement.operator, HomogeneousGround)
+    return HomogeneousGround(measurement.operator.survey, measurement.operator.section)
 
 
 def envelopes(measurement: Measurement, time_ns: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from echoform.linalg.taylor_profile import COARSE
 from echoform.measure.measurement import Measurement, Metadata
@@ -127,6 +128,9 @@ def operators() -> dict[str, LinearOperator]:
         "stripmap, coarse, batched": stripmap(StripmapOmegaK, torch.complex128, (600.0, -400.0)).coarsen(2),
         "stripmap, raw, coarse": raw_echoes(torch.complex64).coarsen(2),
         "ground, homogeneous": homogeneous_ground(torch.complex64),
+        "ground, rows with a gain": homogeneous_ground(
+            torch.complex64, row_gain=1j * torch.arange(1.0, 1 + SHAPE[1])[None]
+        ),
         "scalar": ScalarOperator(SHAPE, torch.tensor([0.3], dtype=torch.float64)),
         "crop": CropOperator(SHAPE, (1, 5, 9)),
         "crop, coarse": CropOperator(SHAPE, (1, 5, 9)).coarsen(2),
@@ -270,8 +274,9 @@ def raw_echoes(dtype: torch.dtype) -> LinearOperator:
     return chirp @ stripmap(StripmapOmegaK, dtype, (100.0,))
 
 
-def homogeneous_ground(dtype: torch.dtype) -> HomogeneousGround:
-    return HomogeneousGround(survey((0.0,)), Section(Grid(SHAPE[1:], (0.05, 0.04)), 0.3), widest_rad=1.2, dtype=dtype)
+def homogeneous_ground(dtype: torch.dtype, *, row_gain: Tensor | None = None) -> HomogeneousGround:
+    section = Section(Grid(SHAPE[1:], (0.05, 0.04)), 0.3)
+    return HomogeneousGround(survey((0.0,)), section, widest_rad=1.2, row_gain=row_gain, dtype=dtype)
 
 
 def measurement(operator: LinearOperator, *, seed: int = 1) -> Measurement:

@@ -14,7 +14,6 @@ from refusals import refusal
 from echoform.measure.dzt import LineProcessing, direct_wave, first_break, read_dzt, read_traces
 from echoform.measure.measurement import Measurement
 from echoform.measure.reading import read
-from echoform.physics.compositions import ComposedOperator
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.operator import LinearOperator
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
@@ -27,9 +26,8 @@ X_M, DEPTH_M = 0.6, 0.9
 
 def ground_of(measurement: Measurement) -> HomogeneousGround:
     """The ground itself, without the gain over depth."""
-    assert isinstance(measurement.operator, ComposedOperator)
-    assert isinstance(measurement.operator.outer, HomogeneousGround)
-    return measurement.operator.outer
+    assert isinstance(measurement.operator, HomogeneousGround)
+    return HomogeneousGround(measurement.operator.survey, measurement.operator.section)
 
 
 def header(**changes: object) -> bytes:

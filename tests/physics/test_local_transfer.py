@@ -148,7 +148,7 @@ def test_pixels_too_large_for_the_wave_or_the_depth_stay_galerkin() -> None:
     section = Section(Grid((SIDE, SIDE), (0.04, 0.04)), 0.2)
     for operator in (
         GroundPenetratingRadar(survey(0.0), section),
-        HomogeneousGround(survey(0.0), section, widest_rad=1.1),
+        HomogeneousGround(survey(0.0), section, widest_rad=1.1, held=0),
     ):
         assert isinstance(operator.coarsen(8), GalerkinOperator)
 

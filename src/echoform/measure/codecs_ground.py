@@ -24,10 +24,12 @@ def write_ground(operator: GroundPenetratingRadar, node: GroupWriter) -> None:
 
 
 def write_homogeneous(operator: HomogeneousGround, node: GroupWriter) -> None:
-    """Store survey, section and the widest angle; the wavenumbers follow."""
+    """Store survey, section, the widest angle and the rows' gain, where it is not one; the wavenumbers follow."""
     _write_survey(operator, node)
     node.tensor("widest_rad", torch.tensor([operator.widest_rad], dtype=torch.float64))
     node.integers("factor", [operator.factor])
+    if bool((operator.row_gain != 1).any()):
+        node.tensor("row_gain", operator.row_gain)
 
 
 def read_ground(node: GroupReader) -> GroundPenetratingRadar:
@@ -41,13 +43,16 @@ def read_ground(node: GroupReader) -> GroundPenetratingRadar:
 
 
 def read_homogeneous(node: GroupReader) -> HomogeneousGround:
-    """Build the operator from survey, section and the widest angle."""
+    """Build the operator from survey, section, the widest angle and the rows' gain, one where the file has none."""
     survey, section = _read_survey(node, torch.zeros(1, dtype=torch.float64))
     widest = node.tensor("widest_rad", ndim=1, dtypes=_WIDE)
     if widest.shape != (1,):
         node.fail("widest_rad", f"of shape {tuple(widest.shape)}", "one angle")
     factor, dtype = node.size("factor"), _dtype(node)
-    return HomogeneousGround(survey, section, widest_rad=float(widest), factor=factor, dtype=dtype)
+    row_gain = node.tensor("row_gain", ndim=2, dtypes=[torch.complex128]) if node.has("row_gain") else None
+    if row_gain is not None and row_gain.shape[1] != factor * section.grid.shape[0]:
+        node.fail("row_gain", f"of shape {tuple(row_gain.shape)}", f"{factor * section.grid.shape[0]} rows")
+    return HomogeneousGround(survey, section, widest_rad=float(widest), factor=factor, row_gain=row_gain, dtype=dtype)
 
 
 def _write_survey(operator: GroundPenetratingRadar | HomogeneousGround, node: GroupWriter) -> None:

@@ -13,8 +13,8 @@ From traces s[a, t] to y = A x + n, with every step's parameters in :class:`Line
 4. The transmitted spectrum S(f) is that of the mean trace's direct wave, scaled to the largest magnitude one.
 
 Sender and receiver are taken to stand at one place, since the file does not say how far apart they are, and soil to be
-homogeneous; the operator is :class:`~echoform.physics.ground_homogeneous.HomogeneousGround` behind a gain. What these leave out
-(the antennas' pattern, soil that varies and absorbs) is stated as noise, a share of the rms, in quadrature.
+homogeneous; the operator is :class:`~echoform.physics.ground_homogeneous.HomogeneousGround` with a gain over depth. What these
+leave out (the antennas' pattern, soil that varies and absorbs) is stated as noise, a share of the rms, in quadrature.
 
 A point at the depth z is heard along the line with the power sum_a |A_aj|^2 ~ z^-3. The image is therefore reflectivity r with
 its loss over depth kept in, as in every section that a user knows,
@@ -37,14 +37,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from echoform.measure.errors import MeasurementFileError, quote
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.signature import FileKind, require
-from echoform.physics.compositions import ComposedOperator
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.noise import GaussianNoise
-from echoform.physics.sample_errors import apply_image_gain
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S
 from echoform.scene.grid import Grid
 from echoform.scene.soil import GroundSurvey, Section
@@ -159,16 +158,16 @@ def read_dzt(path: Path, *, processing: LineProcessing | None = None) -> Measure
     }
     metadata = Metadata(title=f"GPR line, {path.stem}", source=str(path), grid=section.grid, notes=notes)
     noise = GaussianNoise(torch.tensor([math.hypot(sigma, chosen.model_error * rms)]))
-    return Measurement(y, with_even_depths(HomogeneousGround(survey, section)), noise, metadata)
+    operator = HomogeneousGround(survey, section, row_gain=even_depths(survey, section))
+    return Measurement(y, operator, noise, metadata)
 
 
-def with_even_depths(ground: HomogeneousGround) -> ComposedOperator:
-    """Return A g, whose pixels echo equally at all depths; g as above."""
-    middle_hz = ground.start_hz + ground.range_shape[2] / 2 * ground.step_hz
-    wavenumber = 2 * math.pi * middle_hz * ground.permittivity.sqrt() / SPEED_OF_LIGHT_M_S
-    depth = ground.section.depths_m().to(ground.device)
-    gain = torch.polar((depth / REFERENCE_M).pow(1.5).expand(len(wavenumber), -1), 2 * wavenumber[:, None] * depth)
-    return apply_image_gain(ground, gain[:, None, :, None].expand(-1, 1, -1, ground.domain_shape[2]))
+def even_depths(survey: GroundSurvey, section: Section) -> Tensor:
+    """Return the gain of the rows with which pixels echo equally at all depths, (R, H); g as above."""
+    middle_hz = survey.start_hz + survey.spectrum.shape[1] / 2 * survey.step_hz
+    wavenumber = 2 * math.pi * middle_hz * survey.permittivity.sqrt() / SPEED_OF_LIGHT_M_S
+    depth = section.depths_m().to(wavenumber.device)
+    return torch.polar((depth / REFERENCE_M).pow(1.5).expand(len(wavenumber), -1), 2 * wavenumber[:, None] * depth)
 
 
 def first_break(samples: np.ndarray, level: float) -> int:

@@ -79,10 +79,15 @@ class Section:
         if not self.top_m > 0:
             raise ValueError(f"the section must lie below the surface: top_m must be positive, got {self.top_m:g}")
 
-    def depths_m(self) -> Tensor:
-        """Return the depth of each row, (H,), metres, falling: the last row is the uppermost."""
-        height = self.grid.shape[0]
-        return self.top_m + (height - 1 - torch.arange(height, dtype=torch.float64)) * self.grid.spacing_m[0]
+    def depths_m(self, factor: int = 1) -> Tensor:
+        """Return the depth of each row, metres, falling: the last row is the uppermost.
+
+        Args:
+            factor: s; above one, of the s H finer rows that these stand for, as :meth:`coarser` has it.
+        """
+        height, spacing_m = factor * self.grid.shape[0], self.grid.spacing_m[0] / factor
+        top_m = self.top_m - (factor - 1 - COARSE_ORIGIN) * spacing_m if factor > 1 else self.top_m
+        return top_m + (height - 1 - torch.arange(height, dtype=torch.float64)) * spacing_m
 
     def coarser(self, factor: int) -> Section:
         """Return the section on pixels ``factor`` times larger: the last coarse row stands at fine row H - s + 1 / 2."""

@@ -112,11 +112,13 @@ class GroundPenetrating(ProblemFamily[GroundLayout]):
         """Build the refracting operator, or omega-K where the antenna lies on the ground."""
         survey, section = layout.survey, layout.section
         raised = bool((survey.height_m > 0).any())
-        base = GroundPenetratingRadar(survey, section) if raised else HomogeneousGround(survey, section)
         middle_hz = survey.start_hz + survey.spectrum.shape[1] / 2 * survey.step_hz
         wavenumber = 2 * math.pi * middle_hz * survey.permittivity.sqrt() / SPEED_OF_LIGHT_M_S
         phase = 2 * wavenumber[:, None] * section.depths_m().to(wavenumber.device)
-        reference = torch.polar(torch.ones_like(phase), phase)[:, None, :, None]
+        reference = torch.polar(torch.ones_like(phase), phase)
+        if not raised:
+            return HomogeneousGround(survey, section, row_gain=reference)
+        base, reference = GroundPenetratingRadar(survey, section), reference[:, None, :, None]
         return apply_image_gain(base, reference.expand(-1, 1, -1, self.shape[1]).to(base.dtype))
 
     def grid(self, layout: GroundLayout) -> Grid:
