@@ -111,3 +111,28 @@ def test_steps_beyond_convergence_leave_the_gradient_what_it_is(spread: float) -
     assert torch.allclose(rhs.grad, 2 * rhs.detach() / values.detach().square(), rtol=1e-4)
     expected = -2 * rhs.detach().abs().square().sum(0) / values.detach() ** 3
     assert torch.allclose(values.grad, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1e-18, 1e-6, 1e12])
+def test_the_unit_does_not_matter_in_single_precision(unit: float) -> None:
+    """Without its own scale |b|^2 would leave the range of single precision at 1e-18 and 1e12 of the fields alike."""
+    matrix, rhs = systems()
+    matrix, rhs = matrix.to(torch.complex64), rhs.to(torch.complex64)
+    found = cg(apply(matrix), unit * rhs, ndim=2, stopping=Stopping(1e-6, 200)).solution / unit
+    assert distance(found, cg(apply(matrix), rhs, ndim=2, stopping=Stopping(1e-6, 200)).solution) < 1e-5
+
+
+@pytest.mark.parametrize("weight", [1e-8, 1e-10])
+@pytest.mark.parametrize("margin", [16, 64])
+def test_rounding_is_not_solved_for_where_the_matrix_sees_nothing(weight: float, margin: int) -> None:
+    """N = P M P + w of two projections, b = P M x: the solution is no larger than x, while rounding in b over w is."""
+    size = 256
+    keep = torch.rand(size, generator=torch.Generator().manual_seed(1)) < 0.5
+    inside = torch.arange(size) < size - margin
+
+    def seen(x: Tensor) -> Tensor:
+        return inside * torch.fft.ifft(keep * torch.fft.fft(inside * x))
+
+    x = inside * randn((1, size), 5).to(torch.complex64)
+    found = cg(lambda v: seen(v) + weight * v, seen(x), ndim=1, stopping=Stopping(0.0, 60)).solution
+    assert 0.5 < float(found.norm() / x.norm()) < 1.0

@@ -103,29 +103,31 @@ def test_least_squares_becomes_generalised_least_squares(label, axis) -> None:
     weight = 0.05 * torch.linalg.matrix_norm(matrix.mH @ inverse @ matrix, ord=2)
     gram = matrix.mH @ inverse @ matrix + torch.diag_embed(weight[:, None].expand(2, 48)).to(DOUBLE)
     expected = torch.linalg.solve(gram, (matrix.mH @ inverse @ y[..., None])[..., 0]).reshape(x.shape)
-    found = Tikhonov(weight, tolerance=1e-12, max_iterations=300)(whitened(measurement)).mean
+    relative = weight * noise.sigma.square()  # in the samples' own size
+    found = Tikhonov(relative, tolerance=1e-12, max_iterations=300)(whitened(measurement)).mean
     assert distance(found, expected) < 1e-8
-    by_itself = Tikhonov(weight, tolerance=1e-12, max_iterations=300)(measurement).mean
+    by_itself = Tikhonov(relative, tolerance=1e-12, max_iterations=300)(measurement).mean
     assert distance(by_itself, expected) < 1e-8, "a reconstructor whitens by itself"
     level = replace(measurement, noise=GaussianNoise(measurement.noise.sigma))
-    plain = Tikhonov(weight, tolerance=1e-12, max_iterations=300)(level).mean
+    plain = Tikhonov(relative, tolerance=1e-12, max_iterations=300)(level).mean
     assert distance(plain, expected) > 0.01, "whitening changes nothing here: the case proves nothing"
 
 
 @pytest.mark.parametrize(("label", "axis"), CASES)
 def test_whitened_noise_is_white(label, axis) -> None:
-    """W C W^H = I on the support, with W read off the samples themselves."""
+    """W C W^H = s^2 I on the support, with W read off the samples themselves, s the rms level, which is told."""
     operator, noise = case(label, axis)
     size, kept = math.prod(operator.range_shape), taken(operator)
     unit = torch.eye(size, dtype=DOUBLE).reshape(size, 1, *operator.range_shape).expand(-1, 2, *operator.range_shape)
     columns = [whitened(Measurement(u * kept.reshape(operator.range_shape), operator, noise)).y for u in unit]
     w = torch.stack(columns, -1).flatten(1, -2)
-    result = w @ covariance(noise, operator.range_shape) @ w.mH
+    level = noise.sigma
+    result = w @ covariance(noise, operator.range_shape) @ w.mH / level.square()[:, None, None]
     assert distance(result, torch.diag(kept).to(DOUBLE).expand(2, -1, -1)) < 1e-10
     part = whitened(Measurement(torch.zeros(2, *operator.range_shape, dtype=DOUBLE), operator, noise))
     assert torch.equal(part.operator.samples().expand(2), operator.samples().expand(2))
     assert isinstance(part.noise, GaussianNoise)
-    assert part.noise.sigma.tolist() == [1.0]
+    assert torch.equal(part.noise.sigma, level)
 
 
 def test_levels_go_into_the_weights_of_the_class() -> None:
@@ -135,19 +137,35 @@ def test_levels_go_into_the_weights_of_the_class() -> None:
         assert type(whitened(Measurement(y, operator, noise)).operator) is kind
 
 
-def test_white_noise_becomes_unit_noise() -> None:
+def test_white_noise_stays_as_it_is() -> None:
     operator = mask()
     measurement = simulate(
         randn((2, 1, *SHAPE), 1), operator, GaussianNoise(torch.tensor([2.0, 0.5], dtype=torch.float64))
     )
     result = whitened(measurement)
-    scale = torch.tensor([0.5, 2.0])[:, None, None, None]
-    assert distance(result.y, scale * measurement.y) < 1e-14
-    assert distance(dense(result.operator), scale[:, 0] * dense(operator)) < 1e-14
+    assert torch.equal(result.y, measurement.y)
+    assert torch.equal(result.noise.sigma, measurement.noise.sigma)
+    assert distance(dense(result.operator), dense(operator).expand(2, -1, -1)) < 1e-14
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e9])
+def test_reconstruction_does_not_depend_on_the_unit(unit: float) -> None:
+    """Single precision, samples in volts: networks and conjugate gradients see systems of their usual size."""
+    operator = mask()
+    noise, single = diagonal(operator), FourierMask(operator.weights.float())
+    x = randn((2, 1, *SHAPE), 6)
+    measurement = simulate(x, operator, noise, generator=torch.Generator().manual_seed(1))
+    found = []
+    for size in (1.0, unit):
+        scaled = DiagonalGaussianNoise((noise.deviation * size).float())
+        y = (measurement.y * size).to(torch.complex64)
+        image = Tikhonov(torch.tensor([0.1]), tolerance=1e-6)(Measurement(y, single, scaled)).mean
+        found.append(image / size)
+    assert distance(found[1], found[0]) < 1e-4
 
 
 def test_the_discrepancy_principle_meets_the_noise_either_way() -> None:
-    """E |n|^2 over the samples, and the number of samples once they are white."""
+    """E |n|^2 over the samples, and the number of samples times the level's square once they are white."""
     for axis in (None, 1, 2):
         operator, noise = case("spotlight", axis)
         clean = torch.zeros(2, *operator.range_shape, dtype=DOUBLE)
@@ -157,7 +175,8 @@ def test_the_discrepancy_principle_meets_the_noise_either_way() -> None:
             total += (noise.sample(clean, generator) * operator.support()).abs().square().flatten(1).sum(1)
         measurement = Measurement(clean, operator, noise)
         assert torch.allclose(expected_noise_energy(measurement), total / 400, rtol=0.15)
-        assert torch.equal(expected_noise_energy(whitened(measurement)), operator.samples().expand(2))
+        white = operator.samples().expand(2) * noise.sigma.square()
+        assert torch.allclose(expected_noise_energy(whitened(measurement)), white, rtol=1e-12)
 
 
 def test_whitened_samples_can_be_split() -> None:

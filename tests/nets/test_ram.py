@@ -283,3 +283,53 @@ def test_sensors_in_any_unit_have_finite_gradients(gain: float):
         found.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
     assert bool(torch.isfinite(found[1]).all())
     assert float((found[0] - found[1]).norm() / found[0].norm()) < 1e-2
+
+
+def test_gradients_reach_the_state_and_the_samples():
+    """Against differences, in double precision, with a state and in one pass; c given."""
+    net = network().double().requires_grad_(False)
+    _, measurement, generator = problem(batch=1)
+    operator = FourierMask(measurement.operator.weights.double())  # type: ignore[union-attr]
+    y = measurement.y.to(torch.complex128)
+    noise, scale = GaussianNoise(measurement.noise.sigma.double()), torch.ones(1, dtype=torch.float64)
+    image = standard_normal(torch.zeros(1, 1, 16, 16, dtype=torch.complex128), generator)
+    toward, along = torch.randn_like(image), torch.randn_like(image)
+
+    def found(x_t: Tensor | None, samples: Tensor) -> Tensor:
+        state = None if x_t is None else DiffusionState(x_t, torch.tensor([0.5], dtype=torch.float64))
+        return (net(Measurement(samples, operator, noise), state, scale=scale) * toward.conj()).real.sum()
+
+    step = 1e-7
+    for start in (None, image):
+        at, samples = None if start is None else start.clone().requires_grad_(), y.clone().requires_grad_()
+        leaves = (samples,) if at is None else (samples, at)
+        gradients = torch.autograd.grad(found(at, samples), leaves)
+        with torch.no_grad():
+            moved = [(found(start, y + step * along) - found(start, y - step * along)) / (2 * step)]
+            if start is not None:
+                moved.append((found(start + step * along, y) - found(start - step * along, y)) / (2 * step))
+        for gradient, difference in zip(gradients, moved, strict=True):
+            assert float((gradient.conj() * along).real.sum()) == pytest.approx(float(difference), rel=1e-5)
+
+
+def test_another_precision_than_the_weights_is_refused():
+    _, measurement, _ = problem()
+    with pytest.raises(ValueError, match=r"the weights are torch\.float32"):
+        network()(replace(measurement, y=measurement.y.to(torch.complex128)))
+    with pytest.raises(ValueError, match=r"the weights are torch\.float32"):
+        network()(replace(measurement, operator=FourierMask(measurement.operator.weights.double())))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("side", [32, 30])
+def test_precise_samples_give_no_worse_an_image(side: int):
+    """Shipped weights, from 40 to 100 dB; 30 x 30 is padded, so that its sums are solved by conjugate gradients."""
+    net, generator = load_weights("echoform-tiny"), torch.Generator().manual_seed(1)
+    x = torch.zeros(1, 1, side, side, dtype=torch.complex64)
+    x[..., 5:14, 4:12], x[..., 16:25, 15:20], x[..., 20, 8] = 1, 0.6j, 3
+    operator = FourierMask((torch.rand(1, 1, side, side, generator=generator) < 0.5).float())
+    rms, errors = float(x.abs().square().mean().sqrt()), []
+    for decibels in (40, 100):
+        noise = GaussianNoise(torch.tensor([rms * 10 ** (-decibels / 20)]))
+        measurement = simulate(x, operator, noise, generator=torch.Generator().manual_seed(4))
+        errors.append(float((net(measurement) - x).detach().norm() / x.norm()))
+    assert errors[1] < 1.2 * errors[0]

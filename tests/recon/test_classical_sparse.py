@@ -162,3 +162,20 @@ def test_operators_and_weights_that_make_no_sense_are_refused():
         SparseL1()(measured(blind((1, 8, 8)), x, [1.0]))
     with pytest.raises(ValueError, match="weight must be"):
         SparseL1(-0.1)(measured(FourierMask(mask(2, 8)), x, [0.1]))
+
+
+@pytest.mark.parametrize("decibels", [60, 80])
+def test_precise_samples_are_solved_to_their_minimiser(decibels: int) -> None:
+    """Two blocks from 60 % of the samples: a weight so small that A^H y says nothing of when to stop."""
+    x = torch.zeros(1, 1, 32, 32, dtype=torch.complex128)
+    x[..., 8:20, 6:15], x[..., 15:27, 18:28] = 1, 2
+    marks = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(2), dtype=torch.float64) < 0.6
+    operator = FourierMask(marks.double())
+    measurement = measured(
+        operator, x, [float(operator(x)[:, marks[0]].abs().square().mean().sqrt()) * 10 ** (-decibels / 20)]
+    )
+    found = SparseL1()(measurement)
+    exact = SparseL1(found.facts["weight"], iterations=20000, tolerance=1e-7)(measurement)
+    assert found.facts["unconverged"] == 0
+    assert float((found.mean - exact.mean).norm() / (exact.mean - x).norm()) < 0.2
+    assert nmse_db(found.mean, x) < 12 - decibels

@@ -153,3 +153,18 @@ def test_deep_image_prior_follows_its_generator_and_scenes_do_not_mix():
     assert distance(same[2], same[0]) > 0.01
     other = replace(m, y=torch.cat([m.y[:1], 2 * m.y[1:].roll(3, -1)]))
     assert distance(method(other, generator=seed(0)).mean[:1], same[0][:1]) < 1e-3
+
+
+def test_the_image_prior_trains_in_inference_mode_and_begins_alike():
+    """Its own gradients are taken whatever the caller's mode; without a generator every run is the same."""
+    _, m = gaussian_problem()
+    measurement = replace(
+        m,
+        y=m.y.to(torch.complex64),
+        operator=FourierMask(m.operator.weights.float()),  # pyright: ignore
+    )
+    method = DeepImagePrior(features=8, scales=2, max_iterations=5)
+    plain = method(measurement).mean
+    with torch.inference_mode():
+        found = method(replace(measurement, y=measurement.y.clone())).mean.clone()
+    assert torch.equal(found, plain)

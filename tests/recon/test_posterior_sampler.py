@@ -112,3 +112,15 @@ def test_what_cannot_be_sampled_is_refused():
         )
     with pytest.raises(ValueError, match="steps"):
         Trajectory(steps=1)
+
+
+def test_the_last_level_follows_the_noise():
+    """60 dB: the standard deviation is the noise's, where a last level of 5e-3 would leave a fifth of it."""
+    generator = torch.Generator().manual_seed(2)
+    x = 3.0 * standard_normal(torch.zeros(1, 1, 16, 16, dtype=torch.complex64), generator)
+    operator = FourierMask(torch.ones(1, 1, 16, 16))
+    measurement = simulate(x, operator, GaussianNoise(torch.tensor([3e-3])), generator=generator)
+    estimate = PosteriorSampler(wiener(), samples=100, trajectory=Trajectory(40), at_once=100)(measurement)
+    assert float(estimate.std.square().mean().sqrt()) / 3e-3 == pytest.approx(1.0, abs=0.05)  # type: ignore[union-attr]
+    assert float(Trajectory().schedule(1e-3)[-1]) == pytest.approx(2e-4, rel=1e-5)
+    assert float(Trajectory().schedule()[-1]) == pytest.approx(5e-3, rel=1e-5)

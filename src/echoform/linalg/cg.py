@@ -1,6 +1,7 @@
 """Conjugate gradients for Hermitian positive systems, batched over leading axes.
 
-Every sample of the batch runs its own recurrence: a sample that has converged stops moving while the others go on.
+Every sample of the batch runs its own recurrence: a sample that has converged stops moving while the others go on. Each is solved
+for b over a power of two near max |b|, so that systems in any unit stay within the range of their precision.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Stopping:
     Attributes:
         tolerance: once |r| <= tolerance |b| for every sample; 0 takes all steps without looking, so that the work does not depend
             on the numbers (no wait for a GPU, and a trace holds for all inputs). A sample stops moving, in either case, once |r|
-            is below the rounding of |b|.
+            is within ROUNDING eps of |b|.
         max_iterations: upper bound on the applications of N.
     """
 
@@ -30,6 +31,9 @@ class Stopping:
 
 
 USUAL = Stopping()
+
+#: relative residual, in units of the precision, below which r is rounding: along what N hardly sees its steps would be huge
+ROUNDING = 8
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ def cg(
 
     Source: Hestenes and Stiefel (1952), J. Res. NBS 49, section 3.
     """
+    largest = rhs.detach().abs().flatten(-ndim).amax(-1)
+    largest = torch.where(largest > 0, largest, torch.ones_like(largest)).clamp_min(torch.finfo(rhs.dtype).tiny)
+    unit = expand(torch.exp2(largest.log2().floor()), ndim)  # nothing is rounded
+    rhs = rhs / unit
+    start = None if start is None else start / unit
     x = torch.zeros_like(rhs) if start is None else start
     r = rhs if start is None else rhs - normal(start)
     p = r
@@ -74,7 +83,7 @@ def cg(
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     history = [(rho / scale).sqrt()]
     # below the rounding of b the recurrence's r goes on falling, N x - b does not: quotients of such numbers have no gradient
-    floor = max(stopping.tolerance, torch.finfo(rhs.dtype).eps) ** 2
+    floor = max(stopping.tolerance, ROUNDING * torch.finfo(rhs.dtype).eps) ** 2
     iterations = 0
     while iterations < stopping.max_iterations:
         active = rho > floor * scale
@@ -94,4 +103,4 @@ def cg(
         history.append((rho / scale).sqrt())
         if stopping.tolerance > 0 and not bool(usable.any()):
             break
-    return CGResult(x, torch.stack(history), iterations)
+    return CGResult(x * unit, torch.stack(history), iterations)

@@ -1,4 +1,4 @@
-"""A measurement whose noise is white and of unit level, for methods that know one level only."""
+"""A measurement whose noise is white, for methods that know one level only."""
 
 from __future__ import annotations
 
@@ -6,22 +6,39 @@ from dataclasses import replace
 
 import torch
 
+from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
-from echoform.physics.noise import GaussianNoise
+from echoform.physics.noise import GaussianNoise, Noise
 from echoform.physics.noise_coloured import ColouredGaussianNoise, DiagonalGaussianNoise
 from echoform.physics.whitening import whiten
 
 
 def whitened(measurement: Measurement) -> Measurement:
-    """Return (W y, W A, CN(0, 1)): the same knowledge of the same scene, in other samples.
+    """Return (s W y, s W A, CN(0, s^2)), W C W^H = I: the same knowledge of the same scene, in other samples.
+
+    s is the rms of the samples' levels, so that A keeps its size: the inverse of a level in volts is far from one.
 
     Raises:
         TypeError: the noise is not Gaussian.
         ValueError: a level is zero, or the noise does not fit the samples.
     """
-    y, operator = whiten(measurement.y, measurement.operator, measurement.noise)
-    unit = torch.ones(1, dtype=y.real.dtype, device=y.device)
-    return replace(measurement, y=y, operator=operator, noise=GaussianNoise(unit))
+    level = measurement.noise.sigma
+    y, operator = whiten(measurement.y, measurement.operator, _relative(measurement.noise))
+    return replace(measurement, y=y, operator=operator, noise=GaussianNoise(level.to(y.device, y.real.dtype)))
+
+
+def _relative(noise: Noise) -> Noise:
+    """Return the model over its rms level; as it is where that is zero, or the noise not Gaussian: both are refused later."""
+    level = torch.where(noise.sigma > 0, noise.sigma, torch.ones_like(noise.sigma))
+    match noise:
+        case GaussianNoise():
+            return GaussianNoise(noise.sigma / level)
+        case DiagonalGaussianNoise():
+            return DiagonalGaussianNoise(noise.deviation / expand(level, noise.deviation.ndim - 1))
+        case ColouredGaussianNoise():
+            return ColouredGaussianNoise(noise.covariance / expand(level.square(), 2), noise.axis)
+        case _:
+            return noise
 
 
 def single_level(measurement: Measurement) -> Measurement:

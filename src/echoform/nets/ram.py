@@ -104,11 +104,13 @@ class RAM(nn.Module):
             scale: RMS of the image, (B,), when known; estimated from the measurement otherwise.
 
         Raises:
-            ValueError: a state is given to the official head, or the noise is not what the head can take.
+            ValueError: a state is given to the official head, the noise is not what the head can take, or samples or operator
+                have another precision than the weights.
         """
         if self.fact_realign is not None:
             if state is not None:
                 raise ValueError("the official head has no state mode: use a configuration with a noise embedding")
+            self._check_precision(measurement)
             return self._official(measurement)
         return self.denoise(self.prepare(measurement, scale=scale), state)
 
@@ -116,9 +118,20 @@ class RAM(nn.Module):
         """Return the normalised problem, to be reused over the steps of a sampler.
 
         Raises:
-            ValueError: the noise has no positive level, or is neither Gaussian nor that of counts.
+            ValueError: the noise has no positive level, or is neither Gaussian nor that of counts; samples or operator have
+                another precision than the weights.
         """
+        self._check_precision(measurement)
         return sense(measurement, scale=scale)
+
+    def _check_precision(self, measurement: Measurement) -> None:
+        """Raise ValueError where the weights' precision is not that of samples and operator."""
+        own, found = next(self.parameters()).dtype, (measurement.y.dtype, measurement.operator.dtype)
+        if any(dtype.to_real() != own for dtype in found):
+            raise ValueError(
+                f"the weights are {own}, the samples {found[0]} and the operator {found[1]}: make all of one precision, the "
+                f"operator by its dtype, the samples by .to(), or the network by .double()"
+            )
 
     def denoise(self, sensing: Sensing, state: DiffusionState | None) -> Tensor:
         """Return E[x | x_t, y, A] for a prepared problem, in the image's own units, (B, C, H, W)."""
@@ -132,7 +145,9 @@ class RAM(nn.Module):
         """Return D in units of the image scale, what it was made from and the error expected of it."""
         assert self.noise_embedding is not None
         assert self.consistency is not None
-        with torch.no_grad(), torch.autocast(sensing.backprojection.device.type, enabled=False):
+        inputs = (sensing.backprojection,) if state is None else (sensing.backprojection, state.x_t)
+        followed = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+        with torch.set_grad_enabled(followed), torch.autocast(sensing.backprojection.device.type, enabled=False):
             given = state_inputs(sensing, state)
             levels = sensing.pyramid(given.levels_gain)
         kind = image_kind(sensing.operator, self.config.image_channels)

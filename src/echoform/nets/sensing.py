@@ -124,9 +124,8 @@ class UnitSensor:
         spectrum = operator.spectrum().scaled(1 / norm.square())
         return UnitSensor(unit, norm, spectrum, tuple(unit.coarsen(s) for s in FACTORS), (height, width))
 
-    @torch.no_grad()
     def sensing(self, measurement: Measurement, *, scale: Tensor | None = None) -> Sensing:
-        """Return the normalised problem of a measurement of this sensor; see :func:`normalize`."""
+        """Return the normalised problem of a measurement of this sensor; see :func:`normalize`; c is a constant to gradients."""
         noise = measurement.noise
         if not isinstance(noise, GaussianNoise) or not bool((noise.sigma > 0).all()):
             raise ValueError(f"a network needs GaussianNoise with sigma > 0, got {noise}; give the noise floor")
@@ -134,7 +133,7 @@ class UnitSensor:
         y = measurement.y / expand(self.norm, samples)
         sigma = (noise.sigma.to(self.norm) / self.norm).expand(len(y))
         if scale is None:
-            scale = _image_rms(y, sigma, self.operator, self.spectrum)
+            scale = _image_rms(y.detach(), sigma, self.operator, self.spectrum)
         scale = scale.to(sigma)
         y = y / expand(scale, samples)
         backprojection = self.operator.adjoint(y)

@@ -167,8 +167,10 @@ class Consistency(nn.Module):
 
     def error(self, features: Tensor, noise: Tensor, variance: Tensor) -> Tensor:
         """Return r^2, (B,), from the body's features, the noise embedding and v."""
-        pooled = features.float().abs().mean((2, 3))
-        ratio = self.log_error(torch.cat([torch.log1p(pooled), noise.float()], 1)).squeeze(1).float().clamp(-10, 1)
+        precision = self.log_error.weight.dtype
+        pooled = features.to(precision).abs().mean((2, 3))
+        ratio = self.log_error(torch.cat([torch.log1p(pooled), noise.to(precision)], 1)).squeeze(1)
+        ratio = ratio.to(variance.dtype).clamp(-10, 1)
         return ratio.exp() * variance
 
     def forward(self, image: Tensor, error: Tensor, sensing: Sensing, state: DiffusionState | None) -> Tensor:

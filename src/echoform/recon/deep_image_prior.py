@@ -12,6 +12,7 @@ the decoder without skips.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class Decoder(nn.Module):
         shape: (H, W), multiples of 2^scales.
         features: channels of one scene.
         scales: doublings between the noise and the image.
-        generator: source of the noise and of the first weights; None is torch's global one.
+        generator: source of the noise and of the first weights.
     """
 
     noise: Tensor
@@ -49,7 +50,7 @@ class Decoder(nn.Module):
         *,
         features: int,
         scales: int,
-        generator: torch.Generator | None,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         width = scenes * features
@@ -102,12 +103,14 @@ class DeepImagePrior(Reconstructor):
         Raises:
             ValueError: the noise is not Gaussian of a positive level, or nothing was measured.
         """
-        sensing = normalize(measurement, multiple=max(8, 2**self.scales))
-        allowed = sensing.operator.samples() * sensing.sigma.double().square()
-        scenes, channels, height, width = sensing.backprojection.shape
-        complex_image = sensing.backprojection.is_complex()
-        shape = (height, width)
-        with torch.enable_grad():
+        generator = generator or torch.Generator().manual_seed(0)
+        with torch.inference_mode(False), torch.enable_grad():
+            copied = replace(measurement, y=measurement.y.detach().clone())  # may come from an inference mode
+            sensing = normalize(copied, multiple=max(8, 2**self.scales))
+            allowed = sensing.operator.samples() * sensing.sigma.double().square()
+            scenes, channels, height, width = sensing.backprojection.shape
+            complex_image = sensing.backprojection.is_complex()
+            shape = (height, width)
             decoder = Decoder(
                 scenes,
                 channels * (2 if complex_image else 1),
@@ -130,8 +133,8 @@ class DeepImagePrior(Reconstructor):
                 (residual / power).sum().backward()
                 optimizer.step()
                 iterations += 1
-        left = energy(sensing.operator(kept) - sensing.y)
-        image = sensing.restored(kept)
+            left = energy(sensing.operator(kept) - sensing.y)
+            image = sensing.restored(kept).detach()
         facts = {
             "iterations": float(iterations),
             "discrepancy": float((left / allowed).median()),

@@ -30,6 +30,9 @@ ROUGH_ERROR = 0.005
 #: tolerance of solutions once one has been near the noise, over the noise's share of |y|^2: what their residuals are wrong by is
 #: a tenth of what the search allows
 FAIR = 1e-3
+#: what a tolerance refers to is at most this many times weight sqrt(n), which bounds a prox's step: of small weights every image
+#: would do for one that refers to A^H y alone
+STEPS = 30.0
 #: longest step of the continuation: the weight falls by this factor at most, so that each solution is a warm start
 CONTINUATION = 3.0
 
@@ -64,9 +67,9 @@ def fista(
 
         x+ = prox(z - (A^H A z - A^H y) / L, weight / L),    z+ = x+ + beta (x+ - x),    L = |A|^2
 
-    The momentum of a sample is dropped whenever Re <z - x+, x+ - x> > 0. A sample stops at L |z - x+| <= tolerance |A^H y|
-    and keeps its image while others go on. L may be underestimated (power iteration): the scheme stays stable
-    while L exceeds 3/4 of the largest eigenvalue.
+    The momentum of a sample is dropped whenever Re <z - x+, x+ - x> > 0. A sample stops at
+    L |z - x+| <= tolerance min(|A^H y|, STEPS weight sqrt(n)) and keeps its image while others go on. L may be underestimated
+    (power iteration): the scheme stays stable while L exceeds 3/4 of the largest eigenvalue.
 
     Args:
         normal: applies A^H A to (B, C, H, W).
@@ -83,7 +86,8 @@ def fista(
     """
     step = expand(1 / lipschitz, 3)
     threshold = expand(weight / lipschitz, 3)
-    limit = (tolerance / lipschitz).square() * squared_norm(backprojection, 3)
+    reach = (STEPS * weight).square() * backprojection[0].numel()
+    limit = (tolerance / lipschitz).square() * torch.minimum(squared_norm(backprojection, 3), reach)
     shifted = step * backprojection
     x = z = solution = start
     pace = torch.ones_like(limit)
@@ -154,7 +158,7 @@ class SparseL1(Reconstructor):
         weight: one number or one per image, (B,), in the unit of A^H y; None chooses it for each image by the discrepancy
             principle, in a continuation from the weight max |A^H y| (image zero) downwards with warm starts.
         iterations: bound on the steps of one solution.
-        tolerance: fixed-point residual L |z - x+| / |A^H y| at which a solution stops.
+        tolerance: fixed-point residual L |z - x+| / |A^H y| at which a solution stops, smaller for small weights (:func:`fista`).
     """
 
     def __init__(

@@ -128,7 +128,7 @@ class TotalVariation(Reconstructor):
         weight: positive, one number or one per image, (B,), in the unit of A^H y; None chooses it for each image by the
             discrepancy principle.
         iterations: bound on the steps of one solution.
-        tolerance: fixed-point residual L |z - x+| / |A^H y| at which a solution stops.
+        tolerance: fixed-point residual L |z - x+| / |A^H y| at which a solution stops, smaller for small weights (``fista``).
 
     Source: Beck and Teboulle (2009), IEEE Trans. Image Process. 18(11), section V.
     """

@@ -8,6 +8,7 @@ start from, and by that of the sampler where it draws any.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +26,8 @@ from echoform.recon.diffusion.samplers import Denoiser, dpm_2m, sde_2m
 from echoform.recon.diffusion.schedule import geometric_schedule
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
+#: the last level over the noise of the samples, at most: a standard deviation of s' comes out 2 % too small
+OF_NOISE = 0.2
 #: (denoiser, start, schedule, generator) -> sample
 Sampler = Callable[[Denoiser, Tensor, Tensor, torch.Generator], Tensor]
 
@@ -46,7 +49,7 @@ class Trajectory:
     Attributes:
         steps: levels, one evaluation of the network each for the samplers of one evaluation.
         largest: first level over the image's RMS.
-        smallest: last level, likewise.
+        smallest: last level, likewise; at most OF_NOISE of the noise that the sensor leaves of an image.
         sampler: what goes from level to level.
 
     Raises:
@@ -61,9 +64,12 @@ class Trajectory:
     def __post_init__(self) -> None:
         self.schedule()
 
-    def schedule(self) -> Tensor:
-        """Return the levels."""
-        return geometric_schedule(self.steps, largest=self.largest, smallest=self.smallest)
+    def schedule(self, noise: float = math.inf) -> Tensor:
+        """Return the levels for samples whose noise is s' = s_n / |A|, over the image's RMS.
+
+        A sample is D(x_t, s_last): what has the posterior variance V comes out with V^2 / (V + s_last^2), and V is s'^2 at least.
+        """
+        return geometric_schedule(self.steps, largest=self.largest, smallest=min(self.smallest, OF_NOISE * noise))
 
 
 class PosteriorSampler(Reconstructor):
@@ -109,7 +115,7 @@ class PosteriorSampler(Reconstructor):
 
     def _draw(self, sensing: Sensing, one_pass: Tensor, generator: torch.Generator) -> Tensor:
         """One sample of every scene of a prepared problem, in the image's own units, (B, C, H, W)."""
-        schedule = self.trajectory.schedule()
+        schedule = self.trajectory.schedule(float(sensing.sigma.min()))
         start = one_pass + float(schedule[0]) * standard_normal(sensing.backprojection, generator)
         denoiser = partial(_normalized, self.network, sensing)
         return sensing.restored(self.trajectory.sampler(denoiser, start, schedule, generator))
