@@ -15,11 +15,17 @@ from echoform.measure.errors import MeasurementFileError
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.native import load, save
 from echoform.measure.operator_codecs import CODECS
+from echoform.physics.born import BornScattering
 from echoform.physics.fourier_mask import FourierMask
+from echoform.physics.green import Radiator
 from echoform.physics.identity import ScalarOperator, identity
 from echoform.physics.noise import GaussianNoise, Noise, PoissonGaussianNoise
 from echoform.physics.noise_coloured import ColouredGaussianNoise, DiagonalGaussianNoise
 from echoform.physics.operator import LinearOperator
+from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
+from echoform.scene.cells import cells_of
+from echoform.scene.grid import Grid
+from echoform.scene.rig import all_pairs
 
 OPERATORS = measure_cases.operators()
 
@@ -67,6 +73,22 @@ def test_round_trip_is_exact(label, tmp_path) -> None:
     assert x is not None
     assert torch.equal(after.operator(x), before.operator(x))
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", ["born", "plane wave"])
+def test_a_displaced_grid_stays_where_it_is(kind: str, tmp_path) -> None:
+    grid = Grid(measure_cases.SHAPE[1:], (0.01, 0.012), (0.2, -0.1))
+    if kind == "born":
+        ring_m = OPERATORS["born, matrix"].get_buffer("transmitter_m")
+        rig = all_pairs(ring_m, -ring_m, torch.tensor([[1e9, 2e9]], dtype=torch.float64))
+        operator = BornScattering(rig, cells_of(grid), radiator=Radiator.LINE)
+    else:
+        operator = plane_wave_spotlight(measure_cases.collection(), grid)
+    before = measure_cases.measurement(operator)
+    save(before, tmp_path / "m.h5")
+    after, x = load(tmp_path / "m.h5"), before.metadata.truth
+    assert x is not None
+    assert torch.equal(after.operator(x), before.operator(x))
 
 
 def test_metadata_and_noise_are_exact(tmp_path) -> None:

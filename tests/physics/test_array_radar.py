@@ -301,10 +301,11 @@ def test_coarse_cost_falls_with_the_pixels() -> None:
     assert distance(twice(x), GalerkinOperator(GalerkinOperator(operator, 2), 2)(x)) < 1e-10
 
 
-def test_gradients_reach_the_geometry() -> None:
-    """d|A x - y|^2 / d receiver positions and velocity against finite differences."""
+@pytest.mark.parametrize("speeds", [(-3.0, 1.0), (0.0, 0.0)], ids=["moving", "still"])
+def test_gradients_reach_the_geometry(speeds: tuple[float, float]) -> None:
+    """d|A x - y|^2 / d receiver positions and velocity against finite differences, with the phase of the slots at rest too."""
     waveform, move = fmcw((1,), samples=5, chirps=3), torch.zeros(1, 3, 3, dtype=torch.float64, requires_grad=True)
-    speed = torch.tensor([[-3.0, 1.0]], dtype=torch.float64, requires_grad=True)
+    speed = torch.tensor([speeds], dtype=torch.float64, requires_grad=True)
     x = torch.randn(1, 2, 3, 4, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
 
     def misfit(move: torch.Tensor, speed: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from test_born import peak_bytes
 
 from contracts import SEEDS, dense, distance, randn
-from cylinder import DOUBLE, angles, real
+from cylinder import DOUBLE, angles, real, ring_rig
 from echoform.linalg.resample import upsample
 from echoform.measure.codecs_born import coarse_born_of
 from echoform.physics import born_products
@@ -53,6 +53,17 @@ def test_the_held_normal_is_that_of_the_fine_operator(factor: int, form: Form, i
     assert marks is not None
     assert torch.equal(marks, fine.support())
     assert coarse.prepared() is coarse
+
+
+def test_a_displaced_grid_is_coarsened_where_it_stands() -> None:
+    """Written down again on coarse cells it stays within the bound of A U_s."""
+    grid = Grid((32, 32), (0.004, 0.004), (0.1, -0.06))
+    rig = ring_rig(real(1e9, 4e9), antennas=12)
+    fine = BornScattering(rig, cells_of(grid), radiator=Radiator.LINE, normal_memory_bytes=0, dtype=DOUBLE)
+    coarse, x = fine.coarsen(2), torch.zeros(1, 1, 16, 16, dtype=DOUBLE)
+    assert isinstance(coarse, ComposedOperator)
+    x[..., 3:13, 3:13] = randn((10, 10), 1)
+    assert distance(coarse(x), fine(upsample(x, 2))) < 0.015
 
 
 def test_rows_are_as_many_as_are_heard() -> None:

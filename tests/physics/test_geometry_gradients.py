@@ -53,6 +53,12 @@ def plane_wave(antenna_m: Tensor) -> LinearOperator:
     return plane_wave_spotlight(collection, Grid((4, 4), (0.3, 0.3)), dtype=DOUBLE)
 
 
+def plane_wave_aside(transmitter_m: Tensor, receiver_m: Tensor) -> LinearOperator:
+    """Of a displaced grid, whose place is in the weights."""
+    collection = SpotlightCollection(transmitter_m, TRACK.frequency_hz, TRACK.kept, receiver_m)
+    return plane_wave_spotlight(collection, Grid((4, 4), (0.3, 0.3), (2.0, -3.0)), dtype=DOUBLE)
+
+
 def factorised(transmitter_m: Tensor, receiver_m: Tensor) -> LinearOperator:
     """With an error far below the steps of finite differences; of two levels in one step."""
     collection = SpotlightCollection(transmitter_m, TRACK.frequency_hz, TRACK.kept, receiver_m)
@@ -90,6 +96,7 @@ def stripmap_coarse(*relative: Tensor) -> LinearOperator:
 SENSORS: dict[str, tuple[Callable[..., LinearOperator], tuple[Tensor, ...]]] = {
     "near-range array": (near_range, (ARRAY.transmitter_m, ARRAY.receiver_m, PLACES_M)),
     "spotlight, plane wave": (plane_wave, (TRACK.antenna_m,)),
+    "spotlight, plane wave, displaced": (plane_wave_aside, (TRACK.antenna_m, 1.1 * TRACK.antenna_m.flip(1))),
     "spotlight, factorised": (factorised, (TRACK.antenna_m, 1.1 * TRACK.antenna_m.flip(1))),
     "interferometer": (sky, (torch.ones(1, 4, 2, dtype=torch.float64),)),
     "ground radar, raised": (refracted, (AIR.antenna_x_m, AIR.height_m, AIR.permittivity)),

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from echoform.physics.compositions import ComposedOperator
+from echoform.physics.diagonal import MaskedGalerkin
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.identity import ScalarOperator
 from echoform.physics.masking import SampleMask, restrict
@@ -120,6 +121,18 @@ def test_sample_mask_closed_forms() -> None:
     assert torch.allclose(trace, weights.square().mean((1, 2, 3)))
     assert operator.dtype == torch.complex128
     assert SampleMask(weights.float()).dtype == torch.complex64
+
+
+def test_a_coarse_mask_refuses_a_batch_that_is_not_its_sensors() -> None:
+    """Forward, adjoint and normal alike; the normal of one scene for each sensor is that of each alone."""
+    weights = torch.rand(2, 1, 16, 16, dtype=torch.float64, generator=generator(8))
+    operator = SampleMask(weights).coarsen(2)
+    assert isinstance(operator, MaskedGalerkin)
+    x = torch.randn(4, 1, 8, 8, dtype=torch.complex128, generator=generator(9))
+    for i, part in enumerate(operator.normal(x[:2])):
+        assert torch.allclose(part[None], SampleMask(weights[i : i + 1]).coarsen(2).normal(x[i : i + 1]))
+    with pytest.raises(ValueError, match="batch of 4 for 2 sensors"):
+        operator.normal(x)
 
 
 def test_masks_that_do_not_fit_are_refused() -> None:

@@ -95,6 +95,25 @@ def test_zero_gain_is_gaussian() -> None:
     assert torch.allclose(noise.log_prob(clean + 0.1, clean), GaussianNoise(level(0.3)).log_prob(clean + 0.1, clean))
 
 
+@pytest.mark.parametrize("complex_samples", [False, True])
+def test_without_variance_the_probability_is_that_of_a_point_mass(complex_samples: bool) -> None:
+    """0 of the clean value and -inf of another, of dark pixels and of no noise at all; the rest, and its gradient, as ever."""
+    clean, y = level(0.0, 0.0, 2.0)[None], level(0.0, 1.0, 2.0)[None]
+    if complex_samples:
+        found = GaussianNoise(level(0.0)).log_prob(y.to(torch.complex128), clean.to(torch.complex128))
+        assert found.tolist() == [[0.0, -np.inf, 0.0]]
+        return
+    assert GaussianNoise(level(0.0)).log_prob(y, clean).tolist() == [[0.0, -np.inf, 0.0]]
+    counted, leaf = PoissonGaussianNoise(level(0.0), level(0.1)), clean.clone().requires_grad_()
+    found = counted.log_prob(y, leaf)
+    assert found[0, :2].tolist() == [0.0, -np.inf]
+    assert found[0, 2].item() == pytest.approx(scipy.stats.norm(2, np.sqrt(0.2)).logpdf(2.0))
+    (gradient,) = torch.autograd.grad(found.sum(), leaf)
+    assert gradient[0].tolist() == pytest.approx([0.0, 0.0, -0.25])
+    drawn = counted.sample(clean, generator())
+    assert bool(torch.isfinite(counted.log_prob(drawn, clean)).all())
+
+
 @pytest.mark.parametrize("clean", [torch.ones(1, 3, dtype=torch.complex64), torch.tensor([[1.0, -0.1]])])
 def test_counts_need_real_non_negative_samples(clean: torch.Tensor) -> None:
     noise = PoissonGaussianNoise(torch.ones(1), torch.ones(1))

@@ -10,9 +10,11 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from contracts import distance, randn
+from contracts import check_dot, check_normal, distance, randn
+from echoform.physics.compositions import GalerkinOperator
 from echoform.physics.operator import LinearOperator
 from echoform.physics.spotlight_exact import ExactSpotlight
+from echoform.physics.spotlight_factorised import FactorisedSpotlight
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
 from echoform.physics.spotlight_spherical import uniform_grid
 from echoform.scene.collection import SPEED_OF_LIGHT_M_S, SpotlightCollection
@@ -82,6 +84,22 @@ def test_direct_sum(build, direct, dtype: torch.dtype, bound: float, frequencies
     measured = build(collection, grid, dtype=dtype)(x.to(dtype))[0, 0].to(DOUBLE)
     assert distance(measured, expected) < bound
     assert float(measured[dropped[0]].abs().sum()) == 0.0
+
+
+@pytest.mark.parametrize("pair", [False, True], ids=["one antenna", "bistatic"])
+def test_a_displaced_grid_is_seen_where_it_stands(pair: bool) -> None:
+    """The plane-wave sum over its positions, its adjoint and normal, and its coarse version against A U_s."""
+    one = arc(grazing_deg=25, centre_deg=40, pulses=9)
+    receiver = 1.1 * one.antenna_m.roll(1, -1) if pair else None
+    collection = SpotlightCollection(one.antenna_m, one.frequency_hz, one.kept, receiver)
+    grid = Grid((16, 24), (0.1, 0.12), (30.0, -20.0))
+    operator, x = plane_wave_spotlight(collection, grid, dtype=DOUBLE), randn((1, 1, 16, 24), 3)
+    assert distance(operator(x)[0, 0], plane_wave_sum(collection, grid, x)) < 1e-10
+    check_dot(operator, 1e-10)
+    check_normal(operator)
+    inner = torch.zeros(1, 1, 8, 12, dtype=DOUBLE)
+    inner[..., 2:-2, 2:-2] = randn((4, 8), 4)
+    assert distance(operator.coarsen(2)(inner), GalerkinOperator(operator, 2)(inner)) < 1e-10
 
 
 def test_both_operators_agree_to_first_order() -> None:
@@ -225,6 +243,35 @@ def test_frequencies_stored_in_single_precision_are_refused_with_the_remedy() ->
     rounded = base.frequency_hz.float().double()
     with pytest.raises(ValueError, match="refit"):
         ExactSpotlight(SpotlightCollection(base.antenna_m, rounded, base.kept), Grid((4, 4), (0.3, 0.3)))
+
+
+@pytest.mark.parametrize("build", [ExactSpotlight, FactorisedSpotlight])
+@pytest.mark.parametrize("pulses", [7, 8])
+def test_frequencies_given_for_every_pulse(build, pulses: int) -> None:
+    """Alike they are those of all pulses; where they change they are refused, and the operator that takes them is named."""
+    base, grid, x = arc(frequencies=8, pulses=pulses), Grid((9, 8), (0.3, 0.3)), randn((2, 1, 1, 9, 8), 3)
+    each = base.frequency_hz[:, None].repeat(1, pulses, 1)
+    alike = SpotlightCollection(base.antenna_m, each, base.kept)
+    assert torch.equal(build(alike, grid, dtype=DOUBLE)(x), build(base, grid, dtype=DOUBLE)(x))
+    each[0, 3] += 1e6
+    with pytest.raises(ValueError, match="plane_wave_spotlight"):
+        build(SpotlightCollection(base.antenna_m, each, base.kept), grid)
+
+
+@pytest.mark.parametrize("build", [ExactSpotlight, FactorisedSpotlight])
+def test_frequencies_are_constants(build) -> None:
+    """No gradient reaches them, not a part of it through k_c either; that to the antenna does not change."""
+    base, grid, x = arc(frequencies=8, pulses=7), Grid((9, 8), (0.3, 0.3)), randn((1, 1, 9, 8), 3)
+    found = []
+    for moves in (False, True):
+        antenna_m = base.antenna_m.clone().requires_grad_()
+        frequency_hz = base.frequency_hz.clone().requires_grad_(moves)
+        samples = build(SpotlightCollection(antenna_m, frequency_hz, base.kept), grid, dtype=DOUBLE)(x)
+        found += torch.autograd.grad(
+            samples.real.square().sum(), [antenna_m, frequency_hz][: 1 + moves], allow_unused=True
+        )
+    assert found[2] is None
+    assert torch.equal(found[0], found[1])
 
 
 def test_one_frequency_is_refused() -> None:

@@ -172,6 +172,26 @@ def test_deepinv_fan_beam_lacks_only_the_length_of_a_step() -> None:
     assert distance((found / length).mT, model.A(x)) < 1e-5
 
 
+@pytest.mark.parametrize("offset_px", [(20, 20), (-20, 21), (20.75, 20.75), (0, -25)])
+@pytest.mark.parametrize("kind", ["parallel", "fan"])
+def test_a_displaced_axis_sees_the_image_elsewhere(kind: str, offset_px: tuple[float, float]) -> None:
+    """Displaced by whole pixels it is an axis in the middle of a larger image, in which this one stands aside."""
+    angles_rad, side, wide = uniform_angles_rad(8, 2 * math.pi), 17, 81
+    whole = [math.floor(offset) for offset in offset_px]
+
+    def beam(at: tuple[float, float]) -> Beam:
+        if kind == "parallel":
+            return ParallelBeam(angles_rad=angles_rad, detectors=115, axis_offset_px=at)
+        return FanBeam(angles_rad=angles_rad, detectors=115, axis_offset_px=at, source_px=150.0, detector_px=150.0)
+
+    x, y = drawn(1, 1, side, side), torch.zeros(1, 1, wide, wide, dtype=DOUBLE)
+    row, column = (wide // 2 - side // 2 - n for n in whole)
+    y[..., row : row + side, column : column + side] = x
+    rest = (offset_px[0] - whole[0], offset_px[1] - whole[1])
+    small, large = (Tomography(beam(at), (1, n, n), dtype=DOUBLE) for at, n in ((offset_px, side), (rest, wide)))
+    assert distance(small(x), large(y)) < 1e-12
+
+
 def test_wrapped_sensors_count_beams_not_entries_of_matrices() -> None:
     """What holds a tomography has its batch, on which the probes of norm and spectrum depend."""
     operator = parallel_beam_like_deepinv(5, 16)

@@ -35,6 +35,20 @@ def test_a_cell_counts_where_it_stands() -> None:
         share_of_ball(cells_of(Grid((2, 2), (0.01, 0.01))), 0.01)
 
 
+def test_cells_stand_where_their_grid_does() -> None:
+    """Fine and coarse, of a sheet and of a volume; a grid whose displacement would be counted elsewhere is refused."""
+    grid = Grid((12, 8), (0.01, 0.02), (0.3, -0.2))
+    for cells, slices in ((cells_of(grid), 1), (volume_of(grid, 3, 0.01), 3)):
+        for found, expected in ((cells, grid), (cells.coarser(2), grid.coarser(2))):
+            wanted = expected.positions_m()[..., :2].flatten(0, 1).repeat(slices, 1)
+            assert torch.allclose(found.positions_m()[:, :2], wanted, rtol=0, atol=1e-12)
+    inside = (grid.positions_m().norm(dim=-1) < 0.35).double()
+    assert float((share_of_disc(grid, 0.35) - inside).abs().mean()) < 0.1
+    assert float((share_of_ball(volume_of(grid, 1, 1e-6), 0.35)[0] - share_of_disc(grid, 0.35)).abs().max()) < 0.02
+    with pytest.raises(ValueError, match="give that as offset_m"):
+        Cells(grid, (0.0, 0.0), 2e-4)
+
+
 def test_a_sphere_of_antennas_is_even() -> None:
     """All at the radius, means of first and second moments those of a sphere, no two close."""
     place = sphere_m(0.5, 60)

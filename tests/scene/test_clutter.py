@@ -211,6 +211,23 @@ def test_far_ends_of_the_k_law_are_finite() -> None:
     assert float(KClutter(tensor(20.0)).log_prob(x, torch.ones_like(x))[0, 0]) == pytest.approx(math.log(20 / 19))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("nu", [49.0, 52.0, 240.0, 300.0, 1000.0, 1e5])
+def test_the_k_law_of_a_steady_texture(nu: float, dtype: torch.dtype) -> None:
+    """Density and distribution function by quadrature over the texture, where K_nu leaves the range of double precision too."""
+    x = np.array([1e-6, 1e-3, 0.1, 0.5, 1.0, 2.0, 4.0, 15.0])
+    texture = np.linspace(max(1e-9, 1 - 12 / math.sqrt(nu)), 1 + 14 / math.sqrt(nu), 20_001)
+    weight = np.exp(nu * (np.log(nu * texture) - texture) - np.log(texture) - scipy.special.gammaln(nu))
+    weight *= texture[1] - texture[0]
+    density = (weight * np.exp(-x[:, None] / texture) / texture).sum(1)
+    beyond = (weight * np.exp(-x[:, None] / texture)).sum(1)
+    law, one = KClutter(torch.tensor([nu], dtype=dtype)), torch.ones(1, len(x), dtype=dtype)
+    intensity = torch.from_numpy(x).to(dtype)[None]
+    bound = 1e-7 if dtype is torch.float64 else 1e-5
+    assert np.abs(law.log_prob(intensity, one)[0].numpy() - np.log(density)).max() < bound
+    assert np.abs(law.cdf(intensity, one)[0].numpy() - (1 - beyond)).max() < bound
+
+
 def test_what_is_no_parameter_or_mean_is_refused() -> None:
     for make, value in ((KClutter, 0.0), (G0Clutter, -1.0), (WeibullClutter, 2.1), (LogNormalClutter, math.nan)):
         with pytest.raises(ValueError, match="must have shape"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn.functional import avg_pool2d
 
+from echoform.scene.joined import joined
 from echoform.scene.neighbourhood import WINDOW, mean_intensity
 from echoform.scene.random_source import RandomSource
 from echoform.scene.repeat_pass import COHERENCE, STILL, repeat_pass
@@ -44,6 +46,20 @@ def test_passes_have_the_coherence_and_phase_stated(label: SceneClass | None) ->
     assert float(looks.imag.abs().max()) < noise
     power = [float(x.abs().square().mean()) for x in (first, second)]
     assert power[1] == pytest.approx(power[0], rel=0.03)
+
+
+def test_pairs_stay_pairs_in_a_batch() -> None:
+    """Each keeps its interferogram; pairs and single images do not mix."""
+    pairs = [repeat_pass(source(seed), speckle(SceneClass.CROP)) for seed in (1, 2)]
+    batch = joined(pairs)
+    assert batch.interferogram is not None
+    for i, pair in enumerate(pairs):
+        assert torch.equal(batch.image[6 * i : 6 * i + 6], pair.image)
+        assert torch.equal(batch.interferogram[6 * i : 6 * i + 6], pair.interferogram)
+    single = [replace(pair, interferogram=None) for pair in pairs]
+    assert joined(single).interferogram is None
+    with pytest.raises(ValueError, match="1 of 2 batches have an interferogram"):
+        joined([pairs[0], single[1]])
 
 
 def test_the_phase_is_smooth() -> None:

@@ -144,6 +144,7 @@ class MaskedGalerkin(GalerkinOperator):
 
     def normal(self, x: Tensor) -> Tensor:
         """Return U^H |d|^2 U x."""
+        self.sensor_indices(x.shape[-4])  # raises unless there is one sensor, or one per image
         return self.gram(x)
 
 

@@ -47,6 +47,18 @@ def _check_level(name: str, value: Tensor) -> None:
         raise ValueError(f"{name} must be finite, non-negative and of shape (batch,) or (1,), got {value}")
 
 
+def _log_normal(y: Tensor, clean: Tensor, variance: Tensor) -> Tensor:
+    """Return the log density of CN or N(clean, variance) at y; of zero variance, the log probability of a point mass."""
+    error, scatters = (y - clean).abs().square(), variance > 0
+    safe = torch.where(scatters, variance, torch.ones_like(variance))
+    if clean.is_complex():
+        density = -error / safe - torch.log(torch.pi * safe)
+    else:
+        density = -error / (2 * safe) - 0.5 * torch.log(2 * torch.pi * safe)
+    certain = torch.where(error == 0, 0.0, -math.inf).to(density)
+    return torch.where(scatters, density, certain)
+
+
 @dataclass(frozen=True)
 class GaussianNoise(Noise):
     """White Gaussian noise: y = A x + n, n ~ CN(0, sigma^2) for complex samples, N(0, sigma^2) for real ones.
@@ -72,12 +84,11 @@ class GaussianNoise(Noise):
         return torch.view_as_complex(parts)
 
     def log_prob(self, y: Tensor, clean: Tensor) -> Tensor:
-        """Return -|y - clean|^2 / s^2 - log(pi s^2) (complex) or -(y - clean)^2 / 2 s^2 - log(2 pi s^2) / 2 (real)."""
-        variance = expand(self.sigma.to(clean.real.dtype).square(), clean.ndim - 1)
-        error = (y - clean).abs().square()
-        if clean.is_complex():
-            return -error / variance - torch.log(torch.pi * variance)
-        return -error / (2 * variance) - 0.5 * torch.log(2 * torch.pi * variance)
+        """Return -|y - clean|^2 / s^2 - log(pi s^2) (complex) or -(y - clean)^2 / 2 s^2 - log(2 pi s^2) / 2 (real).
+
+        Where s = 0 nothing scatters: the log probability, 0 where y = clean and -inf elsewhere.
+        """
+        return _log_normal(y, clean, expand(self.sigma.to(clean.real.dtype).square(), clean.ndim - 1))
 
     def to(self, device: torch.device) -> GaussianNoise:
         """Return the model with sigma on ``device``."""
@@ -121,10 +132,12 @@ class PoissonGaussianNoise(Noise):
         return torch.where(counted, counts, clean) + sigma * standard_normal(clean, generator)
 
     def log_prob(self, y: Tensor, clean: Tensor) -> Tensor:
-        """Return the log density by the Gaussian of equal mean and variance g clean + sigma^2 (exact only for g = 0)."""
+        """Return the log density by the Gaussian of equal mean and variance g clean + sigma^2 (exact only for g = 0).
+
+        Where the variance is zero nothing scatters: the log probability, 0 where y = clean and -inf elsewhere.
+        """
         gain, sigma = self._levels(clean)
-        variance = gain * clean + sigma.square()
-        return -(y - clean).square() / (2 * variance) - 0.5 * torch.log(2 * torch.pi * variance)
+        return _log_normal(y, clean, gain * clean + sigma.square())
 
     def to(self, device: torch.device) -> PoissonGaussianNoise:
         """Return the model with its levels on ``device``."""

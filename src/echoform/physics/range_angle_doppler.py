@@ -69,7 +69,7 @@ def mimo_radar(
     if len(waveform.slots) != transmitters:
         raise ValueError(f"the waveform has {len(waveform.slots)} slots for {transmitters} transmitters; give one each")
     angle = angle_factor(waveform, array, angles_rad)[:, None]
-    if max(waveform.slots) > 0 and bool((velocities_m_s != 0).any()):
+    if max(waveform.slots) > 0 and (velocities_m_s.requires_grad or bool((velocities_m_s != 0).any())):
         angle = angle * slot_factor(waveform, array, velocities_m_s)[..., None]
     factors = [
         factor.to(dtype)

@@ -134,16 +134,16 @@ class ExactSpotlight(SphericalSpotlight):
     """The exact time-domain spotlight operator of a collection on a ground-plane grid.
 
     Gradients reach the image, and the positions of transmitter and receiver when the collection's require them (k_c moves
-    with them).
+    with them); none reach the frequencies.
 
     Args:
-        collection: antenna positions, uniformly spaced frequencies, and the mask of measured samples.
+        collection: antenna positions, uniformly spaced frequencies alike for all pulses, and the mask of measured samples.
         grid: image grid.
         dtype: complex64 or complex128.
         series: the Taylor series of each pulse's sum; one as true as rounding in the dtype when absent.
 
     Raises:
-        ValueError: the frequencies are not uniformly spaced.
+        ValueError: the frequencies are not uniformly spaced, or change from pulse to pulse.
 
     Source: Jakowatz et al., Spotlight-Mode Synthetic Aperture Radar (1996), chapter 2 (the signal model).
     """

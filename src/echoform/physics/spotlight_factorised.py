@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -256,11 +256,13 @@ class FactorisedSpotlight(SphericalSpotlight):
     Gradients reach the image at the cost of another such sum, and the positions of transmitter and receiver when the
     collection's require them (k_c moves with them). The latter are those of the exact sum, which this one equals to -65 dB by
     default, and are computed by it, pulse by pulse: O(P (H W + F log F)), as two to three passes of :class:`ExactSpotlight`. The
-    interpolations and the phases held are those of the positions given at construction: build it anew after every step.
+    interpolations and the phases held are those of the positions given at construction: build it anew after every step. None
+    reach the frequencies.
 
     Args:
-        collection: antenna positions (bistatic too), uniformly spaced frequencies, and the mask of measured samples. The
-            trajectory may have any form, but nearby pulses should be neighbours: the cost rises with what a block spans.
+        collection: antenna positions (bistatic too), uniformly spaced frequencies alike for all pulses, and the mask of measured
+            samples. The trajectory may have any form, but nearby pulses should be neighbours: the cost rises with what a block
+            spans.
         grid: image grid.
         dtype: complex64 or complex128.
         leaf: side of the smallest squares, pixels.
@@ -271,8 +273,8 @@ class FactorisedSpotlight(SphericalSpotlight):
         response: of a coarse version, at the collection's samples and the grid's pixels: h is in the sums, ``left`` says w.
 
     Raises:
-        ValueError: the frequencies are not uniformly spaced, ``leaf`` or ``accuracy`` are out of range, or neighbouring pulses
-            see the scene so differently that nothing would be gained.
+        ValueError: the frequencies are not uniformly spaced or change from pulse to pulse, ``leaf`` or ``accuracy`` are out of
+            range, or neighbouring pulses see the scene so differently that nothing would be gained.
     """
 
     def __init__(
@@ -288,8 +290,7 @@ class FactorisedSpotlight(SphericalSpotlight):
     ) -> None:
         if not 1 <= leaf <= MAX_LEAF or not 1e-12 <= accuracy < 1:
             raise ValueError(f"leaf must be in [1, {MAX_LEAF}], accuracy in [1e-12, 1), got {leaf} and {accuracy:g}")
-        fixed = replace(collection, frequency_hz=collection.frequency_hz.detach())
-        super().__init__(fixed, grid, dtype=dtype)
+        super().__init__(collection, grid, dtype=dtype)
         self.leaf, self.accuracy, self.held = leaf, accuracy, held
         sensors = range(self.batch)
         plans = [Tree(self._geometry(b), grid, leaf=leaf, accuracy=accuracy, dtype=dtype) for b in sensors]

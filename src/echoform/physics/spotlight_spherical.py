@@ -9,6 +9,7 @@ with d_pj half the difference of the paths where the receiver stands apart, f_n 
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -27,15 +28,22 @@ def uniform_grid(frequency_hz: Tensor) -> tuple[Tensor, Tensor]:
     """Return (f_0, df): the frequency at index F // 2 and the step of uniformly spaced frequencies.
 
     Args:
-        frequency_hz: shape (B, F), hertz, float64.
+        frequency_hz: shape (B, F), or (B, P, F) with all pulses alike, hertz, float64.
 
     Returns:
         two tensors of shape (B,), hertz.
 
     Raises:
-        ValueError: fewer than two frequencies, or one departs from the line through the first and the last by more than
-            1e-6 of the bandwidth.
+        ValueError: fewer than two frequencies, pulses of different frequencies, or one departs from the line through the first
+            and the last by more than 1e-6 of the bandwidth.
     """
+    if frequency_hz.ndim == 3:
+        if bool((frequency_hz != frequency_hz[:, :1]).any()):
+            raise ValueError(
+                "frequencies change from pulse to pulse, which the spotlight operators with spherical wavefronts do not take; "
+                "plane_wave_spotlight does"
+            )
+        frequency_hz = frequency_hz[:, 0]
     count = frequency_hz.shape[1]
     if count < 2:
         raise ValueError(
@@ -111,13 +119,15 @@ class DifferentiableSum(torch.autograd.Function):
 class SphericalSpotlight(LinearOperator):
     """A spotlight collection seen from a ground-plane grid; how the sum is computed is left to the two forms.
 
+    Gradients reach the image and the antennas; the frequencies, and k_c as a function of them, are taken for constants.
+
     Args:
-        collection: antenna positions, uniformly spaced frequencies, and the mask of measured samples.
+        collection: antenna positions, uniformly spaced frequencies alike for all pulses, and the mask of measured samples.
         grid: image grid.
         dtype: complex64 or complex128.
 
     Raises:
-        ValueError: the frequencies are not uniformly spaced.
+        ValueError: the frequencies are not uniformly spaced, or change from pulse to pulse.
     """
 
     antenna_m: Tensor
@@ -132,6 +142,7 @@ class SphericalSpotlight(LinearOperator):
     def __init__(self, collection: SpotlightCollection, grid: Grid, *, dtype: torch.dtype = torch.complex64) -> None:
         super().__init__((1, *grid.shape), (1, *collection.kept.shape[1:]))
         self._dtype, self.grid = dtype, grid
+        collection = replace(collection, frequency_hz=collection.frequency_hz.detach())
         middle, step = uniform_grid(collection.frequency_hz.double())
         receiver = collection.receiver_m
         self.register_buffer("antenna_m", collection.antenna_m.double())

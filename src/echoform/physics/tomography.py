@@ -205,5 +205,6 @@ def _ray_sums(row: np.ndarray, column: np.ndarray, path: np.ndarray, shape: tupl
 
 
 def _steps(beam: Beam, shape: tuple[int, int]) -> int:
-    """Samples along a ray, one pixel apart: the image's diagonal, wherever the axis stands."""
-    return diagonal_px(shape) + 2 * int(max(abs(offset) for offset in beam.axis_offset_px))
+    """Samples along a ray, one pixel apart: the image's diagonal, wherever the axis stands; none more within its own pixel."""
+    away = math.hypot(*beam.axis_offset_px)
+    return diagonal_px(shape) + (2 * math.ceil(away) if away >= 1 else 0)

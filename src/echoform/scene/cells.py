@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -17,14 +17,14 @@ class Cells:
     """Cells on D copies of one pixel grid, one above the other.
 
     Attributes:
-        grid: pixel grid of a slice about its own centre.
+        grid: pixel grid of a slice about its own centre: its offset is zero.
         offset_m: (y, x) of that centre, metres.
         area_m2: area of a cell in the plane; that of a fine cell in a coarse version.
         heights_m: z of the slices, metres; the image's channel axis runs along them.
         thickness_m: height of a cell; None for a sheet or for lines, where the area alone is the cell's measure.
 
     Raises:
-        ValueError: no slice, or a thickness that is not positive.
+        ValueError: no slice, a thickness that is not positive, or a grid that is displaced itself.
     """
 
     grid: Grid
@@ -34,6 +34,11 @@ class Cells:
     thickness_m: float | None = None
 
     def __post_init__(self) -> None:
+        if any(self.grid.offset_m):
+            raise ValueError(
+                f"the grid of cells stands about its own centre, got one displaced by {self.grid.offset_m} m: "
+                "give that as offset_m, as cells_of and volume_of do"
+            )
         if not self.heights_m:
             raise ValueError("heights_m must name at least one slice")
         if self.thickness_m is not None and not self.thickness_m > 0:
@@ -73,12 +78,12 @@ class Cells:
 
 
 def cells_of(grid: Grid) -> Cells:
-    """Return the cells of a grid: no displacement, area dy dx, one sheet at z = 0."""
-    return Cells(grid, (0.0, 0.0), grid.spacing_m[0] * grid.spacing_m[1])
+    """Return the cells of a grid: displaced as it is, area dy dx, one sheet at z = 0."""
+    return Cells(replace(grid, offset_m=(0.0, 0.0)), grid.offset_m, grid.spacing_m[0] * grid.spacing_m[1])
 
 
 def share_of_disc(grid: Grid, radius_m: float) -> Tensor:
-    """Return the share of each pixel that a disc about the grid's centre covers, (H, W), float64, from 8 x 8 points each."""
+    """Return the share of each pixel that a disc about the origin covers, (H, W), float64, from 8 x 8 points each."""
     rows, columns = (_eighths(a, d) for a, d in zip(grid.axes_m(), grid.spacing_m, strict=True))
     inside = (rows[:, None].square() + columns.square() < radius_m**2).double()
     return inside.reshape(grid.shape[0], 8, grid.shape[1], 8).mean((1, 3))
@@ -110,10 +115,10 @@ def volume_of(grid: Grid, slices: int, spacing_m: float, *, middle_m: float = 0.
     """Return the cells of a volume: slice d stands at z = middle_m + (d - D // 2) spacing_m, and is as thick as that.
 
     Args:
-        grid: pixel grid of each slice.
+        grid: pixel grid of each slice; the cells are displaced as it is.
         slices: D, the image's channels.
         spacing_m: distance from slice to slice, metres.
         middle_m: z of slice D // 2, metres.
     """
     heights = tuple(middle_m + (d - slices // 2) * spacing_m for d in range(slices))
-    return Cells(grid, (0.0, 0.0), grid.spacing_m[0] * grid.spacing_m[1], heights, spacing_m)
+    return replace(cells_of(grid), heights_m=heights, thickness_m=spacing_m)

@@ -35,6 +35,9 @@ from echoform.scene.clutter import (
     standard_gamma,
 )
 
+#: from this order on Debye's expansion of K_mu is true to 2e-8
+LARGE_ORDER = 50
+
 
 @dataclass(frozen=True)
 class KClutter(Clutter):
@@ -70,15 +73,19 @@ class KClutter(Clutter):
         return compound(standard_gamma(self.shape, like, generator) / _along(self.shape, like), generator)
 
     def _log_density(self, x: Tensor) -> Tensor:
-        nu = _along(self.shape, x)
-        product = (nu * x).log()
-        return math.log(2) + nu.log() - torch.lgamma(nu) + (nu - 1) / 2 * product + _log_bessel_k(nu - 1, product)
+        nu, product = self._in_double(x)
+        bessel = _log_bessel_k(nu - 1, product)
+        return (math.log(2) + nu.log() - torch.lgamma(nu) + (nu - 1) / 2 * product + bessel).to(x)
 
     def _log_survival(self, x: Tensor) -> Tensor:
-        nu = _along(self.shape, x)
-        product = (nu * x).log()
-        inside = math.log(2) - torch.lgamma(nu) + nu / 2 * product + _log_bessel_k(nu, product)
+        nu, product = self._in_double(x)
+        inside = (math.log(2) - torch.lgamma(nu) + nu / 2 * product + _log_bessel_k(nu, product)).to(x)
         return torch.where(x > 0, inside, torch.zeros_like(inside))
+
+    def _in_double(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """nu and ln(nu x), float64: at a large nu the terms of the logarithm are far larger than their sum."""
+        nu = _along(self.shape, x.double())
+        return nu, (nu * x).log()
 
 
 @dataclass(frozen=True)
@@ -245,10 +252,30 @@ def _gamma_at(shape: Tensor, field: Tensor) -> Tensor:
 
 
 def _log_bessel_k(order: Tensor, log_product: Tensor) -> Tensor:
-    """ln K_mu(z) at z = 2 exp(log_product / 2), through SciPy on the CPU; where K overflows, Gamma(|mu|) (2 / z)^|mu| / 2."""
+    """ln K_mu(z) at z = 2 exp(log_product / 2), float64, through SciPy on the CPU.
+
+    Where K overflows, Gamma(|mu|) (2 / z)^|mu| / 2: z is far below 1 there unless the order is large, for which Debye's serves.
+    """
     z = 2 * (log_product / 2).exp()
     mu = order.abs()
-    scaled = kve(mu.double().cpu().numpy(), z.double().cpu().numpy())
-    log_k = torch.as_tensor(scaled).log().to(z) - z
+    log_k = torch.as_tensor(kve(mu.cpu().numpy(), z.cpu().numpy())).log().to(z) - z
     near = torch.lgamma(mu) - math.log(2) - mu * log_product / 2
-    return torch.where(torch.isinf(log_k) & (mu > 0), near, log_k)
+    beyond = torch.where(mu > LARGE_ORDER, _log_bessel_k_of_large_order(mu, z), near)
+    return torch.where((torch.isinf(log_k) & (mu > 0)) | (torch.isnan(log_k) & (mu > LARGE_ORDER)), beyond, log_k)
+
+
+def _log_bessel_k_of_large_order(mu: Tensor, z: Tensor) -> Tensor:
+    """ln K_mu(z) by Debye's expansion, uniform in t = z / mu, with an error of O(mu^-3); r = sqrt(1 + t^2), p = 1 / r.
+
+    ln(pi / (2 mu r)) / 2 - mu (r + ln(t / (1 + r))) + ln(1 - u / mu + v / mu^2),
+
+    u = (3 p - 5 p^3) / 24,  v = (81 p^2 - 462 p^4 + 385 p^6) / 1152
+
+    Source: Olver (2010), NIST Handbook of Mathematical Functions, 10.41.4.
+    """
+    t = z / mu
+    r = (1 + t.square()).sqrt()
+    p = 1 / r
+    u, v = (3 * p - 5 * p**3) / 24, (81 * p**2 - 462 * p**4 + 385 * p**6) / 1152
+    exponent = mu * (r + t.log() - torch.log1p(r))
+    return 0.5 * (math.pi / (2 * mu * r)).log() - exponent + torch.log1p((v / mu - u) / mu)

@@ -21,6 +21,9 @@ def joined(scenes: Sequence[Scene]) -> Scene:
 
     Args:
         scenes: batches whose images have one shape and dtype.
+
+    Raises:
+        ValueError: some batches are pairs with an interferogram and others are not.
     """
     if len(scenes) == 1:
         return scenes[0]
@@ -32,7 +35,15 @@ def joined(scenes: Sequence[Scene]) -> Scene:
     for label in labels:
         parts = [s.masks.get(label, s.image.new_zeros(s.batch, *s.image.shape[-2:], dtype=torch.bool)) for s in scenes]
         masks[label] = torch.cat(parts)
-    return Scene(image, centres, objects, masks)
+    return Scene(image, centres, objects, masks, _interferogram(scenes))
+
+
+def _interferogram(scenes: Sequence[Scene]) -> Tensor | None:
+    """Return those of all batches, or None where no batch has one."""
+    found = [scene.interferogram for scene in scenes if scene.interferogram is not None]
+    if found and len(found) < len(scenes):
+        raise ValueError(f"{len(found)} of {len(scenes)} batches have an interferogram: join pairs with pairs only")
+    return torch.cat(found) if found else None
 
 
 def _joined(
