@@ -260,6 +260,15 @@ def homogeneous(side: int, dtype: torch.dtype) -> HomogeneousGround:
     return HomogeneousGround(survey(side, 0.0), section, widest_rad=1.1, dtype=dtype)
 
 
+def long_line(side: int, dtype: torch.dtype) -> HomogeneousGround:
+    """4 m long and 3 m deep, a trace and a frequency for every pixel: three pixels a wavelength."""
+    x = torch.linspace(-2, 2, side, dtype=torch.float64)[None]
+    spectrum = torch.ones(1, side, dtype=torch.complex128)
+    taken = GroundSurvey(x, wide(0.0), wide(6.0), wide(3e8), wide(9e8 / side), spectrum)
+    section = Section(Grid((side, side), (3 / side, 4 / side)), 0.3)
+    return HomogeneousGround(taken, section, widest_rad=1.1, dtype=dtype)
+
+
 def multicoil(side: int, dtype: torch.dtype) -> MulticoilMRI:
     spectrum = torch.zeros(8, side, side, dtype=torch.complex128)
     spectrum[:, side // 2 - 1 : side // 2 + 2, side // 2 - 1 : side // 2 + 2] = randn(8, 3, 3)
@@ -332,6 +341,7 @@ CASES = [
     Case("Born, volume of 8 slices", born_volume, side=SMALL),
     Case("Ground-penetrating, antenna raised", ground),
     Case("Ground-penetrating, homogeneous", homogeneous),
+    Case("Ground-penetrating, homogeneous, long line", long_line),
     Case("MRI, 8 coils", multicoil),
     Case("Pulse phase on plane wave", pulse_phase, T),
     Case("Spectral notch on plane wave", notched, T),

@@ -51,6 +51,8 @@ SIDE, SEED = 48, 990_001
 SCRATCH, MEAN = "RAM, scratch", "posterior mean"
 #: one pass from measurement to image, nothing tuned with the truth
 SINGLE_PASS = ("adjoint", "U-Net", "PDNet", "unrolled HQS")
+#: solvers whose parameter is the best one for every scene
+CLASSICAL = ("l1*", "TV*")
 #: share of energy in the brightest 5 % of pixels below which a scene is speckle, and above which it is structured
 STRUCTURE = (0.3, 0.7)
 WITHIN_DB = 0.3
@@ -131,7 +133,8 @@ def judge(
     row = {name: memory.figures(label, name, run, problem) for name, run in served.items()}
     few = draw_problem(problem_generator(SEED, 1), made, memory.header["posterior_scenes"])
     posterior = {name: memory.figures(f"{label}, few", name, run, few) for name, run in drawn.items()}
-    return {"structure": [round(s, 3) for s in structure_of(x).tolist()], "methods": row, "posterior": posterior}
+    structure = [round(s, 3) for s in structure_of(x).tolist()]
+    return {"structure": structure, "complex": x.is_complex(), "methods": row, "posterior": posterior}
 
 
 def gain(row: dict[str, Any], over: str, of: str) -> tuple[float, float, float]:
@@ -175,6 +178,26 @@ def refined_everywhere(results: dict[str, Any]) -> dict[str, tuple[float, float,
         both = [row for row in rows if name in row]
         pooled = {n: {"nmse_db": [e for row in both for e in row[n]["nmse_db"]]} for n in (name, REFINED)}
         found[name] = gain(pooled, name, REFINED)
+    return found
+
+
+def posterior_as_drawn(results: dict[str, Any]) -> tuple[float, ...] | None:
+    """Return what the mean of the samples gains over the one pass, nothing taken off, dB: scenes of all families together."""
+    rows = [r["posterior"] for r in results.values() if MEAN in r["posterior"]]
+    pooled = {name: {"nmse_db": [e for row in rows for e in row[name]["nmse_db"]]} for name in (MEAN, RAM_NAME)}
+    return gain(pooled, RAM_NAME, MEAN) if rows else None
+
+
+def refined_by_images(results: dict[str, Any]) -> dict[str, Any]:
+    """Return refinement's gains on complex and on real images apart, dB; of CLASSICAL, the better one of each family as well."""
+    found: dict[str, Any] = {}
+    for label, kind in (("radio, MRI, other complex images", True), ("pictures, CT", False)):
+        part = {name: r for name, r in results.items() if r["complex"] == kind and REFINED in r["methods"]}
+        if not part:
+            continue
+        edges = {n: {c: gain(r["methods"], c, REFINED)[0] for c in CLASSICAL} for n, r in part.items()}
+        better = sum(min(edge.values()) for edge in edges.values()) / len(edges)
+        found[label] = {"gains_db": refined_everywhere(part), "over_the_better_db": better, "families": edges}
     return found
 
 
@@ -279,12 +302,19 @@ def main() -> None:
         results[label] |= {"verdict": verdict(results[label], options.samples)}
         pooled, everywhere = by_structure(results), posterior_everywhere(results, options.samples)
         found_out = {"families": results, "by_structure": pooled, "posterior_behind_db": everywhere}
-        found_out |= {"refined_gains_db": refined_everywhere(results)}
+        found_out |= {"refined_gains_db": refined_everywhere(results), "posterior_gain_db": posterior_as_drawn(results)}
+        found_out |= {"refined_by_images": refined_by_images(results)}
         save(name, seed=SEED, results=header | {"budgets": budgets} | found_out)
         print(f"{label}: {time.process_time() - began:.0f} s", flush=True)
     show(results, pooled, everywhere)
     for other, edge in refined_everywhere(results).items():
         print(f"{REFINED} over {other}, all families: {interval(edge)} dB")
+    for label, part in refined_by_images(results).items():
+        for other, edge in part["gains_db"].items():
+            print(f"{REFINED} over {other}, {label}: {interval(edge)} dB")
+        print(f"{REFINED} over the better of {' and '.join(CLASSICAL)}, {label}: {part['over_the_better_db']:+.2f} dB")
+        print("by family: " + ", ".join(f"{n} {min(e.values()):+.1f}" for n, e in part["families"].items()))
+    print(f"{MEAN} over RAM as drawn, all families, dB: {interval(posterior_as_drawn(results))}")
 
 
 if __name__ == "__main__":

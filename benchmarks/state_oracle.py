@@ -1,4 +1,4 @@
-"""STATE.md, point 7: RAM tiny in state mode against a posterior known in closed form.
+"""docs/state.md, point 7: RAM tiny in state mode against a posterior known in closed form.
 
     python benchmarks/state_oracle.py FOLDER [--until STEP]     trains (resuming from FOLDER), then judges
 

@@ -286,7 +286,7 @@ def measurement(operator: LinearOperator, *, seed: int = 1) -> Measurement:
     metadata = Metadata(
         title="a test, été \U0001f6f0",
         source="simulated\n'quoted'",
-        grid=Grid((8, 16), (0.1 + 0.2, 1 / 3)),
+        grid=Grid((8, 16), (0.1 + 0.2, 1 / 3), (0.5, -1 / 7)),
         truth=x,
         notes={"b": "second\0letter", "a/slash": "", "": "empty label", "long": "x" * 70000},
     )

@@ -6,7 +6,7 @@ with y_i in the place of max(y_i, 0). Both additions keep small counts from bein
 1 / z_i is pulled down by about one count, while E (z + min(z, 1) - lambda) / (z + 1) = 0 at every rate.
 
 An approximation: the density of few counts is not Gaussian, and sigma_i is itself random. Posterior samples drawn with it are not
-exact (STATE.md).
+exact (docs/state.md).
 
 Source: Mighell (1999), Astrophysical Journal 518:380 (the chi-gamma-square statistic).
 """

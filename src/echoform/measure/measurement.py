@@ -55,7 +55,8 @@ class Measurement:
         metadata: title, source, grid and, for simulations, the truth.
 
     Raises:
-        ValueError: y does not fit the operator's range or holds a value that is not finite.
+        ValueError: y does not fit the operator's range, holds a value that is not finite, or is of another number of scenes than
+            the operator has sensors, where it has more than one.
     """
 
     y: Tensor
@@ -68,6 +69,11 @@ class Measurement:
             raise ValueError(
                 f"y has shape {tuple(self.y.shape)}, the operator's range is (batch, {self.operator.range_shape}); "
                 "check the order of pulses and frequencies"
+            )
+        if self.operator.batch not in (1, len(self.y)):
+            raise ValueError(
+                f"the operator holds {self.operator.batch} sensors, y {len(self.y)} scenes; give one sensor, or one for each scene "
+                "(the leading axis of every buffer of an operator counts its sensors)"
             )
         values = torch.view_as_real(self.y.resolve_conj()) if self.y.is_complex() else self.y
         # NaN would be both the least and the greatest

@@ -191,6 +191,8 @@ def _write_metadata(metadata: Metadata, node: GroupWriter) -> None:
     if metadata.grid is not None:
         node.integers("shape", metadata.grid.shape)
         node.tensor("spacing_m", torch.tensor(metadata.grid.spacing_m, dtype=torch.float64))
+        if metadata.grid.offset_m != (0.0, 0.0):
+            node.tensor("offset_m", torch.tensor(metadata.grid.offset_m, dtype=torch.float64))
     if metadata.truth is not None:
         node.tensor("truth", metadata.truth)
     if metadata.place is not None:
@@ -212,7 +214,10 @@ def _read_metadata(node: GroupReader) -> Metadata:
         spacing = node.tensor("spacing_m", ndim=1, dtypes=[torch.float64])
         if spacing.shape != (2,) or not bool((spacing > 0).all()):
             node.fail("spacing_m", f"= {spacing.tolist()[:4]}", "two positive lengths")
-        grid = Grid((height, width), (float(spacing[0]), float(spacing[1])))
+        offset = node.tensor("offset_m", ndim=1, dtypes=[torch.float64]) if node.has("offset_m") else torch.zeros(2)
+        if offset.shape != (2,):
+            node.fail("offset_m", f"of shape {tuple(offset.shape)}", "two lengths")
+        grid = Grid((height, width), (float(spacing[0]), float(spacing[1])), (float(offset[0]), float(offset[1])))
     collection = _read_collection(node.child("collection")) if node.has("collection") else None
     place = _read_place(node) if node.has("place") else None
     return Metadata(

@@ -71,7 +71,7 @@ class RAM(nn.Module):
         stopping: when conjugate gradients of the official head's proximal image stop. With a tolerance of 0 they take all steps
             and ask the host for nothing, as a CUDA graph needs (:mod:`echoform.nets.captured`).
 
-    Source: Terris et al. (2025), Reconstruct Anything Model; state mode: STATE.md of this project.
+    Source: Terris et al. (2025), Reconstruct Anything Model; state mode: docs/state.md.
     """
 
     def __init__(self, config: RAMConfig) -> None:

@@ -1,4 +1,4 @@
-"""State mode: the head that turns RAM into a posterior denoiser E[x | x_t, y, A] (contract: STATE.md).
+"""State mode: the head that turns RAM into a posterior denoiser E[x | x_t, y, A] (contract: docs/state.md).
 
 y = A x + n, n ~ CN(0, s_n^2), and x_t = x + s_t e depend on x only through
 
