@@ -4,7 +4,10 @@ import measure_cases
 import pytest
 import torch
 
+from echoform.measure.measurement import Measurement
 from echoform.measure.splitting import drop_pulses, split
+from echoform.physics.fourier_mask import FourierMask
+from echoform.physics.noise import GaussianNoise
 
 OPERATORS = measure_cases.operators()
 
@@ -54,3 +57,19 @@ def test_bad_shares_and_shapes_are_refused() -> None:
         split(measurement, torch.ones(1, 1, 5, 7))
     with pytest.raises(ValueError, match="kept must broadcast"):
         split(measurement, torch.ones(1, 1, 5, 6, dtype=torch.bool))
+
+
+def test_a_scene_of_a_batch_without_a_pulse_in_one_part_is_refused() -> None:
+    """One scene has two pulses of eight: most choices leave it none to be judged by, or none to be imaged from."""
+    marks = torch.ones(2, 1, 8, 4)
+    marks[1, :, 2:] = 0
+    measurement = Measurement(torch.ones(2, 1, 8, 4) * marks + 0j, FourierMask(marks), GaussianNoise(torch.ones(1)))
+    refused = 0
+    for seed in range(30):
+        try:
+            parts = drop_pulses(measurement, 0.5, generator=measure_cases.generator(seed))
+        except ValueError:
+            refused += 1
+        else:
+            assert all(bool((part.operator.samples() > 0).all()) for part in parts)
+    assert 5 < refused < 25

@@ -333,3 +333,17 @@ def test_precise_samples_give_no_worse_an_image(side: int):
         measurement = simulate(x, operator, noise, generator=torch.Generator().manual_seed(4))
         errors.append(float((net(measurement) - x).detach().norm() / x.norm()))
     assert errors[1] < 1.2 * errors[0]
+
+
+@pytest.mark.parametrize("level", [1e-5, 1e-7, 1e-9])
+def test_far_below_what_training_drew_the_denoiser_returns_what_it_is_given(level: float):
+    """Its features of the noise are bounded, so that nothing is extrapolated: at 1e-7 the image was 400 times too large."""
+    net, generator = load_weights("echoform-tiny"), torch.Generator().manual_seed(1)
+    x = standard_normal(torch.zeros(1, 1, 16, 16, dtype=torch.complex64), generator)
+    with torch.no_grad():
+        found = net(
+            Measurement(torch.zeros_like(x), blind((1, 16, 16)), GaussianNoise(torch.ones(1))),
+            DiffusionState(x, torch.tensor([level])),
+            scale=torch.ones(1),
+        )
+    assert float((found - x).norm() / x.norm()) < max(level, 1e-6)

@@ -12,6 +12,7 @@ from matplotlib.image import imread
 from echoform.report.figures import (
     Figure,
     Panel,
+    Raster,
     Window,
     _axis_labels,
     _extent,
@@ -73,6 +74,20 @@ def test_rows_grow_upwards_and_columns_to_the_right() -> None:
     assert len(rows) > 100
     assert rows.mean() < 0.3 * height
     assert columns.mean() > 0.5 * width
+
+
+def test_a_raster_has_its_first_row_at_the_top() -> None:
+    """A head that is drawn upside down is mirrored: left and right of a body are told by it."""
+    image = torch.zeros(8, 12)
+    image[1, 10] = 1.0
+    picture = decoded(magnitude_png([Panel("", image)], grid=Raster(), dynamic_range_db=40))
+    height, width = picture.shape[:2]
+    plot = picture[:, : int(0.8 * width)]
+    rows, columns = np.nonzero((plot[..., 0] > 0.95) & (plot[..., 1] > 0.95) & (plot[..., 2] < 0.75))
+    assert rows.mean() < 0.4 * height
+    assert columns.mean() > 0.5 * width
+    assert _extent(Raster(), Window(2, 6, 1, 5)) == (0.5, 4.5, 5.5, 1.5)
+    assert _axis_labels(Raster()) == ("x, pixel", "y, pixel")
 
 
 def test_the_sky_is_drawn_north_up_and_east_left_in_microarcseconds() -> None:

@@ -32,7 +32,8 @@ class Stopping:
 
 USUAL = Stopping()
 
-#: relative residual, in units of the precision, below which r is rounding: along what N hardly sees its steps would be huge
+#: relative residual, in units of the precision, below which r is rounding, and share of the largest p^H N p / |p|^2 so far below
+#: which N p is: along what N hardly sees steps would be huge
 ROUNDING = 8
 
 
@@ -79,6 +80,7 @@ def cg(
     r = rhs if start is None else rhs - normal(start)
     p = r
     rho = squared_norm(r, ndim)
+    length, largest = rho, torch.zeros_like(rho)  # |p|^2; of the quotients of Rayleigh
     scale = squared_norm(rhs, ndim)
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     history = [(rho / scale).sqrt()]
@@ -91,13 +93,16 @@ def cg(
             break
         q = normal(p)
         curvature = (p.conj() * q).real.flatten(-ndim).sum(-1)
-        usable = active & (curvature > 0)
+        quotient = curvature / torch.where(length > 0, length, torch.ones_like(length))
+        largest = torch.maximum(largest, quotient)
+        usable = active & (quotient > ROUNDING * torch.finfo(rhs.dtype).eps * largest)
         alpha = torch.where(usable, rho / torch.where(usable, curvature, torch.ones_like(curvature)), 0.0)
         x = x + expand(alpha, ndim) * p
         r = r - expand(alpha, ndim) * q
         rho_next = squared_norm(r, ndim)
         beta = torch.where(usable, rho_next / torch.where(usable, rho, torch.ones_like(rho)), 0.0)
         p = r + expand(beta, ndim) * p
+        length = rho_next + beta.square() * length
         rho = torch.where(usable, rho_next, rho)
         iterations += 1
         history.append((rho / scale).sqrt())

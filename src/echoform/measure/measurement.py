@@ -72,8 +72,8 @@ class Measurement:
             )
         if self.operator.batch not in (1, len(self.y)):
             raise ValueError(
-                f"the operator holds {self.operator.batch} sensors, y {len(self.y)} scenes; give one sensor, or one for each scene "
-                "(the leading axis of every buffer of an operator counts its sensors)"
+                f"the operator holds {self.operator.batch} sensors, y {len(self.y)} scenes; give one sensor, or one for each "
+                "scene (the leading axis of every buffer of an operator counts its sensors)"
             )
         values = torch.view_as_real(self.y.resolve_conj()) if self.y.is_complex() else self.y
         # NaN would be both the least and the greatest

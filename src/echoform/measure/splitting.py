@@ -58,4 +58,11 @@ def drop_pulses(
         )
     chosen = pulses[torch.randperm(len(pulses), generator=generator, device=generator.device)[:count].cpu()]
     kept = torch.zeros(shape[1], dtype=torch.bool).index_fill(0, chosen, True)
+    if marks is not None:
+        own = (marks.expand(-1, *shape) != 0).movedim(2, 1).flatten(2).any(2).cpu()
+        if not bool((own & kept).any(1).all() & (own & ~kept).any(1).all()):
+            raise ValueError(
+                f"keeping a share of {keep_share} leaves a scene of the batch no pulse in one part: choose another share or "
+                "another seed, or take the scenes one by one"
+            )
     return split(measurement, kept[None, None, :, None].to(measurement.y.device))

@@ -19,6 +19,7 @@ Wiener estimate of x ~ N(0, I) and v keep their form. Each kind of image has its
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,9 @@ from echoform.nets.sensing import Sensing
 STOPPING = Stopping(tolerance=0.0, max_iterations=8)
 #: images stacked as inputs, and the map of strength beside them
 INPUT_IMAGES = 6
+#: the smallest variance that the embedding tells from smaller ones, 100 dB below the image: far below what training drew, where
+#: the network would only extrapolate. What is computed with the levels has no such bound
+TOLD_APART = 1e-10
 #: features of the noise levels entering the embedding: five for each of s_n, s_t, v and two marks
 NOISE_FEATURES = 17
 
@@ -139,7 +143,7 @@ def state_inputs(sensing: Sensing, state: DiffusionState | None) -> StateInputs:
 def _noise_features(
     noise_power: Tensor, precision: Tensor, variance: Tensor, *, blind: Tensor, one_pass: bool
 ) -> Tensor:
-    """Bounded features of the three levels: a = log(s^2 / (1 + s^2)) / 4 is zero for a level that tells nothing."""
+    """Bounded features of the three levels: a = log(s^2 / (1 + s^2)) / 4, bounded below, zero for one that tells nothing."""
     blind_mark = blind.to(noise_power)
     levels = [
         torch.log(noise_power / (1 + noise_power)) / 4 * (1 - blind_mark),
@@ -147,7 +151,7 @@ def _noise_features(
         torch.log(variance) / 4,
     ]
     parts = [blind_mark, torch.full_like(blind_mark, float(one_pass))]
-    for a in levels:
+    for a in (level.clamp_min(math.log(TOLD_APART) / 4) for level in levels):
         parts += [a, torch.sin(a), torch.cos(a), torch.sin(2 * a), torch.cos(2 * a)]
     return torch.stack(parts, -1)
 

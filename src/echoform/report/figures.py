@@ -56,6 +56,15 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Raster:
+    """Pixels counted from the upper left, downwards, as photographs, scans of a body and their scanners have them."""
+
+
+#: where pixels stand: on the ground, on the sky, in a raster, or rows upwards from the lower left where nothing is known
+Place = Grid | SkyGrid | Raster | None
+
+
+@dataclass(frozen=True)
 class Window:
     """A rectangle of pixels: rows ``top`` to ``bottom`` and columns ``left`` to ``right``, ends excluded."""
 
@@ -101,7 +110,7 @@ def zoom_window(
 def magnitude_png(
     panels: Sequence[Panel],
     *,
-    grid: Grid | SkyGrid | None,
+    grid: Place,
     window: Window | None = None,
     dynamic_range_db: float,
 ) -> bytes:
@@ -109,7 +118,7 @@ def magnitude_png(
 
     Args:
         panels: images of one common shape.
-        grid: pixel grid for axes in metres or on the sky, or None for axes in pixels.
+        grid: where the pixels stand.
         window: part of the images to show, or None for all.
         dynamic_range_db: depth of the colour scale below the peak.
     """
@@ -125,13 +134,13 @@ def magnitude_png(
 
 
 def level_png(
-    panels: Sequence[Panel], *, grid: Grid | SkyGrid | None, label: str, limits: tuple[float, float], diverging: bool
+    panels: Sequence[Panel], *, grid: Place, label: str, limits: tuple[float, float], diverging: bool
 ) -> bytes:
     """Return maps that are decibels already, side by side on one scale.
 
     Args:
         panels: real maps of one common shape.
-        grid: pixel grid for axes in metres or on the sky, or None for axes in pixels.
+        grid: where the pixels stand.
         label: what the colour bar says.
         limits: ends of the colour scale, decibels.
         diverging: white in the middle of the scale, for maps about a level, instead of dark to bright.
@@ -199,7 +208,7 @@ def _canvas(count: int, extent: tuple[float, float, float, float]) -> tuple[Canv
 def _draw(
     ax: Axes,
     values: np.ndarray,
-    grid: Grid | SkyGrid | None,
+    grid: Place,
     window: Window,
     *,
     title: str,
@@ -207,15 +216,18 @@ def _draw(
     colours: str,
 ) -> AxesImage:
     drawn = ax.imshow(
-        values, origin="lower", extent=_extent(grid, window), vmin=limits[0], vmax=limits[1], cmap=colours
+        values,
+        origin="upper" if isinstance(grid, Raster) else "lower",
+        extent=_extent(grid, window),
+        vmin=limits[0],
+        vmax=limits[1],
+        cmap=colours,
     )
     ax.set_title(title, fontsize=10)
     return drawn
 
 
-def _finish(
-    canvas: Canvas, axes: list[Axes], drawn: AxesImage | None, *, grid: Grid | SkyGrid | None, label: str
-) -> bytes:
+def _finish(canvas: Canvas, axes: list[Axes], drawn: AxesImage | None, *, grid: Place, label: str) -> bytes:
     """Label the outer axes only, since all panels show the same ground, add the colour bar and encode."""
     across, up = _axis_labels(grid)
     columns = _columns(len(axes))
@@ -238,15 +250,15 @@ def _whole(image: Tensor) -> Window:
     return Window(0, image.shape[0], 0, image.shape[1])
 
 
-def _axis_labels(grid: Grid | SkyGrid | None) -> tuple[str, str]:
+def _axis_labels(grid: Place) -> tuple[str, str]:
     """Return what the horizontal and the vertical axis say."""
     if isinstance(grid, SkyGrid):
         return "east offset, µas", "north offset, µas"
-    unit = "pixel" if grid is None else "m"
+    unit = "m" if isinstance(grid, Grid) else "pixel"
     return f"x, {unit}", f"y, {unit}"
 
 
-def _extent(grid: Grid | SkyGrid | None, window: Window) -> tuple[float, float, float, float]:
+def _extent(grid: Place, window: Window) -> tuple[float, float, float, float]:
     """Return (left, right, bottom, top) of the window's pixel edges: metres, microarcseconds (falling to the right) or pixels."""
     if isinstance(grid, SkyGrid):
         step, (height, width) = grid.pixel_rad / MICROARCSECOND_RAD, grid.shape
@@ -255,6 +267,8 @@ def _extent(grid: Grid | SkyGrid | None, window: Window) -> tuple[float, float, 
         return *east, (window.top - rows) * step, (window.bottom - rows) * step
     if grid is None:
         return window.left - 0.5, window.right - 0.5, window.top - 0.5, window.bottom - 0.5
+    if isinstance(grid, Raster):
+        return window.left - 0.5, window.right - 0.5, window.bottom - 0.5, window.top - 0.5
     left, _, bottom, _ = grid.extent_m()
     dy, dx = grid.spacing_m
     return left + window.left * dx, left + window.right * dx, bottom + window.top * dy, bottom + window.bottom * dy

@@ -5,22 +5,20 @@ from __future__ import annotations
 from torch import Tensor
 
 from echoform.recon.diffusion.posterior import exceedance
-from echoform.report.figures import Figure, Panel, level_png, magnitude_png
+from echoform.report.figures import Figure, Panel, Place, level_png, magnitude_png
 from echoform.report.page import Section
-from echoform.scene.grid import Grid
-from echoform.scene.sky import SkyGrid
 
 #: samples that are shown
 SHOWN = 6
 
 
-def exceedance_section(samples: Tensor, *, level_db: float, grid: Grid | SkyGrid | None) -> Section:
+def exceedance_section(samples: Tensor, *, level_db: float, grid: Place) -> Section:
     """Return the map of the probability that the scene exceeds a level.
 
     Args:
         samples: (S, H, W).
         level_db: the level, decibels from the peak of the samples' mean (negative: below it).
-        grid: pixel grid for axes in metres or on the sky, or None for axes in pixels.
+        grid: where the pixels stand.
     """
     peak, count = float(samples.mean(0).abs().amax()), len(samples)
     share = exceedance(samples, peak * 10 ** (level_db / 20))
@@ -35,7 +33,7 @@ def exceedance_section(samples: Tensor, *, level_db: float, grid: Grid | SkyGrid
     )
 
 
-def samples_section(samples: Tensor, *, depth_db: float, grid: Grid | SkyGrid | None) -> Section:
+def samples_section(samples: Tensor, *, depth_db: float, grid: Place) -> Section:
     """Return pictures of the first samples (S, H, W), each in decibels below its own peak down to ``depth_db``."""
     panels = [Panel(f"Sample {number + 1}", image) for number, image in enumerate(samples[:SHOWN])]
     png = magnitude_png(panels, grid=grid, dynamic_range_db=depth_db)

@@ -13,6 +13,8 @@ from echoform.report.figures import (
     RESIDUAL_RANGE_DB,
     Figure,
     Panel,
+    Place,
+    Raster,
     level_png,
     magnitude_png,
     profile_png,
@@ -26,7 +28,6 @@ from echoform.report.provenance import environment, measurement_facts
 from echoform.report.residual import residual_maps
 from echoform.report.scores import Better, MethodResult, Score
 from echoform.report.sky import sky_png
-from echoform.scene.grid import Grid
 from echoform.scene.sky import SkyGrid
 
 
@@ -61,10 +62,13 @@ class Run:
     environment: dict[str, str] = field(default_factory=environment)
 
     @property
-    def frame(self) -> Grid | SkyGrid | None:
-        """Where the pixels stand: on the ground, on the sky, or not known."""
-        metadata = self.measurement.metadata
-        return metadata.grid if metadata.sky is None else metadata.sky.grid
+    def frame(self) -> Place:
+        """Where the pixels stand: on the ground, on the sky, in a raster (MRI, real images), or not known."""
+        metadata, operator = self.measurement.metadata, self.measurement.operator
+        known = metadata.grid if metadata.sky is None else metadata.sky.grid
+        if known is None and (metadata.smooth_phase or not operator.dtype.is_complex):
+            return Raster()
+        return known
 
 
 def strongest_channel(measurement: Measurement, image: Tensor) -> int:
@@ -137,7 +141,7 @@ def _target(run: Run) -> Section:
     grid = run.measurement.metadata.grid
     image = panels[0].image
     window = zoom_window((image.shape[0], image.shape[1]), run.target, grid=grid)
-    zoom = magnitude_png(panels, grid=grid, window=window, dynamic_range_db=run.dynamic_range_db)
+    zoom = magnitude_png(panels, grid=run.frame, window=window, dynamic_range_db=run.dynamic_range_db)
     cuts = profile_png(panels, grid=grid, window=window, centre=run.target, dynamic_range_db=run.dynamic_range_db)
     row, column = run.target
     place = f"row {row}, column {column}"

@@ -11,7 +11,7 @@ a single such scene would outweigh a thousand others: its error is left out.
 
 A loss is a module called with (network, task); it returns the loss and the errors by which a run is judged.
 
-Source: Karras et al. (2022), section 5, and (2024), appendix B.3 (uncertainty by noise level; here by problem); docs/state.md, 4, 6.
+Source: Karras et al. (2022), section 5, and (2024), appendix B.3 (uncertainty by noise level; here by problem); docs/state.md.
 """
 
 from __future__ import annotations

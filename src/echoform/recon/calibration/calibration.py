@@ -18,6 +18,7 @@ from torch import Tensor
 
 from echoform.measure.measurement import Measurement
 from echoform.physics.noise import GaussianNoise, Noise
+from echoform.physics.noise_coloured import ColouredGaussianNoise, DiagonalGaussianNoise
 
 #: axis of the operator's range along which pulses are counted: (channels, pulses, frequencies)
 PULSE_AXIS = 1
@@ -127,17 +128,42 @@ class ChannelAxis:
     def corrected(self, phase_rad: Tensor, magnitude: Tensor, facts: dict[str, float]) -> Calibration:
         """Return the calibration with y_c / g_c.
 
-        The noise of channel c is then sigma / m_c; the measurement states its root mean square over the channels measured.
+        The noise of channel c is then sigma_c / m_c; of white noise the measurement states its root mean square over the channels
+        measured. Noise coloured along the channels has D C D^H with D = diag(1 / g), along another axis the mean of m_c^-2 for a
+        factor.
+
+        Raises:
+            TypeError: magnitudes were found and the noise is not Gaussian.
         """
         heard = self.heard()
         phase_rad = torch.where(heard, phase_rad, 0.0)
         magnitude = torch.where(heard, magnitude, 1.0)
         y = self.rotated(phase_rad) / self.spread(magnitude)
-        noise: Noise = self.measurement.noise
-        if isinstance(noise, GaussianNoise) and bool((magnitude != 1).any()):
-            factor = ((magnitude**-2 * heard).sum(1) / heard.sum(1).clamp_min(1)).sqrt()
-            noise = GaussianNoise(noise.sigma * factor.to(noise.sigma.dtype))
+        noise = self._noise(phase_rad, magnitude, heard)
         return Calibration(phase_rad, magnitude, replace(self.measurement, y=y, noise=noise), facts)
+
+    def _noise(self, phase_rad: Tensor, magnitude: Tensor, heard: Tensor) -> Noise:
+        """Return the noise of the corrected samples."""
+        factor = ((magnitude**-2 * heard).sum(1) / heard.sum(1).clamp_min(1)).sqrt()
+        match self.measurement.noise:
+            case GaussianNoise(sigma):
+                return GaussianNoise(sigma * factor.to(sigma.dtype))
+            case DiagonalGaussianNoise(deviation):
+                return DiagonalGaussianNoise(deviation / self.spread(magnitude).to(deviation.dtype))
+            case ColouredGaussianNoise(covariance, axis) if axis == self.axis:
+                gain = torch.polar(1 / magnitude, -phase_rad)
+                found = gain[:, :, None] * covariance * gain[:, None, :].conj()
+                return ColouredGaussianNoise((found + found.mH) / 2, axis)
+            case ColouredGaussianNoise(covariance, axis):
+                return ColouredGaussianNoise(
+                    covariance * factor.square()[:, None, None].to(covariance.real.dtype), axis
+                )
+            case noise if bool((magnitude == 1).all()):
+                return noise
+            case noise:
+                raise TypeError(
+                    f"gains are known of Gaussian noise only, got {type(noise).__name__}; state the noise anew"
+                )
 
 
 def without_linear(phase_rad: Tensor, heard: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Posterior sampling: a network in state mode inside a sampler, behind the common door.
 
-The sensor is prepared and the scale of the image fixed once for each measurement (docs/state.md, 3); the trajectory runs in units of
+The sensor is prepared and the image's scale fixed once for each measurement (docs/state.md, 3); the trajectory runs in units of
 that scale and starts from the one-pass image, x_0 = E[x | y] + s_0 e: with s_0 far above the posterior's own width that is the
 law of x + s_0 e, where a start from noise alone would leave the mean short by E[x | y] over s_0. Samples differ by the noise they
 start from, and by that of the sampler where it draws any.
