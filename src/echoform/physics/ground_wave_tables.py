@@ -55,7 +55,7 @@ SPANNING = 2**14
 #: numbers of B made at a time
 CHUNK = 2**22
 #: traces whose two products take as long as a Toeplitz product by transforms (measured)
-TRANSFORMED = 64
+TRANSFORMED = 256
 #: the golden ratio less one: its multiples, less whole numbers, fall evenly wherever one stops
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -284,7 +284,8 @@ def _windows(
 ) -> tuple[Tensor, tuple[int, ...]]:
     """Return C, (R, Q', Q), and the periods N'."""
     steps, sensors = _steps(waves.turns.shape[2], waves.turns), len(waves.turns)
-    period, reach = (tuple(each[k % len(each)] for k in range(sensors)) for each in (period, reach))
+    period = tuple(period[k % len(period)] for k in range(sensors))
+    reach = tuple(reach[k % len(reach)] for k in range(sensors))
     last = [float((steps * (gain != 0).any(0)).abs().amax()) for gain in waves.gains[0].detach()]
     lengths = tuple(int(next_fast_len(max(width, math.ceil(2 * (1 + TAPER) * r)))) for r in reach)  # pyright: ignore
     halves = [math.ceil(most * new / old) for most, old, new in zip(last, period, lengths, strict=True)]
