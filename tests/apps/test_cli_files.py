@@ -160,6 +160,20 @@ def test_convert_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5", "b.cphd", "c.h5"]
 
 
+def test_a_place_that_is_given_replaces_the_one_in_the_notes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_cphd(tmp_path / "a.cphd")
+    assert "latitude 39.78" in read(tmp_path / "a.cphd").metadata.notes["place"]
+    given = ["--place", "10", "20", "30"]
+    assert main(["convert", str(tmp_path / "a.cphd"), "--out", str(tmp_path / "b.h5"), *given]) == 0
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "b.h5")]) == 0
+    printed = capsys.readouterr().out
+    assert "latitude 10.000000 deg, longitude 20.000000 deg, height 30.0 m" in printed
+    assert "39.78" not in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

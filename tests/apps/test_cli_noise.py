@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from echoform.apps.cli import main
+from echoform.apps.commands import with_sigma
 from echoform.apps.methods import COMPARED, METHODS
 from echoform.measure.measurement import Measurement, simulate
 from echoform.measure.native import save
+from echoform.measure.reading import read
 from echoform.physics.fourier_mask import FourierMask
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.nonuniform_fourier import NonuniformFourier
@@ -53,6 +56,26 @@ def test_a_level_given_by_the_user_comes_first(oversampled: Path, capsys: pytest
     out = oversampled.parent / "out"
     assert main(["reconstruct", str(oversampled), "--method", "tikhonov", "--sigma", "3", "--out", str(out)]) == 0
     assert "estimated" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sigma", ["1e300", "1e-300", "inf", "0"])
+def test_a_level_beyond_single_precision_is_refused(
+    sigma: str, oversampled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = oversampled.parent / "out"
+    assert main(["reconstruct", str(oversampled), "--sigma", sigma, "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "--sigma must be a positive number" in said
+    assert said.count("\n") == 1
+    assert not out.exists()
+
+
+def test_the_note_on_noise_says_what_the_user_gave(oversampled: Path) -> None:
+    measurement = read(oversampled)
+    stated = replace(measurement.metadata, notes={"noise": "as the file states", "other": "kept"})
+    given = with_sigma(replace(measurement, metadata=stated), 3.0)
+    assert given.metadata.notes == {"noise": "standard deviation 3 per sample, given with --sigma", "other": "kept"}
+    assert with_sigma(replace(given, noise=GaussianNoise(torch.ones(1))), None).metadata.notes == given.metadata.notes
 
 
 def test_a_level_that_cannot_be_told_is_asked_for_with_the_reason(

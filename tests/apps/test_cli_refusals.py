@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from echoform.apps import saving
+from echoform.apps import cli, saving
 from echoform.apps.cli import main
 from echoform.apps.demo import simulated_collection
 from echoform.apps.methods import METHODS
@@ -109,6 +110,8 @@ REQUESTS = {
     "no pulse kept": (["compare", "--keep-pulses", "0"], "--keep-pulses"),
     "negative sigma": (["compare", "--sigma", "-1"], "--sigma"),
     "sigma is not a number": (["compare", "--sigma", "nan"], "--sigma"),
+    "seed of more than 64 bits": (["compare", "--keep-pulses", "0.5", "--seed", str(10**20)], "--seed must lie"),
+    "negative seed": (["reconstruct", "--seed", "-1"], "--seed must lie"),
     "no depth": (["compare", "--dynamic-range-db", "0"], "--dynamic-range-db"),
     "weight without use": (["reconstruct", "--method", "backprojection", "--weight", "1"], "--weight"),
     "negative weight": (["reconstruct", "--method", "tikhonov", "--weight", "-1"], "weight"),
@@ -138,6 +141,19 @@ def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str
 def test_demo_refuses_an_absurd_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--pixels", "1", "--out", str(tmp_path / "out")]) == 2
     assert_one_line(capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--snr-db", "nan"), ("--snr-db", "-1e4"), ("--snr-db", "inf"), ("--seed", str(10**20))]
+)
+def test_demo_refuses_numbers_without_meaning(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--pixels", "32", option, value, "--out", str(tmp_path / "out")]) == 2
+    printed = capsys.readouterr()
+    assert_one_line(printed.err)
+    assert f"{option} must" in printed.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,3 +231,44 @@ def test_ctrl_c_of_a_real_process_leaves_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert_one_line(errors)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_writing_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    """A process of its own, which the signal would end at once, in the middle of a command that writes a folder."""
+    script = textwrap.dedent(
+        """
+        import signal, sys
+        from pathlib import Path
+        from echoform.apps import cli
+        from echoform.measure.atomic import atomic_folder
+
+        def work(arguments):
+            with atomic_folder(Path(arguments[0]) / "deep" / "out") as part:
+                (part / "report.html").write_text("half")
+                signal.raise_signal(int(arguments[1]))
+
+        cli._run = work
+        sys.exit(cli.main())
+        """
+    )
+    command = [sys.executable, "-c", script, str(tmp_path), str(int(number))]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 128 + number
+    assert_one_line(ended.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_mean_afterwards_what_they_meant_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hang-up that nohup ignores stays ignored while a command runs."""
+    seen: list[object] = []
+    monkeypatch.setattr(cli, "_run", lambda _: seen.extend(map(signal.getsignal, (signal.SIGTERM, signal.SIGHUP))) or 0)
+    before = [signal.signal(signal.SIGTERM, signal.SIG_DFL), signal.signal(signal.SIGHUP, signal.SIG_IGN)]
+    try:
+        assert main([]) == 0
+        assert callable(seen[0])
+        assert seen[1] is signal.SIG_IGN
+        assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)] == [signal.SIG_DFL, signal.SIG_IGN]
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGHUP, before[1])

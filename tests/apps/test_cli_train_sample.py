@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from echoform.apps.cli import main
+from echoform.apps.train import _Deadline, _Observer
+from echoform.train.recipe_file import shipped
 
 RECIPE = """
 seed = 3
@@ -79,6 +83,8 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, capsys: pytest.Captur
         (["train", str(tmp_path / "bad.toml")], "phases[0].steps: got 'many', expected a whole number"),
         (["train", "tiny", "--data", str(tmp_path), "--out", str(tmp_path / "o")], "is not there; give the folder"),
         (["train", recipe(tmp_path, 2), "--out", str(tmp_path / "o"), "--resume"], "there is no checkpoint"),
+        (["train", recipe(tmp_path, 2), "--out", recipe(tmp_path, 2)], "recipe.toml is a file; choose another folder"),
+        (["train", "tiny", "--out", f"{recipe(tmp_path, 2)}/run"], "recipe.toml is a file; choose another folder"),
         (["train", "tiny", "--minutes", "0"], "--minutes must be positive, got 0"),
         (["train", "tiny", "--minutes", "9", "--finish-in", "9"], "give --finish-in or --minutes, not both"),
         (["sample", "x.h5", "--n", "1"], "--n and --steps must be at least 2"),
@@ -87,6 +93,95 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, capsys: pytest.Captur
         error = capsys.readouterr().err
         assert told in error
         assert error.count("\n") == 1
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Return a function that has so many Ctrl-C come with the log's line of a step; no curves are drawn."""
+
+    def arrange(step: int, times: int) -> None:
+        def interrupted(self: _Observer, at: int, line: dict[str, object]) -> None:
+            for _ in range(times if at == step else 0):
+                signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr(_Observer, "report", interrupted)
+
+    return arrange
+
+
+def how_to_go_on(error: str) -> list[str]:
+    return shlex.split(error.partition("go on with: echoform ")[2])
+
+
+def last_step(out: Path) -> int:
+    return json.loads((out / "log.jsonl").read_text().splitlines()[-1])["step"]
+
+
+def test_the_way_on_from_an_ending_run_ends_it_where_it_was_to_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupt: Callable[[int, int], None]
+) -> None:
+    given, out = recipe(tmp_path, 100_000), tmp_path / "run"
+    interrupt(2, 1)
+    assert main(["train", given, "--out", str(out), "--finish-in", "4"]) == 130
+    command = how_to_go_on(capsys.readouterr().err)
+    assert command[-3:] == ["--resume", "--finish-in", "2"]
+    interrupt(0, 0)
+    assert main(command) == 0
+    assert last_step(out) == 4
+
+
+def test_a_run_of_given_length_that_is_stopped_keeps_its_recipe_and_its_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupt: Callable[[int, int], None]
+) -> None:
+    given, out = recipe(tmp_path, 100_000), tmp_path / "run"
+    interrupt(2, 1)
+    assert main(["train", given, "--out", str(out), "--minutes", "30"]) == 130
+    command = how_to_go_on(capsys.readouterr().err)
+    assert command[-3:-1] == ["--resume", "--minutes"]
+    assert 25 < float(command[-1]) <= 30
+    kept = json.loads((out / "recipe.json").read_text())
+    assert kept["schedule"]["kind"] == "cosine"
+    assert [phase["steps"] for phase in kept["phases"]] == [100_000]
+
+
+def test_a_run_of_given_length_that_is_stopped_cooling_down_goes_on_for_the_steps_left(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    interrupt: Callable[[int, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given, out = recipe(tmp_path, 100_000), tmp_path / "run"
+    monkeypatch.setattr(_Deadline, "cooling", lambda self: True)
+    monkeypatch.setattr(_Deadline, "steps_left", lambda self, step: 4)
+    interrupt(2, 1)
+    assert main(["train", given, "--out", str(out), "--minutes", "30"]) == 130
+    assert how_to_go_on(capsys.readouterr().err)[-3:] == ["--resume", "--finish-in", "3"]
+
+
+@pytest.mark.parametrize(
+    ("save_minutes", "told"),
+    [(0, "{} is that of step 1; go on from it with --resume"), (5, "there is no checkpoint yet")],
+)
+def test_a_second_ctrl_c_says_which_checkpoint_there_is(
+    save_minutes: int,
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    interrupt: Callable[[int, int], None],
+) -> None:
+    given, out = recipe(tmp_path, 100_000), tmp_path / "run"
+    Path(given).write_text(f"save_minutes = {save_minutes}\n" + Path(given).read_text())
+    interrupt(2, 2)
+    assert main(["train", given, "--out", str(out)]) == 130
+    error = capsys.readouterr().err
+    assert f"interrupted without saving; {told.format(out / 'checkpoint.pt')}" in error
+    assert (out / "checkpoint.pt").exists() == (save_minutes == 0)
+
+
+def test_help_names_every_recipe_that_ships(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    words = capsys.readouterr().out.replace("│", " ").split()
+    assert ", ".join(shipped()) in " ".join(words)
 
 
 @pytest.mark.slow

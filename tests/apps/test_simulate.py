@@ -61,6 +61,8 @@ def test_photographs_of_a_folder_are_the_scenes(tmp_path: Path) -> None:
         (["--out", "x.h5", "--pixels", "8"], "--pixels must lie between"),
         (["--out", "x.h5", "--batch", "0"], "--batch must be at least 1"),
         (["--out", "x.h5", "--snr-db", "nan"], "--snr-db must be a number"),
+        (["--out", "x.h5", "--snr-db", "1e4"], "--snr-db must be a number from -200 to 200"),
+        (["--out", "x.h5", "--seed", "-1"], "--seed must lie between 0 and 9223372036854775807"),
         (["--out", "x.h5", "--photographs", "."], "--photographs are for the families of optics"),
         (["--out", "x.h5", "--family", "denoising", "--photographs", "nowhere"], "no photograph"),
         (["--out", "x.h5", "--family", "super-resolution", "--pixels", "17"], "none of the factors"),

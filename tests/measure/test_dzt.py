@@ -189,6 +189,22 @@ def test_damage_gives_one_clear_line(tmp_path, label) -> None:
     assert message in refusal(read, path)
 
 
+def test_lines_without_an_image_give_one_clear_line(tmp_path) -> None:
+    """Headers and words are as they should be, and yet there is nothing to image."""
+    alike = np.repeat(traces()[:1], 32, axis=0)
+    for label, head, values, message in (
+        ("one trace", header(), traces()[:1], "got one trace, expected a line of two traces or more"),
+        (
+            "8000 ns",
+            header(ns=8000.0),
+            traces(),
+            "traces of 8000 ns and 256 samples: the band 1.6e+08 to 8e+08 Hz holds 0",
+        ),
+        ("alike", header(), alike, "no signal in the band, all traces being alike"),
+    ):
+        assert message in refusal(read, write(tmp_path / "line", head, values)), label
+
+
 def test_silence_and_unknown_headers(tmp_path) -> None:
     path = tmp_path / "line"
     path.write_bytes(header() + np.full(4 * SAMPLES, 32768, "<u2").tobytes())

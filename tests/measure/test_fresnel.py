@@ -164,6 +164,10 @@ DAMAGE = {
         lambda body: [f"{' '.join(line.split()[:5])} 0 0" for line in body],
         "an incident field of zero",
     ),
+    "no target": (
+        lambda body: [" ".join([*line.split()[:3], *2 * line.split()[5:]]) for line in body],
+        "a total field that is the incident one",
+    ),
     "all around": (lambda body: [f"1 {i} 2.0 1 0 1 0" for i in range(1, 361)], "heard all around"),
     "too many frequencies": (lambda body: [f"1 61 {1 + i / 1e5} 1 0 1 0" for i in range(20000)], "memory"),
 }

@@ -163,6 +163,12 @@ def test_a_missing_neighbour_gives_one_clear_line(tmp_path, name) -> None:
         read(path)
 
 
+def test_rotations_that_are_one_and_the_same(tmp_path) -> None:
+    path = write(tmp_path)
+    (tmp_path / "B1_p180.csv").write_bytes(path.read_bytes())
+    assert "the same numbers as in B1_p180.csv, expected another rotation" in refusal(read, path)
+
+
 def test_a_name_without_a_rotation(tmp_path) -> None:
     path = write(tmp_path).rename(tmp_path / "phantom.csv")
     assert "a name without a rotation" in refusal(read, path)

@@ -165,6 +165,13 @@ def saved(values: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
+def test_a_frame_without_noise_states_no_level(tmp_path) -> None:
+    """Every sample alike: all range bins but one are empty, and so is the quietest tenth of them."""
+    measurement = read(written(tmp_path / "m.npy", np.ones((16, 64)), "<c8"))
+    assert float(measurement.noise.sigma) == 0
+    assert "-inf dB" in measurement.metadata.notes["noise"]
+
+
 def damaged() -> dict[str, tuple[bytes, str]]:
     """Return damaged files, each with the words of its refusal."""
     whole = saved(frame())

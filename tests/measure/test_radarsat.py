@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from refusals import refusal
 from scipy.io import savemat
 from scipy.optimize import brentq
 
@@ -128,6 +129,17 @@ def test_door_takes_a_scene_and_a_gotcha_file_alike(tmp_path) -> None:
     assert read(write_scene(tmp_path)).y.shape == (1, 1, PULSES, CELLS)
     other = measure_cases.write_gotcha(tmp_path / "g.mat", measure_cases.gotcha_fields())
     assert read(other).y.shape == (1, 1, 24, 40)
+
+
+def test_files_that_are_no_measurement_are_told_what_to_give(tmp_path) -> None:
+    parameters = write_scene(tmp_path).with_name("sceneA_run_params.mat")
+    told = refusal(read, parameters)
+    assert "no variable 'data', expected 'data': RADARSAT-1 raw echoes (an array) or AFRL Gotcha" in told
+    assert "give the raw echoes that these run parameters belong to, sceneAdata1.mat beside it" in told
+    savemat(tmp_path / "other.mat", {"image": np.ones((4, 4))})
+    told = refusal(read, tmp_path / "other.mat")
+    assert "no variable 'data'" in told
+    assert told.endswith("give a file of one of these kinds")
 
 
 @real_file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,13 @@ import numpy as np
 from echoform.apps.calibrators import CALIBRATORS
 from echoform.apps.errors import UsageError
 from echoform.apps.options import Autofocus
-from echoform.apps.saving import resolved
+from echoform.apps.result_folder import default_folder, result_folder
+from echoform.apps.saving import CONFIGURATION, resolved
 from echoform.assess.metrics import entropy
-from echoform.measure.atomic import atomic_folder
 from echoform.measure.measurement import Measurement
 from echoform.measure.native import save
 from echoform.measure.reading import read
+from echoform.physics.multicoil_mri import MulticoilMRI
 from echoform.recon.calibration.calibration import Calibration
 from echoform.report.figures import Figure, Panel, magnitude_png
 from echoform.report.numbers import fixed
@@ -25,7 +27,8 @@ from echoform.report.page import Cell, Page, Section, Table, render
 from echoform.report.phase import phase_png
 from echoform.report.provenance import environment, measurement_facts
 
-MEASUREMENT, PHASES = "measurement.h5", "phase_rad.npy"
+PHASES = "phase_rad.npy"
+WORSE = "The entropy of the image did not fall: do not use this correction."
 
 
 def autofocus(options: Autofocus, arguments: list[str]) -> None:
@@ -37,14 +40,11 @@ def autofocus(options: Autofocus, arguments: list[str]) -> None:
     if not 0 < options.dynamic_range_db < float("inf"):
         raise UsageError(f"--dynamic-range-db must be a positive number, got {options.dynamic_range_db}")
     measurement = read(options.file)
-    shape = measurement.operator.range_shape
-    if len(shape) != 3 or shape[1] < 3:
-        raise UsageError(
-            f"autofocus needs samples (channels, pulses, frequencies) of three pulses or more, got {shape}"
-        )
-    out = options.out or Path("runs") / f"{options.file.stem}-autofocus-{options.method}"
+    _check_pulses(measurement)
+    out = options.out or default_folder(options.file, f"autofocus-{options.method}")
+    corrected = f"{options.file.stem}-autofocused.h5"
     configuration = resolved(replace(options, out=out), command="autofocus", arguments=arguments)
-    with atomic_folder(out) as part:
+    with result_folder(out) as part:
         start = time.perf_counter()
         try:
             found = CALIBRATORS[options.method].build()(measurement)
@@ -53,15 +53,39 @@ def autofocus(options: Autofocus, arguments: list[str]) -> None:
         seconds = time.perf_counter() - start
         before, after = _entropies(measurement), _entropies(found.measurement)
         numbers = {"entropy_before": before, "entropy_after": after, "seconds": seconds} | found.facts
-        save(found.measurement, part / MEASUREMENT)
+        save(found.measurement, part / corrected)
         np.save(part / PHASES, found.phase_rad.cpu().numpy(), allow_pickle=False)
         _write_json(part / "metrics.json", numbers)
-        _write_json(part / "config.json", configuration | {"environment": environment()})
+        _write_json(part / CONFIGURATION, configuration | {"environment": environment()})
         page = _page(measurement, found, options, numbers)
         (part / "report.html").write_text(render(page), encoding="utf-8")
     print(f"Entropy of the backprojection: {before:.3f} before, {after:.3f} after ({seconds:.1f} s)")
-    print(f"Corrected measurement: {out / MEASUREMENT} (try: echoform reconstruct {out / MEASUREMENT})")
+    if _worse(numbers):
+        print(f"Corrected measurement: {out / corrected}")
+        print(f"echoform: note: {WORSE}", file=sys.stderr)
+    else:
+        print(f"Corrected measurement: {out / corrected} (try: echoform reconstruct {out / corrected})")
     print(f"Report: {out / 'report.html'}")
+
+
+def _check_pulses(measurement: Measurement) -> None:
+    """Raise UsageError unless the samples can be a radar's, (channels, pulses, frequencies), three pulses or more."""
+    metadata, operator = measurement.metadata, measurement.operator
+    what = "autofocus needs a radar's samples (channels, pulses, frequencies)"
+    if metadata.sky is not None:
+        raise UsageError(
+            f"{what}, got an interferometer's visibilities; `echoform reconstruct` takes their closure quantities"
+        )
+    if metadata.smooth_phase or any(isinstance(part, MulticoilMRI) for part in operator.modules()):
+        raise UsageError(f"{what}, got those of an image of smooth phase (MRI, microwave imaging), which has no pulses")
+    if not measurement.y.is_complex():
+        raise UsageError(f"{what}, which are complex, got {measurement.y.dtype}")
+    if len(operator.range_shape) != 3 or operator.range_shape[1] < 3:
+        raise UsageError(f"{what} of three pulses or more, got shape {operator.range_shape}")
+
+
+def _worse(numbers: dict[str, float]) -> bool:
+    return numbers["entropy_after"] >= numbers["entropy_before"]
 
 
 def _entropies(measurement: Measurement) -> float:
@@ -76,7 +100,6 @@ def _page(measurement: Measurement, found: Calibration, options: Autofocus, numb
     ]
     pictures = magnitude_png(panels, grid=measurement.metadata.grid, dynamic_range_db=options.dynamic_range_db)
     phases = phase_png({label: found.phase_rad[0]})
-    worse = numbers["entropy_after"] >= numbers["entropy_before"]
     images = Figure(pictures, "Backprojection before and after, each below its own peak.", "two radar images")
     phase = Figure(phases, "Phase of each pulse; a constant and a line cannot be known.", "phase over the pulse number")
     return Page(
@@ -88,7 +111,7 @@ def _page(measurement: Measurement, found: Calibration, options: Autofocus, numb
             Section("Numbers", tables=(_table({name: fixed(value, 4) for name, value in numbers.items()}),)),
             Section("Measurement", tables=(_table(measurement_facts(measurement)),)),
         ),
-        warnings=("The entropy of the image did not fall: do not use this correction.",) if worse else (),
+        warnings=(WORSE,) if _worse(numbers) else (),
         footer=f"Written by echoform {environment()['echoform']}, {time.strftime('%Y-%m-%d %H:%M:%S %z')}",
     )
 

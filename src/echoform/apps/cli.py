@@ -1,14 +1,22 @@
 """The ``echoform`` command: exit code 0 when the work is done, 2 when the request or a file is at fault, 130 on Ctrl-C.
 
+A hang-up or a termination ends it as Ctrl-C does, with nothing half-written, and as usual with 129 and 143.
+
 Nothing heavy is imported before a command is known, so that help is quick.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 USAGE, INTERRUPTED = 2, 130
+#: exit code of a process ended by signal number zero, as shells give it
+ENDED = 128
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,10 +27,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(arguments)
-    except KeyboardInterrupt:
+        with _ended_by_signals():
+            return _run(arguments)
+    except KeyboardInterrupt as reason:
         print("echoform: interrupted; nothing was written", file=sys.stderr)
-        return INTERRUPTED
+        return ENDED + reason.args[0] if reason.args else INTERRUPTED
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let hang-up and termination raise KeyboardInterrupt(number) where they would end the process at once.
+
+    A hang-up that is ignored already (nohup) stays so, and only the main thread may set handlers.
+    """
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    plain = [number for number in wanted if signal.getsignal(number) is signal.SIG_DFL]
+    ours = plain if threading.current_thread() is threading.main_thread() else []
+    for number in ours:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
 
 
 def _run(arguments: list[str]) -> int:
@@ -31,17 +62,14 @@ def _run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         print(f"echoform {__version__}")
         return 0
-    from echoform.apps.options import parse
-
-    try:
-        command = parse(arguments)
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else USAGE
     from echoform.apps.errors import Interrupted, UsageError
+    from echoform.apps.options import parse
     from echoform.measure.errors import MeasurementFileError, OutputError, one_line
 
     try:
-        _carry_out(command, arguments)
+        _carry_out(parse(arguments), arguments)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else USAGE
     except (UsageError, MeasurementFileError, OutputError) as error:
         print(f"echoform: {one_line(str(error))}", file=sys.stderr)
         return USAGE

@@ -19,11 +19,11 @@ from rich.text import Text
 from echoform.apps.errors import UsageError
 from echoform.apps.methods import METHODS, Settings, check_taken, compared_methods, default_method, left_out
 from echoform.apps.options import Compare, Info, Reconstruct, RunOptions
+from echoform.apps.result_folder import default_folder, result_folder
 from echoform.apps.saving import check_sicd, resolved, save_run, save_sicd
-from echoform.measure.atomic import atomic_folder
 from echoform.measure.earth import Place
 from echoform.measure.errors import one_line
-from echoform.measure.measurement import Measurement
+from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.reading import read
 from echoform.measure.splitting import drop_pulses
 from echoform.physics.noise import GaussianNoise
@@ -45,7 +45,7 @@ def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
     if options.sicd:
         check_sicd(measurement)
     method = options.method or default_method(measurement)
-    out = options.out or Path("runs") / f"{options.file.stem}-{method}"
+    out = options.out or default_folder(options.file, method, slice_index=options.slice)
     configuration = resolved(replace(options, out=out, method=method), command="reconstruct", arguments=arguments)
     settings = Settings(
         options.weight,
@@ -55,7 +55,7 @@ def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
         side_lobe_db=options.side_lobe_db,
         looks=options.looks,
     )
-    with atomic_folder(out) as part:
+    with result_folder(out) as part:
         run = carry_out(measurement, (method,), options, configuration=configuration, settings=settings)
         save_run(part, run)
         if options.sicd:
@@ -66,11 +66,11 @@ def reconstruct(options: Reconstruct, arguments: list[str]) -> None:
 def compare(options: Compare, arguments: list[str]) -> None:
     """Carry out ``echoform compare``."""
     measurement = _measurement(options)
-    out = options.out or Path("runs") / f"{options.file.stem}-compare"
+    out = options.out or default_folder(options.file, "compare", slice_index=options.slice)
     methods = compared_methods(measurement) if options.methods is None else options.methods
     notes = left_out(measurement) if options.methods is None else ()
     configuration = resolved(replace(options, out=out, methods=methods), command="compare", arguments=arguments)
-    with atomic_folder(out) as part:
+    with result_folder(out) as part:
         run = carry_out(measurement, methods, options, configuration=configuration, keep_pulses=options.keep_pulses)
         run = replace(run, warnings=(*run.warnings, *notes))
         save_run(part, run)
@@ -98,9 +98,11 @@ def with_sigma(measurement: Measurement, sigma: float | None) -> Measurement:
     What came of an estimation is said in the measurement's notes.
     """
     if sigma is not None:
-        if not 0 < sigma < float("inf"):
-            raise UsageError(f"--sigma must be a positive number, got {sigma}")
-        return replace(measurement, noise=GaussianNoise(torch.tensor([sigma])))
+        level = torch.tensor([sigma])
+        if not 0 < float(level) < float("inf"):
+            raise UsageError(f"--sigma must be a positive number in single precision, got {sigma}")
+        given = f"standard deviation {sigma:g} per sample, given with --sigma"
+        return replace(measurement, noise=GaussianNoise(level), metadata=_noted(measurement.metadata, "noise", given))
     if not isinstance(measurement.noise, GaussianNoise) or bool((measurement.noise.sigma > 0).all()):
         return measurement
     noise = measurement.noise
@@ -110,8 +112,7 @@ def with_sigma(measurement: Measurement, sigma: float | None) -> Measurement:
         note = str(reason)
     else:
         noise, note = GaussianNoise(level.sigma.to(noise.sigma.dtype)), f"estimated: {level}"
-    metadata = replace(measurement.metadata, notes=measurement.metadata.notes | {NOISE_NOTE: note})
-    return replace(measurement, noise=noise, metadata=metadata)
+    return replace(measurement, noise=noise, metadata=_noted(measurement.metadata, NOISE_NOTE, note))
 
 
 def with_place(measurement: Measurement, place: tuple[float, float, float] | None) -> Measurement:
@@ -119,9 +120,16 @@ def with_place(measurement: Measurement, place: tuple[float, float, float] | Non
     if place is None:
         return measurement
     try:
-        return replace(measurement, metadata=replace(measurement.metadata, place=Place(*place)))
+        given = Place(*place)
     except ValueError as error:
         raise UsageError(f"--place: {error}") from error
+    metadata = _noted(measurement.metadata, "place", given.described())
+    return replace(measurement, metadata=replace(metadata, place=given))
+
+
+def _noted(metadata: Metadata, label: str, text: str) -> Metadata:
+    """Return the metadata with a note, in the place of the one of that label where there is one."""
+    return replace(metadata, notes=metadata.notes | {label: text})
 
 
 def carry_out(

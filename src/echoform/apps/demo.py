@@ -10,9 +10,10 @@ from torch import Tensor
 
 from echoform.apps.commands import announce, carry_out, with_sigma
 from echoform.apps.errors import UsageError
+from echoform.apps.limits import check_snr_db
 from echoform.apps.options import Demo
+from echoform.apps.result_folder import result_folder
 from echoform.apps.saving import resolved, save_run
-from echoform.measure.atomic import atomic_folder
 from echoform.measure.measurement import Measurement, Metadata, simulate
 from echoform.measure.native import save
 from echoform.measure.reading import read
@@ -40,8 +41,9 @@ def demo(options: Demo, arguments: list[str]) -> None:
     """Carry out ``echoform demo``."""
     if not 32 <= options.pixels <= 1024:
         raise UsageError(f"--pixels must lie between 32 and 1024, got {options.pixels}")
+    check_snr_db(options.snr_db)
     configuration = resolved(options, command="demo", arguments=arguments)
-    with atomic_folder(options.out) as part:
+    with result_folder(options.out) as part:
         save(simulated_collection(options.pixels, options.snr_db, seed=options.seed), part / COLLECTION)
         measurement = read(part / COLLECTION)
         measurement = replace(measurement, metadata=replace(measurement.metadata, source=COLLECTION))

@@ -69,6 +69,7 @@ class Method:
         takes: names of the settings that mean something to it.
         compared: whether ``compare`` and ``demo`` carry it out when no methods are named.
         long: whether it takes hundreds of products with the sensor, so that it is not carried out on very many pixels unasked.
+        windowed: whether it needs samples along two spatial frequencies, so that it is not carried out on others unasked.
         caveat: what a reader must know of its numbers, a sentence, or empty.
     """
 
@@ -77,6 +78,7 @@ class Method:
     takes: tuple[str, ...] = ()
     compared: bool = True
     long: bool = False
+    windowed: bool = False
     caveat: str = ""
 
     def build(self, settings: Settings | None = None) -> Reconstructor:
@@ -221,12 +223,13 @@ def network_of(settings: Settings) -> RAM:
 
 METHODS: dict[str, Method] = {
     "backprojection": Method("Backprojection", _backprojection),
-    "backprojection-taylor": Method("Backprojection, Taylor", _backprojection_taylor, ("side_lobe_db",)),
+    "backprojection-taylor": Method("Backprojection, Taylor", _backprojection_taylor, ("side_lobe_db",), windowed=True),
     "backprojection-multilook": Method(
         "Backprojection",
         _multilook,
         ("looks", "side_lobe_db"),
         compared=False,
+        windowed=True,
         caveat="an image without phase, so its misfit, prediction error and NMSE say nothing.",
     ),
     "tikhonov": Method("Tikhonov", _tikhonov, ("weight",), long=True),
@@ -278,20 +281,35 @@ def default_method(measurement: Measurement) -> str:
 def compared_methods(measurement: Measurement) -> tuple[str, ...]:
     """Return the methods of ``echoform compare`` when none are named: the usual ones and the default of this measurement.
 
-    Of very many pixels those that take hundreds of products with the sensor are left out.
+    Of very many pixels those that take hundreds of products with the sensor are left out; windows, where the samples do not lie
+    along two spatial frequencies.
     """
     usual = tuple(dict.fromkeys((*COMPARED, default_method(measurement))))
-    return tuple(name for name in usual if not (METHODS[name].long and is_large(measurement)))
+    return tuple(name for name in usual if name not in _unfit(measurement))
 
 
 def left_out(measurement: Measurement) -> tuple[str, ...]:
-    """Return a sentence on the usual methods that :func:`compared_methods` leaves out, or nothing."""
-    missing = [name for name in COMPARED if METHODS[name].long]
-    if not is_large(measurement):
-        return ()
-    labels = ", ".join(METHODS[name].label for name in missing)
+    """Return a sentence for each reason why :func:`compared_methods` leaves out usual methods, or nothing."""
+    unfit = _unfit(measurement)
+    long = [name for name in unfit if METHODS[name].long]
+    windowed = [name for name in unfit if METHODS[name].windowed]
     pixels = math.prod(measurement.operator.domain_shape) / 1e6
-    return (
-        f"{labels}: left out, for an image of {pixels:.1f} million pixels takes hundreds of products with the sensor; ask for "
-        f"them with --methods {' '.join(missing)}.",
-    )
+    found = []
+    if long:
+        found.append(
+            f"{_labels(long)}: left out, for an image of {pixels:.1f} million pixels takes hundreds of products with the sensor; "
+            f"ask for them with --methods {' '.join(long)}."
+        )
+    if windowed:
+        found.append(f"{_labels(windowed)}: left out, for these samples do not lie along two spatial frequencies.")
+    return tuple(found)
+
+
+def _unfit(measurement: Measurement) -> list[str]:
+    """The usual methods that this measurement is not compared by unasked."""
+    large, windows = is_large(measurement), measurement.operator.frequency_axes()
+    return [name for name in COMPARED if (METHODS[name].long and large) or (METHODS[name].windowed and not windows)]
+
+
+def _labels(names: list[str]) -> str:
+    return ", ".join(METHODS[name].label for name in names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 from echoform.apps.calibrators import CALIBRATORS, DEFAULT_CALIBRATOR
+from echoform.apps.limits import check_seed
 from echoform.apps.methods import COMPARED, METHODS
 from echoform.apps.problem_families import PROBLEM_FAMILIES
 
@@ -31,6 +33,9 @@ OptionalLooks = Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="PULSES 
 OptionalPlace = Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="LATITUDE LONGITUDE HEIGHT")]
 OptionalSlice = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
+#: recipes that come with echoform, as echoform.train.recipe_file tells them, which is not loaded for a help text
+RECIPES = [path.stem for path in sorted(Path(str(files("echoform") / "train" / "recipes")).glob("*.toml"))]
+RECIPE_HELP = f"TOML file, or the name of a recipe that comes with echoform: {', '.join(RECIPES)}."
 InputFile = Positional[Annotated[Path, tyro.conf.arg(metavar="FILE")]]
 
 
@@ -53,6 +58,9 @@ class RunOptions:
 
     target_m: OptionalPosition = None
     """Ground position of the point target to enlarge and measure, metres; the strongest pixel when absent."""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +105,8 @@ class Reconstruct(RunOptions, FileOptions):
     """Where the scene centre stands, degrees and metres, for SICD; replaces what the file says."""
 
     out: OptionalFolder = None
-    """Folder to write; runs/<file>-<method> when absent."""
+    """Folder to write; when absent runs/<file>-<method>, with --slice runs/<file>-slice<N>-<method>, and with a number added
+    where that holds the result of another file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +120,8 @@ class Compare(RunOptions, FileOptions):
     """Share of the pulses to reconstruct from, drawn at random; the others judge the images (prediction error)."""
 
     out: OptionalFolder = None
-    """Folder to write; runs/<file>-compare when absent."""
+    """Folder to write; when absent runs/<file>-compare, with --slice runs/<file>-slice<N>-compare, and with a number added
+    where that holds the result of another file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +174,8 @@ class Autofocus:
     """Depth of the pictures below their peak, decibels."""
 
     out: OptionalFolder = None
-    """Folder to write; runs/<file>-autofocus-<method> when absent."""
+    """Folder to write, the corrected measurement as <file>-autofocused.h5; when absent runs/<file>-autofocus-<method>, with a
+    number added where that holds the result of another file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +251,9 @@ class Simulate:
     photographs: OptionalFolder = None
     """Folder of JPEG or PNG photographs for the scenes of optics; simulated pictures when absent."""
 
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample(RunOptions, FileOptions):
@@ -255,7 +269,8 @@ class Sample(RunOptions, FileOptions):
     """Level whose probability of being exceeded is mapped, decibels from the peak of the mean."""
 
     out: OptionalFolder = None
-    """Folder to write; runs/<file>-sample when absent."""
+    """Folder to write; when absent runs/<file>-sample, with --slice runs/<file>-slice<N>-sample, and with a number added
+    where that holds the result of another file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,8 +291,7 @@ class Export(FileOptions):
 class Train:
     """Train a network by a recipe; Ctrl-C saves, --resume goes on."""
 
-    recipe: Positional[Annotated[str, tyro.conf.arg(metavar="RECIPE")]]
-    """TOML file, or the name of a recipe that comes with echoform: tiny, small, official."""
+    recipe: Positional[Annotated[str, tyro.conf.arg(metavar="RECIPE", help=RECIPE_HELP)]]
 
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path()
     """Folder below which the recipe's pictures lie."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 from echoform.apps.commands import announce, carry_out, with_sigma
 from echoform.apps.errors import UsageError
 from echoform.apps.methods import Settings
 from echoform.apps.options import Sample
+from echoform.apps.result_folder import default_folder, result_folder
 from echoform.apps.saving import resolved, save_run
-from echoform.measure.atomic import atomic_folder
 from echoform.measure.reading import read
 
 #: the method that draws
@@ -29,10 +28,10 @@ def sample(options: Sample, arguments: list[str]) -> None:
     if not math.isfinite(options.level_db):
         raise UsageError(f"--level-db must be a number, got {options.level_db}")
     measurement = with_sigma(read(options.file, slice_index=options.slice), options.sigma)
-    out = options.out or Path("runs") / f"{options.file.stem}-sample"
+    out = options.out or default_folder(options.file, "sample", slice_index=options.slice)
     configuration = resolved(replace(options, out=out), command="sample", arguments=arguments)
     settings = Settings(weights=options.weights, samples=options.n, steps=options.steps)
-    with atomic_folder(out) as part:
+    with result_folder(out) as part:
         run = carry_out(measurement, (POSTERIOR,), options, configuration=configuration, settings=settings)
         save_run(part, replace(run, level_db=options.level_db))
     announce(run, out)

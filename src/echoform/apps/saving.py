@@ -18,11 +18,14 @@ from echoform.report.page import render
 from echoform.report.run import Run, build_page
 from echoform.report.scores import MethodResult
 
+#: what a run was asked for, in its folder
+CONFIGURATION = "config.json"
+
 
 def save_run(folder: Path, run: Run) -> None:
     """Write every file of a run into a folder that exists."""
     (folder / "report.html").write_text(render(build_page(run)), encoding="utf-8")
-    _write_json(folder / "config.json", run.configuration | {"finished": run.finished, "environment": run.environment})
+    _write_json(folder / CONFIGURATION, run.configuration | {"finished": run.finished, "environment": run.environment})
     _write_json(folder / "metrics.json", {result.name: _numbers(result) for result in run.results})
     with h5py.File(folder / "images.h5", "w") as file:
         for result in run.results:

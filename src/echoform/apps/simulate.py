@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from echoform.apps.errors import UsageError
+from echoform.apps.limits import check_snr_db
 from echoform.apps.options import Simulate
 from echoform.measure.measurement import Measurement
 from echoform.measure.native import save
@@ -54,8 +54,7 @@ def _family(options: Simulate) -> ProblemFamily:
     family = next(family for family in FAMILIES if family.name == options.family)
     family = replace(family, shape=(options.pixels, options.pixels))
     if options.snr_db is not None:
-        if not math.isfinite(options.snr_db):
-            raise UsageError(f"--snr-db must be a number, got {options.snr_db}")
+        check_snr_db(options.snr_db)
         family = replace(family, snr_db=(options.snr_db, options.snr_db), levels=None)
     if options.photographs is None:
         return family

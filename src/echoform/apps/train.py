@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
@@ -44,14 +45,24 @@ def train_recipe(options: Train) -> None:
 
     Raises:
         UsageError: the recipe, its data or the checkpoint cannot be used.
-        Interrupted: it was asked to stop; the message says how to go on.
+        Interrupted: it was asked to stop; the message says how to go on, or, where nothing was saved, what there is.
     """
+    out = options.out or Path("runs") / f"train-{Path(options.recipe).stem}"
+    try:
+        _train(options, out)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted without saving; {_what_is_kept(out / CHECKPOINT)}") from error
+
+
+def _train(options: Train, out: Path) -> None:
     try:
         recipe = read_recipe(_recipe_path(options.recipe))
     except RecipeError as error:
         raise UsageError(str(error)) from error
     _check_end(options)
-    out = options.out or Path("runs") / f"train-{Path(options.recipe).stem}"
+    there = next(path for path in (out, *out.parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"--out: {there} is a file; choose another folder")
     if (out / CHECKPOINT).exists() and not options.resume:
         raise UsageError(f"{out} holds a checkpoint already; add --resume to go on, or choose another --out")
     _open_many_files()
@@ -74,22 +85,26 @@ def train_recipe(options: Train) -> None:
     source = FamilySource(recipe, drawn, processes.process_index, processes.num_processes)
     with _interruption() as asked, _Observer(recipe, state, out, processes) as seen:
         watch = Watch(seen.validation(drawn) if processes.is_main_process else None, seen.report, asked)
+        rest = None
         if options.minutes is not None:
             before = _Deadline(60 * options.minutes, state.step)
             until = replace(watch, stop=lambda: asked() or before.cooling())
             train(state, recipe, source, folder=out, until=recipe.steps, processes=processes, watch=until)
-            (left,) = broadcast_object_list([before.steps_left(state.step)])
-            recipe = recipe.ending(state.step, left)
-            source = replace(source, recipe=recipe)
-            seen.ends(recipe)
-            if processes.is_main_process:
-                _keep(recipe, out)
-        done = not asked() and train(
-            state, recipe, source, folder=out, until=recipe.steps, processes=processes, watch=watch
-        )
+            # all processes go by what the first was asked, so that none waits for another
+            rest, left = broadcast_object_list([before.rest() if asked() else None, before.steps_left(state.step)])
+            if rest is None:
+                recipe = recipe.ending(state.step, left)
+                source = replace(source, recipe=recipe)
+                seen.ends(recipe)
+                if processes.is_main_process:
+                    _keep(recipe, out)
+        if rest is None:
+            train(state, recipe, source, folder=out, until=recipe.steps, processes=processes, watch=watch)
     processes.end_training()
-    if not done:
-        raise Interrupted(_how_to_go_on(state, recipe, options, out))
+    if state.step < recipe.steps:
+        ends = options.finish_in is not None or options.minutes is not None
+        rest = rest or (f" --finish-in {recipe.steps - state.step}" if ends else "")
+        raise Interrupted(_how_to_go_on(state, recipe, options, out, rest))
     if processes.is_main_process:
         print(f"Done: {recipe.steps} steps, {out / CHECKPOINT}, {out / LOG}")
 
@@ -125,6 +140,10 @@ class _Deadline:
         taken = time.monotonic() - self.began
         return max(1, int((step - self.first) * (self.seconds - taken) / taken))
 
+    def rest(self) -> str:
+        """Return the option that gives another run the time that is left."""
+        return f" --minutes {max(0.1, (self.seconds - (time.monotonic() - self.began)) / 60):.1f}"
+
 
 def _open_many_files() -> None:
     """Allow this process more open files: a batch that a worker hands over takes one for every tensor."""
@@ -158,9 +177,17 @@ def _keep(recipe: Recipe, out: Path) -> None:
         part.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def _how_to_go_on(state: TrainingState, recipe: Recipe, options: Train, out: Path) -> str:
+def _what_is_kept(checkpoint: Path) -> str:
+    """Which step there is a checkpoint of, when nothing was saved at the end."""
+    if not checkpoint.exists():
+        return "there is no checkpoint yet"
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return f"{checkpoint} is that of step {content['step']}; go on from it with --resume"
+
+
+def _how_to_go_on(state: TrainingState, recipe: Recipe, options: Train, out: Path, rest: str) -> str:
     data = f" --data {shlex.quote(str(options.data))}" if options.data != Path() else ""
-    command = f"echoform train {shlex.quote(options.recipe)} --out {shlex.quote(str(out))}{data} --resume"
+    command = f"echoform train {shlex.quote(options.recipe)} --out {shlex.quote(str(out))}{data} --resume{rest}"
     return f"stopped at step {state.step} of {recipe.steps}, saved in {out}; go on with: {command}"
 
 

@@ -41,6 +41,7 @@ from torch import Tensor
 
 from echoform.measure.errors import MeasurementFileError, quote
 from echoform.measure.measurement import Measurement, Metadata
+from echoform.measure.relative_level import relative_db
 from echoform.measure.signature import FileKind, require
 from echoform.physics.ground_homogeneous import HomogeneousGround
 from echoform.physics.noise import GaussianNoise
@@ -122,6 +123,8 @@ def read_dzt(path: Path, *, processing: LineProcessing | None = None) -> Measure
     eps = traces.permittivity if chosen.permittivity is None else chosen.permittivity
     if not 1 <= eps <= 100:
         raise _damaged(path, f"a permittivity of {eps:g}", "one from 1 to 100 (processing.permittivity overrides it)")
+    if len(traces.samples) < 2:
+        raise _damaged(path, "one trace", "a line of two traces or more", remedy="give a file with the whole line")
     part = traces.samples[chosen.first : chosen.last]
     if len(part) < 2:
         raise ValueError(f"traces {chosen.first} to {chosen.last} of {len(traces.samples)}: fewer than two are left")
@@ -132,7 +135,12 @@ def read_dzt(path: Path, *, processing: LineProcessing | None = None) -> Measure
     frequency = np.fft.fftfreq(length, traces.step_s)
     inside = np.flatnonzero((frequency >= band[0]) & (frequency <= band[1]) & (frequency > 0))
     if len(inside) < 2:
-        raise ValueError(f"the band {band[0]:g} to {band[1]:g} Hz holds {len(inside)} of the trace's frequencies")
+        holds = f"the band {band[0]:g} to {band[1]:g} Hz holds {len(inside)} of the trace's frequencies"
+        if chosen.band_hz is not None:
+            raise ValueError(holds)
+        window = f"traces of {1e9 * traces.step_s * traces.samples.shape[1]:g} ns and {traces.samples.shape[1]} samples"
+        remedy = "correct their length or the antenna in the header, or name the band (processing.band_hz)"
+        raise _damaged(path, f"{window}: {holds}", f"two or more of the {traces.antenna} antenna's", remedy=remedy)
     spectra = np.fft.fft(cut, axis=1)
     pulse = np.fft.fft(direct_wave(direct[start:], round(chosen.pulse_s / traces.step_s)))[inside]
     survey = _survey(traces, len(part), frequency[inside], pulse / np.abs(pulse).max(), eps)
@@ -140,6 +148,11 @@ def read_dzt(path: Path, *, processing: LineProcessing | None = None) -> Measure
     quiet = spectra[:, np.abs(frequency) > QUIET * band[1]]
     y = torch.from_numpy(spectra[:, inside]).to(torch.complex64)[None, None]
     rms = float(y.abs().square().mean().sqrt())
+    if not rms > 0:
+        got = f"no signal in the band{', all traces being alike' if chosen.background else ''}"
+        raise _damaged(
+            path, got, "echoes that change along the line", remedy="give a line taken while the antenna moved"
+        )
     sigma = math.sqrt(float((np.abs(quiet) ** 2).mean())) if quiet.size else rms
     notes = {
         "traces x samples": f"{part.shape[0]} x {part.shape[1]}",
@@ -152,7 +165,7 @@ def read_dzt(path: Path, *, processing: LineProcessing | None = None) -> Measure
         "preprocessing": f"time zero at sample {start} (first break of the mean trace, {chosen.break_level:g} of its maximum)"
         + (", mean trace subtracted" if chosen.background else ""),
         "geometry": "sender and receiver taken to stand at one place, on the ground",
-        "noise": f"random errors of {sigma:.3e} per sample ({20 * math.log10(max(sigma, 1e-300) / rms):.1f} dB of the rms), the "
+        "noise": f"random errors of {sigma:.3e} per sample ({relative_db(sigma, rms):.1f} dB of the rms), the "
         f"level above twice the band, and a model error of {100 * chosen.model_error:.0f} % of the rms (assumed; state another "
         "level with --sigma)",
     }

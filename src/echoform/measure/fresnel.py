@@ -26,6 +26,7 @@ import torch
 
 from echoform.measure.errors import MeasurementFileError, quote
 from echoform.measure.measurement import Measurement, Metadata
+from echoform.measure.relative_level import relative_db
 from echoform.measure.signature import FileKind, require
 from echoform.physics.born import BornScattering
 from echoform.physics.green import Radiator, green_2d, wavenumber
@@ -114,6 +115,11 @@ def read_fresnel(
     operator = BornScattering(rig, cells_of(grid), radiator=Radiator.LINE)
     sigma = scatter(samples, heard != 0)
     rms = math.sqrt(float(samples.abs().square().sum() / heard.sum()))
+    if not rms > 0:
+        got, expected = "a total field that is the incident one", "a field scattered by a target"
+        raise MeasurementFileError(
+            path, got=got, expected=expected, remedy="give a file that was measured with a target"
+        )
     foretold = min(MODEL_ERROR * float(fields.frequency_hz[-1]) / 10e9, LARGEST_MODEL_ERROR)
     share = foretold if model_error is None else model_error
     notes = {
@@ -121,7 +127,7 @@ def read_fresnel(
         "frequency": f"{fields.frequency_hz[0] / 1e9:g} to {fields.frequency_hz[-1] / 1e9:g} GHz",
         "image": "contrast of the relative permittivity under the Born approximation",
         "calibration": "incident field at the receiver opposite each source, to that of a unit line source",
-        "noise": f"random errors of {sigma:.3e} per sample ({20 * math.log10(sigma / rms):.1f} dB of the rms), from the "
+        "noise": f"random errors of {sigma:.3e} per sample ({relative_db(sigma, rms):.1f} dB of the rms), from the "
         f"roughness along the receivers, and a model error of {100 * share:.0f} % of the rms: Born neglects multiple scattering "
         "(assumed; state another level with --sigma)",
     }

@@ -29,6 +29,7 @@ import torch
 from echoform.measure.errors import MeasurementFileError, quote
 from echoform.measure.fresnel import scatter
 from echoform.measure.measurement import Measurement, Metadata
+from echoform.measure.relative_level import relative_db
 from echoform.measure.signature import FileKind, require
 from echoform.physics.born import BornScattering
 from echoform.physics.green import Radiator
@@ -90,6 +91,9 @@ def read_merit(
     marks = (heard != 0).expand(y.shape)
     sigma = scatter(y.transpose(0, 1), marks.transpose(0, 1))
     rms = math.sqrt(float(y.abs().square().sum() / marks.sum()))
+    if not rms > 0:
+        expected = "another rotation, whose difference from this one is imaged"
+        raise _damaged(path, f"the same numbers as in {other.name}", expected, remedy="put another rotation beside it")
     heights = cells.heights_m
     notes = {
         "frequencies x channels": f"{shape[0]} x {shape[1]}, {count} antennas",
@@ -97,7 +101,7 @@ def read_merit(
         "difference": f"{path.name} minus {other.name}: the tumour, and its negative where the turn put it",
         "image": f"contrast up to one complex factor, slices z = {1e3 * heights[0]:g} to {1e3 * heights[-1]:g} mm as channels",
         "assumed": f"background permittivity {permittivity:g}, point antennas without delay",
-        "noise": f"random errors of {sigma:.3e} per sample ({20 * math.log10(max(sigma, 1e-300) / rms):.1f} dB of the rms), from "
+        "noise": f"random errors of {sigma:.3e} per sample ({relative_db(sigma, rms):.1f} dB of the rms), from "
         f"the roughness along frequency, and a model error of {100 * model_error:.0f} % of the rms (assumed; state another level "
         "with --sigma)",
     }

@@ -28,6 +28,7 @@ from torch import Tensor
 from echoform.measure.errors import MeasurementFileError, quote
 from echoform.measure.measurement import Measurement, Metadata
 from echoform.measure.phase_history import noise_floor
+from echoform.measure.relative_level import relative_db
 from echoform.measure.signature import FileKind, require
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.range_angle_doppler import migration_cells, mimo_radar, range_doppler
@@ -146,9 +147,9 @@ def _measurement(path: Path, setup: FrameSetup, *, velocities: int = 1, one_chir
         notes["moving targets"] = (
             f"only {velocities} of {len(frame)} velocities are modelled; other echoes stay in the misfit"
         )
-    power = float(samples.abs().double().square().mean())
+    rms = math.sqrt(float(samples.abs().double().square().mean()))
     notes["noise"] = (
-        f"sigma {sigma:.3e} per sample ({10 * math.log10(sigma**2 / power):.1f} dB of the mean sample power): an upper "
+        f"sigma {sigma:.3e} per sample ({relative_db(sigma, rms):.1f} dB of the mean sample power): an upper "
         "bound, the level of the quietest tenth of the range bins, clutter included"
     )
     metadata = Metadata(title=f"OpenRadar FMCW frame, {path.stem}", source=str(path), notes=notes)

@@ -13,6 +13,7 @@ from torch import Tensor
 from echoform.measure.earth import Place
 from echoform.measure.errors import MeasurementFileError
 from echoform.measure.measurement import Measurement, Metadata
+from echoform.measure.relative_level import relative_db
 from echoform.physics.noise import GaussianNoise
 from echoform.physics.spotlight_plane_wave import plane_wave_spotlight
 from echoform.scene.collection import SpotlightCollection
@@ -222,5 +223,5 @@ def _noise(history: PhaseHistory) -> tuple[float, str]:
         source = "an upper bound, the level of the quietest tenth of the range bins, clutter included"
     else:
         return 0.0, "not stated, and no pulse is measured as a whole to estimate it from"
-    relative_db = 10 * math.log10(sigma**2 / power) if sigma > 0 else -math.inf
-    return sigma, f"sigma {sigma:.3e} per sample ({relative_db:.1f} dB of the mean sample power): {source}"
+    level_db = relative_db(sigma, math.sqrt(power))
+    return sigma, f"sigma {sigma:.3e} per sample ({level_db:.1f} dB of the mean sample power): {source}"

@@ -48,6 +48,8 @@ CENTROID_NEAR_HZ = -6900.0
 GUARD_SHARE = 0.004
 #: most samples of a scene, and most azimuth bins times frequencies of its operator
 MAX_SAMPLES, MAX_BINS = 2**24, 2**26
+#: how the name of the file of run parameters ends
+RUN_PARAMETERS = "_run_params.mat"
 
 #: the scalars read, and between what bounds a radar's can lie
 _LIMITS = {
@@ -250,7 +252,7 @@ def _check_size(raw: RawEchoes, collection: StripmapCollection, first_sample_s: 
 
 def _parameters(path: Path) -> dict[str, float]:
     """Return the scalars of the run parameters beside a scene's file."""
-    beside = path.with_name(re.sub(r"data\d*$", "", path.stem) + "_run_params.mat")
+    beside = path.with_name(re.sub(r"data\d*$", "", path.stem) + RUN_PARAMETERS)
     if not beside.is_file():
         raise MeasurementFileError(
             path,

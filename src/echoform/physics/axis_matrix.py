@@ -79,6 +79,13 @@ class AxisMatrix(LinearOperator):
         reach = self._along((self.matrix != 0).to(marks.dtype), full)
         return (reach > 0).to(marks.dtype)
 
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return what is true of the input where M mixes channels, or filters along the axis, as a whitener: M is triangular."""
+        if self.axis < len(self.domain_shape) - 2:
+            return of_input
+        _, rows, columns = self.matrix.shape
+        return of_input and rows == columns and torch.equal(self.matrix, self.matrix.tril())
+
     def isometry(self) -> Tensor | None:
         """Return c where M^H M = c I for every sensor; never for an M being learned."""
         return None if self.matrix.requires_grad else _multiple_of_identity(self.gram)

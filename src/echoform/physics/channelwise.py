@@ -146,6 +146,10 @@ class BlockDiagonalOperator(LinearOperator):
         """Return the parts' own coarse versions."""
         return self if factor == 1 else BlockDiagonalOperator([p.coarsen(factor) for p in self.operators])
 
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return whether all parts' axes run along spatial frequencies."""
+        return all(p.frequency_axes(of_input=of_input) for p in self.operators)
+
     def support(self) -> Tensor | None:
         """Return the parts' supports one after the other, or None when no part has one."""
         marks = [p.support() for p in self.operators]

@@ -132,6 +132,10 @@ class AdjointOperator(DerivedOperator):
         """Return A y."""
         return self.base(y)
 
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return False: the axes are those of an image."""
+        return False
+
     @property
     def H(self) -> LinearOperator:
         """The base operator."""
@@ -198,6 +202,10 @@ class ComposedOperator(LinearOperator):
     def support_after(self, marks: Tensor | None) -> Tensor | None:
         """Return what both operators leave of the support, one after the other."""
         return self.outer.support_after(self.inner.support_after(marks))
+
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return what the outer operator makes of the inner operator's axes."""
+        return self.outer.frequency_axes(of_input=self.inner.frequency_axes(of_input=of_input))
 
     def isometry(self) -> Tensor | None:
         """Return the product of both factors' where both have one."""

@@ -43,6 +43,7 @@ class DiagonalOperator(LinearOperator):
     def __init__(self, shape: tuple[int, ...], *, complex_image: bool = True) -> None:
         super().__init__(shape, shape)  # pyright: ignore[reportArgumentType]
         self.complex_image = complex_image
+        self._uniform: bool | None = None
 
     @property
     @abstractmethod
@@ -100,14 +101,21 @@ class DiagonalOperator(LinearOperator):
             return marks if own is None else own
         return own * marks.to(own.dtype)
 
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return what is true of the input: every entry stays where it is."""
+        return of_input
+
     def isometry(self) -> Tensor | None:
-        """Return |d|^2 where it is the same for all entries of a sensor; never for a d being learned, whose gradient it lacks."""
-        power = self._power().flatten(1)
-        first = power[:, :1]
-        tolerance = ROUNDING_ERRORS * torch.finfo(power.dtype).eps
-        if power.shape[1] > 1 and (power.requires_grad or bool(((power - first).abs() > tolerance * first).any())):
+        """Return |d|^2 where it is the same for all entries of a sensor; never for a d being learned, whose gradient it lacks.
+
+        A d that is not learned is looked at once: what follows asks the host for nothing, as captured and exported programs need.
+        """
+        d = self.diagonal.flatten(1)
+        if d.requires_grad and d.shape[1] > 1:
             return None
-        return first[:, 0]
+        if self._uniform is None:
+            self._uniform = _is_uniform(_squared(d))
+        return _squared(d[:, 0]) if self._uniform else None
 
     def coisometry(self) -> Tensor | None:
         """Return what :meth:`isometry` does."""
@@ -130,8 +138,7 @@ class DiagonalOperator(LinearOperator):
         return (backprojection + w * anchor) / (self._power() + w)
 
     def _power(self) -> Tensor:
-        d = self.diagonal
-        return d.abs().square() if d.is_complex() else d.square()
+        return _squared(self.diagonal)
 
 
 class MaskedGalerkin(GalerkinOperator):
@@ -146,6 +153,17 @@ class MaskedGalerkin(GalerkinOperator):
         """Return U^H |d|^2 U x."""
         self.sensor_indices(x.shape[-4])  # raises unless there is one sensor, or one per image
         return self.gram(x)
+
+
+def _squared(d: Tensor) -> Tensor:
+    return d.abs().square() if d.is_complex() else d.square()
+
+
+def _is_uniform(power: Tensor) -> bool:
+    """Whether |d|^2, (B, n), is the same for all entries of each sensor."""
+    first = power[:, :1]
+    tolerance = ROUNDING_ERRORS * torch.finfo(power.dtype).eps
+    return not bool(((power - first).abs() > tolerance * first).any())
 
 
 def before_interpolation(diagonal: Tensor, factor: int) -> tuple[int, Tensor] | None:

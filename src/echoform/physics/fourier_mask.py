@@ -60,6 +60,10 @@ class FourierMask(LinearOperator):
         """Return the sampled frequencies, (B or 1, C, H, W)."""
         return (self.weights != 0).to(self.eigenvalues.dtype)
 
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return True."""
+        return True
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the weighted centred spectrum, (..., B, C, H, W), zero where nothing is measured."""
         if self.factor == 1:

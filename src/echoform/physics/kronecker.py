@@ -23,6 +23,7 @@ from torch import Tensor
 
 from echoform.linalg.resample import upsampling_matrix
 from echoform.linalg.spectrum import SpectralDensity, largest_eigenvalue
+from echoform.physics.frequency_axis import runs_along_frequency
 from echoform.physics.operator import NORM_TOLERANCE, LinearOperator, coarse_shape
 
 CHANNEL, ROW, COLUMN = range(3)
@@ -152,6 +153,11 @@ class KroneckerOperator(LinearOperator):
         marks = m[:, :, None, None] * q[:, None, :, None] * n[:, None, None, :]
         return None if bool(marks.all()) else marks
 
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return whether rows and columns of the samples do: the phase slope over the pixels runs on from entry to entry."""
+        rows = self.row.transpose(1, 2).unbind()
+        return all(_runs_along_frequency(factor) for factor in (*rows, *self.column[:, :, None].unbind()))
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the samples, (..., B, M, Q, N)."""
         self.sensor_indices(x.shape[-4])
@@ -225,6 +231,12 @@ def _gram(factor: Tensor) -> Tensor:
     """F^H F, computed in double precision."""
     wide = factor.to(torch.complex128)
     return (wide.mH @ wide).to(factor.dtype)
+
+
+def _runs_along_frequency(factor: Tensor) -> bool:
+    """Whether the entries of a factor (N, C, pixels) do; their spatial frequencies are phase slopes, radians per pixel."""
+    slopes = (factor[..., 1:] * factor[..., :-1].conj()).angle().double().flatten(1)
+    return runs_along_frequency(slopes.T[:, None], (factor != 0).flatten(1).any(1))
 
 
 def _spectral_norm(factor: Tensor) -> Tensor:

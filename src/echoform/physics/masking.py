@@ -45,7 +45,6 @@ class SampleMask(DiagonalOperator):
     def __init__(self, weights: Tensor, *, complex_image: bool = True) -> None:
         super().__init__(tuple(weights.shape[1:]), complex_image=complex_image)
         self.register_buffer("weights", weights)
-        self._uniform: bool | None = None
 
     @property
     def diagonal(self) -> Tensor:
@@ -55,14 +54,6 @@ class SampleMask(DiagonalOperator):
     def with_diagonal(self, diagonal: Tensor) -> SampleMask:
         """Return the operator with other weights."""
         return SampleMask(diagonal, complex_image=self.complex_image)
-
-    def isometry(self) -> Tensor | None:
-        """Return m^2 where it is the same for all entries of a sensor; weights that are not learned are looked at once."""
-        if self.weights.requires_grad:
-            return super().isometry()
-        if self._uniform is None:
-            self._uniform = super().isometry() is not None
-        return self.weights.flatten(1)[:, 0].square() if self._uniform else None
 
 
 def restrict(operator: LinearOperator, kept: Tensor) -> LinearOperator:

@@ -69,6 +69,10 @@ class MulticoilMRI(LinearOperator):
         """Return the sampled frequencies, (B or 1, 1 or coils, H, W)."""
         return self.fourier.support()
 
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return True: every coil's samples are a spectrum."""
+        return True
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the weighted centred spectra, (..., B, coils, H, W)."""
         return self.fourier(self.sensitivities * x)

@@ -23,6 +23,7 @@ from echoform.linalg.resample import COARSE_ORIGIN, transfer
 from echoform.linalg.spectrum import SpectralDensity
 from echoform.linalg.toeplitz_lags import ToeplitzLags, toeplitz_lags
 from echoform.linalg.toeplitz_norm import toeplitz_norm
+from echoform.physics.frequency_axis import runs_along_frequency
 from echoform.physics.operator import NORM_TOLERANCE, LinearOperator, coarse_shape
 
 #: lags that are kept suffice for coarse versions up to this factor
@@ -121,6 +122,18 @@ class NonuniformFourier(WeightedSum):
         """Return the measured entries, (B or 1, 1, *sample_shape)."""
         return (self.weights != 0).to(self.toeplitz.dtype).unflatten(-1, self.range_shape[1:])[:, None]
 
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return whether the points are laid out like that: those of pulses and frequencies are, baselines over time are not."""
+        shape = self.range_shape[1:]
+        if len(shape) < 2 or min(shape[-2:]) < 2:
+            return False
+        for points, weights in zip(self.points.unflatten(-1, shape), self.weights.unflatten(-1, shape), strict=True):
+            for axis in (-2, -1):
+                along, marks = points.movedim(axis, -1).flatten(1, -2), weights.movedim(axis, -1).flatten(0, -2) != 0
+                if not runs_along_frequency(along, marks.any(0)):
+                    return False
+        return True
+
     def _sums(self) -> _WeightedSums:
         return _WeightedSums(self.points, self.weights, self.kept[0], self.dtype)
 
@@ -193,6 +206,10 @@ class CoarseNonuniformFourier(WeightedSum):
     def support(self) -> Tensor:
         """Return the fine operator's support."""
         return self.base.support()
+
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return what the fine operator does."""
+        return self.base.frequency_axes()
 
     def _sums(self) -> _WeightedSums:
         weights = self.weights()

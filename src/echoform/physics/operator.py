@@ -115,6 +115,14 @@ class LinearOperator(nn.Module, ABC):
         """Return the support of A B given that of B (``marks``, None for every entry): A's own unless A says more."""
         return self.support()
 
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return whether the last two axes of A x run along spatial frequencies of the scene, as windows and looks need.
+
+        Args:
+            of_input: whether those of x do, where x is what another sensor measured.
+        """
+        return False
+
     def isometry(self) -> Tensor | None:
         """Return c, (batch,), when A^H A = c I for each sensor, else None; a product keeps its inner normal behind such an A."""
         return None
@@ -259,6 +267,10 @@ class DerivedOperator(LinearOperator):
     def dtype(self) -> torch.dtype:
         """The dtype of the operator that this one is made from."""
         return self.base.dtype
+
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return what the operator that this one is made from does."""
+        return self.base.frequency_axes(of_input=of_input)
 
 
 def _rows(module: nn.Module) -> int:

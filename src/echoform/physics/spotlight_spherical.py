@@ -155,6 +155,10 @@ class SphericalSpotlight(LinearOperator):
         self.register_buffer("rows_m", rows[None])
         self.register_buffer("columns_m", columns[None])
 
+    def frequency_axes(self, *, of_input: bool = False) -> bool:
+        """Return True: pulses and frequencies are angles and radii of the scene's spectrum."""
+        return True
+
     @property
     def dtype(self) -> torch.dtype:
         """The dtype given at construction."""

@@ -40,8 +40,6 @@ SEED = 20240817
 PROBES = 4
 #: power of a random scene's samples in a bin, over that in the fullest, below which the bin counts as empty
 EMPTY_POWER = 1e-5
-#: equivalent noise bandwidth of the window, bins: so many bins hold one independent value
-WINDOW_BANDWIDTH = 2.0
 #: e over the largest eigenvalue of A^H A
 DAMPING = 1e-6
 CG_TOLERANCE, CG_ITERATIONS = 1e-5, 100
@@ -117,6 +115,8 @@ def from_empty_bins(measurement: Measurement) -> NoiseLevel:
         raise NoiseLevelUnknown("the samples have no axis whose transform could have empty bins")
     full = _full_rows(operator, y.shape[0])
     profiles = _profiles(y)
+    # In these many bins one independent power: the variance of their mean is that of N / b values, b = N sum w^4 / (sum w^2)^2.
+    bins_each = float(_window(y.shape[-1]).pow(4).mean())
     generator = torch.Generator().manual_seed(SEED)
     like = torch.zeros(PROBES, y.shape[0], *operator.domain_shape, dtype=operator.dtype, device=operator.device)
     reached = _profiles(operator(standard_normal(like, generator))).abs().square().double()
@@ -126,7 +126,7 @@ def from_empty_bins(measurement: Measurement) -> NoiseLevel:
         power = profiles[b].flatten(0, -2)[rows].abs().square().double()
         scene = reached[:, b].flatten(1, -2)[:, rows].mean((0, 1)) if bool(rows.any()) else reached.new_zeros(0)
         empty = scene <= EMPTY_POWER * scene.amax() if scene.numel() else torch.zeros(0, dtype=torch.bool)
-        count = float(empty.sum()) * power.shape[0] / WINDOW_BANDWIDTH
+        count = float(empty.sum()) * power.shape[0] / bins_each
         deviation = 1 / (2 * math.sqrt(max(count, 1e-12)))
         if deviation > LARGEST_DEVIATION:
             raise NoiseLevelUnknown(
@@ -158,9 +158,11 @@ def from_outside_range(measurement: Measurement) -> NoiseLevel:
     marks = operator.support()
     generator = torch.Generator().manual_seed(SEED)
     probes = standard_normal(torch.zeros(PROBES, *y.shape, dtype=y.dtype, device=y.device), generator)
-    together = torch.cat([y[None], probes if marks is None else probes * marks])
-    explained = _explained(operator, together)
-    left = _power(together - explained)
+    like = torch.zeros(PROBES, y.shape[0], *operator.domain_shape, dtype=operator.dtype, device=operator.device)
+    clean = operator(standard_normal(like, generator))
+    together = torch.cat([y[None], probes if marks is None else probes * marks, clean])
+    left = _power(together - _explained(operator, together))
+    left, leaked = left[: 1 + PROBES], left[1 + PROBES :]
     freedom = left[1:].sum(2).mean(0)
     halves = 1 if y.is_complex() else 2
     deviation = float((halves * (1 + 1 / PROBES) / freedom.clamp_min(1e-12)).sqrt().max()) / 2
@@ -168,8 +170,9 @@ def from_outside_range(measurement: Measurement) -> NoiseLevel:
         raise NoiseLevelUnknown(
             f"of {float(operator.samples()[0]):.0f} samples the image explains all but {float(freedom.min()):.0f}"
         )
-    clean = explained[:1]
-    leak = float((_power(clean - _explained(operator, clean))[0].sum(1) / left[0].sum(1).clamp_min(1e-300)).amax())
+    # Random scenes of the samples' energy: of the image itself, H y, the weak modes that leak are gone already.
+    share = leaked.sum((0, 2)) / _power(clean).sum((0, 2)).clamp_min(1e-300)
+    leak = float((share * _power(y[None])[0].sum(1) / left[0].sum(1).clamp_min(1e-300)).amax())
     if leak > LARGEST_LEAK:
         raise NoiseLevelUnknown(
             f"the noise is too weak: noise-free samples of such a scene would leave {100 * leak:.0f} % of what is left"
@@ -226,9 +229,12 @@ def _full_rows(operator: LinearOperator, batch: int) -> Tensor:
 
 def _profiles(y: Tensor) -> Tensor:
     """Windowed transform along the last axis; white noise keeps its variance in every bin."""
+    return torch.fft.fft(y * _window(y.shape[-1]).to(y.device, y.real.dtype), norm="ortho")
+
+
+def _window(count: int) -> Tensor:
+    """Blackman-Harris weights of unit mean square, (N,), float64."""
     from scipy.signal.windows import blackmanharris
 
-    count = y.shape[-1]
-    window = torch.from_numpy(blackmanharris(count, sym=False)).to(y.device)
-    window = window / window.square().mean().sqrt()
-    return torch.fft.fft(y * window.to(y.real.dtype), norm="ortho")
+    window = torch.from_numpy(blackmanharris(count, sym=False))
+    return window / window.square().mean().sqrt()

@@ -24,7 +24,7 @@ from torch import Tensor
 from echoform.measure.measurement import Measurement
 from echoform.physics.masking import restrict
 from echoform.recon.classical.matched_filter import MatchedFilter
-from echoform.recon.classical.window import Window, separable
+from echoform.recon.classical.window import Window, measured_entries, separable
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
 
@@ -94,9 +94,9 @@ class MultilookMatchedFilter(Reconstructor):
         """Return sqrt(I); facts: ``looks`` (L) and ``expected_enl`` (of the first scene).
 
         Raises:
-            ValueError: the measurement has not two axes to divide, or a look holds no sample.
+            ValueError: the samples lie not along two spatial frequencies, or a look holds no sample.
         """
-        marks = self._marks(measurement)
+        marks = measured_entries(measurement.operator)
         intensity = torch.zeros_like(measurement.operator.adjoint(measurement.y).real)
         weights = []
         for kept in self._divide(marks):
@@ -106,21 +106,10 @@ class MultilookMatchedFilter(Reconstructor):
             intensity = intensity + self.single(part).mean.abs().square()
             window = self.single.window
             held = (marks * kept)[:1]
-            weights.append((held.double() if window is None else separable(window, held)).flatten())
+            weights.append((held.double() if window is None else separable(window, held, held.double())).flatten())
         facts = {"looks": float(self.looks.count), "expected_enl": expected_looks(torch.stack(weights))}
         image = (intensity / self.looks.count).sqrt()
         return Estimate(torch.complex(image, torch.zeros_like(image)), facts=facts)
-
-    def _marks(self, measurement: Measurement) -> Tensor:
-        shape = measurement.operator.range_shape
-        if len(shape) < 3:
-            raise ValueError(
-                f"looks need samples on two axes, this operator's range is {shape}; give sample_shape two axes"
-            )
-        marks = measurement.operator.support()
-        if marks is None:
-            return torch.ones(1, *shape, device=measurement.y.device)
-        return marks.expand(marks.shape[0], *shape)
 
     def _divide(self, marks: Tensor) -> list[Tensor]:
         """The boolean (P, F) of each look, common to all sensors of the batch."""
