@@ -10,7 +10,7 @@ def export(options: Export) -> None:
     """Carry out ``echoform export``.
 
     Raises:
-        UsageError: a package is missing, or the network cannot be bound to this sensor.
+        UsageError: a package is missing, the network cannot be bound to this sensor, or the engine cannot carry it out.
     """
     from echoform.apps.methods import Settings, network_of
     from echoform.deploy.bare_backbone import BareBackbone

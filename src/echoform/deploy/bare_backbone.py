@@ -67,6 +67,10 @@ class BareBackbone(Exportable):
         inputs = torch.ones(1, channels, *self.sides)
         return (inputs, torch.ones(1, self.embedding)) if self.embedding else (inputs,)
 
+    def described(self) -> str:
+        """Return that it is the backbone."""
+        return "the backbone"
+
     def forward(self, channels: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the tail's channels, (1, C', H, W)."""
         no_levels = cast(list[Level], [None] * len(FACTORS))

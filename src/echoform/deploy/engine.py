@@ -10,6 +10,7 @@ import torch
 from echoform.deploy.exportable import Exportable
 from echoform.deploy.fixed_sensor import FixedSensor
 from echoform.deploy.real_arithmetic import RealProgram
+from echoform.deploy.refusal import refusing
 from echoform.measure.measurement import Measurement
 from echoform.recon.reconstructor import Estimate, Reconstructor
 
@@ -50,8 +51,13 @@ class EngineReconstructor(Reconstructor):
 
 @torch.no_grad()
 def real_program(part: Exportable) -> RealProgram:
-    """Return the exported part in real arithmetic, traced for one scene at a time."""
+    """Return the exported part in real arithmetic, traced for one scene at a time.
+
+    Raises:
+        UnsupportedSensorError: the sensor's arithmetic depends on numbers known only when it runs, or cannot be traced.
+    """
     inputs = part.example_inputs()
     part(*inputs)  # what is computed once and kept must be made outside the tracer, whose tensors hold no numbers
-    program = torch.export.export(part, inputs, strict=False)
-    return RealProgram(program.run_decompositions({}))
+    with refusing(part, "other engines"):
+        program = torch.export.export(part, inputs, strict=False)
+        return RealProgram(program.run_decompositions({}))

@@ -13,3 +13,7 @@ class Exportable(nn.Module, ABC):
     @abstractmethod
     def example_inputs(self) -> tuple[Tensor, ...]:
         """Return tensors of the shapes that the exported model takes."""
+
+    @abstractmethod
+    def described(self) -> str:
+        """Return what it is in a few words, for messages."""

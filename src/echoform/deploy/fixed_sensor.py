@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from echoform.deploy.dense_terms import in_dense_terms
 from echoform.deploy.exportable import Exportable
 from echoform.linalg.inner import expand
 from echoform.measure.measurement import Measurement
@@ -77,6 +78,10 @@ class FixedSensor(Exportable):
         """Return the exported part's inputs for a measurement of the sensor that is noise alone."""
         return self.prepare(self.example()).inputs
 
+    def described(self) -> str:
+        """Return the sensor's class and those of its parts."""
+        return f"a sensor of {named(self.operator)}"
+
     @abstractmethod
     def prepare(self, measurement: Measurement) -> Prepared:
         """Return the real tensors of a measurement of this sensor."""
@@ -100,7 +105,9 @@ class StateSensor(FixedSensor):
     def __init__(self, network: RAM, operator: LinearOperator) -> None:
         super().__init__(network, operator)
         self.sensor = UnitSensor.of(operator, multiple=FACTORS[-1])
-        self.template = self.sensor.sensing(self.example())
+        sensing = self.sensor.sensing(self.example())
+        levels = tuple(map(in_dense_terms, self.sensor.levels))
+        self.template = replace(sensing, operator=in_dense_terms(sensing.operator), levels=levels)
 
     def prepare(self, measurement: Measurement) -> Prepared:
         """Return the normalised backprojection and noise level."""
@@ -124,7 +131,7 @@ class OfficialSensor(FixedSensor):
     def __init__(self, network: RAM, operator: LinearOperator) -> None:
         super().__init__(network, operator)
         given = self._inputs(self.example())
-        self.levels = tuple(level.operator for level in given.levels)
+        self.levels = tuple(in_dense_terms(level.operator) for level in given.levels)
 
     def _inputs(self, measurement: Measurement) -> OfficialInputs:
         assert self.network.fact_realign is not None
@@ -146,6 +153,12 @@ class OfficialSensor(FixedSensor):
         """Return the lower right corner."""
         height, width = self.image_shape
         return image[..., -height:, -width:]
+
+
+def named(operator: LinearOperator) -> str:
+    """Return an operator's class and, in brackets, those of the operators it is made of."""
+    parts = [named(part) for part in operator.children() if isinstance(part, LinearOperator)]
+    return type(operator).__name__ + (f"({', '.join(parts)})" if parts else "")
 
 
 def fixed_sensor(network: RAM, operator: LinearOperator) -> FixedSensor:

@@ -20,6 +20,7 @@ from math import isqrt
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 #: factor per transformed axis of N values, as a power of N, by the name of the normalisation: forward transform, inverse
 NORMALISATION = {"backward": (0.0, -1.0), "ortho": (-0.5, -0.5), "forward": (-1.0, 0.0)}
@@ -84,6 +85,25 @@ def transformed(parts: Tensor, steps: tuple[Tensor, Tensor]) -> Tensor:
     found = found.reshape(*batch, radix, 2, rest, width)
     axes = len(batch)
     return found.permute(*range(axes), axes + 1, axes + 3, axes + 2, axes).reshape(*batch, 2, width, size)
+
+
+def resized(parts: Tensor, axis: int, length: int | None) -> Tensor:
+    """Return ``parts`` cut off, or followed by zeros, at so many values along one of the two last axes.
+
+    As everywhere in torch.fft, None and -1 leave it as it is.
+    """
+    have = int(parts.shape[axis])
+    wanted = have if length is None or length == -1 else length
+    if wanted <= have:
+        return parts if wanted == have else parts.narrow(axis, 0, wanted)
+    return functional.pad(parts, (0, wanted - have) if axis == -1 else (0, 0, 0, wanted - have))
+
+
+def whole_spectrum(half: Tensor, axis: int, length: int) -> Tensor:
+    """Return all ``length`` values of a real signal's spectrum along an axis from its first half, (..., 2, H, W)."""
+    mirrored = half.narrow(axis, 1, (length - 1) // 2).flip(axis)
+    conjugate = torch.stack([mirrored.select(-3, 0), -mirrored.select(-3, 1)], -3)
+    return torch.cat([half, conjugate], axis)
 
 
 def fourier_transform(

@@ -10,10 +10,13 @@ import torch
 from echoform.deploy.engine import Engine, real_program
 from echoform.deploy.exportable import Exportable
 from echoform.deploy.extra import imported
+from echoform.deploy.refusal import refusing
 from echoform.measure.atomic import atomic_path
 
 #: the first version of the operator set whose Fourier transform takes its axis as an input
 OPERATOR_SET = 20
+#: least severe messages that onnxruntime prints; its warnings tell which constants it did not fold
+ERRORS_ONLY = 3
 
 
 def save_onnx(part: Exportable, path: Path) -> None:
@@ -21,13 +24,13 @@ def save_onnx(part: Exportable, path: Path) -> None:
 
     Raises:
         MissingExtraError: ``onnxscript`` is not installed.
-        NotImplementedError: the physics uses an operation on complex numbers that has no real form here.
+        UnsupportedSensorError: the physics uses an operation that has no form in ONNX.
     """
     imported("onnxscript")
-    with torch.no_grad():
+    real = real_program(part)
+    with torch.no_grad(), refusing(part, "ONNX"):
         program = torch.onnx.export(
-            real_program(part),
-            part.example_inputs(),
+            torch.export.export(real, part.example_inputs(), strict=False),
             dynamo=True,
             opset_version=OPERATOR_SET,
             verbose=False,
@@ -51,6 +54,7 @@ def load_onnx(path: Path, *, threads: int = 0) -> Engine:
     runtime = imported("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.log_severity_level = ERRORS_ONLY
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
 

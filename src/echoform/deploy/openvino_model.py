@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from echoform.deploy.engine import Engine, real_program
 from echoform.deploy.exportable import Exportable
 from echoform.deploy.extra import imported
 from echoform.deploy.fixed_sensor import FixedSensor
+from echoform.deploy.refusal import UnsupportedSensorError, refusing
 from echoform.measure.atomic import atomic_folder
 from echoform.measure.measurement import Measurement
 
@@ -36,17 +37,31 @@ def to_openvino(part: Exportable) -> Any:
 
     Raises:
         MissingExtraError: ``openvino`` is not installed.
-        NotImplementedError: the physics uses an operation on complex numbers that has no real form here.
+        UnsupportedSensorError: the physics uses an operation that has no form in OpenVINO, or double precision.
     """
     openvino = imported("openvino")
     program, example = real_program(part), part.example_inputs()
-    traced = torch.jit.trace(program, example, check_trace=False)
-    model = openvino.convert_model(traced, example_input=example, input=[list(tensor.shape) for tensor in example])
+    doubles = _doubles(program.program)
+    if doubles:
+        raise UnsupportedSensorError(
+            f"{part.described()} cannot be exported to OpenVINO: it computes in double precision ({', '.join(doubles)}), which "
+            "the engine does not have; export it to ONNX"
+        )
+    with refusing(part, "OpenVINO"):
+        traced = torch.jit.trace(program, example, check_trace=False)
+        model = openvino.convert_model(traced, example_input=example, input=[list(tensor.shape) for tensor in example])
     for path, convolution in zip(
         _convolution_paths(program.program), sorted(_convolutions(model), key=_met), strict=True
     ):
         convolution.set_friendly_name(path)
     return model
+
+
+def _doubles(graph: fx.GraphModule) -> list[str]:
+    """Operations that are carried out in double precision: phases of long paths, of which single precision leaves too little."""
+    wide = (torch.float64, torch.complex128)
+    values = ((node, node.meta.get("val")) for node in graph.graph.nodes if node.op == "call_function")
+    return sorted({str(node.target) for node, value in values if isinstance(value, Tensor) and value.dtype in wide})
 
 
 def _convolution_paths(graph: fx.GraphModule) -> list[str]:

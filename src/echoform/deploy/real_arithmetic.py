@@ -5,11 +5,12 @@ pair (a, b) and every operation on it the real ones it stands for:
 
     linear in one argument    f(z) = f(a) + i f(b)                               reshaping, padding, sums, selections
     bilinear                  f(z, w) = f(a, c) - f(b, d) + i (f(a, d) + f(b, c))     products, matrix products
-    Fourier transforms        products with real matrices (echoform.deploy.fourier_matrices); those of real images, and along
-                              other axes than the two last, are left to the engine: the only place where a complex tensor
-                              is made, used at once and taken apart
+    Fourier transforms        products with real matrices (echoform.deploy.fourier_matrices); those along other axes than the
+                              two last are left to the engine: the only place where a complex tensor is made, used at once
+                              and taken apart
 
-Real operations pass through as they are, so the result differs from the original by rounding only.
+Real operations pass through as they are, but for a few that converters do not know and that are written in terms of others, so
+the result differs from the original by rounding only.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from echoform.deploy.fourier_matrices import Transform, fourier_transform
+from echoform.deploy.fourier_matrices import Transform, fourier_transform, resized, whole_spectrum
 
 ATEN = torch.ops.aten
 
@@ -141,6 +142,43 @@ def _converted(_: Callable[..., Tensor], args: Sequence[Any], options: Mapping[s
     return Pair(z.real.to(dtype.to_real()), z.imag.to(dtype.to_real()))
 
 
+def _inner(_: Callable[..., Tensor], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    """sum conj(a) b along an axis, written out."""
+    a, b = args[:2]
+    conjugate = Pair(a.real, -a.imag) if _is_pair(a) else a
+    axis = options.get("dim", args[2] if len(args) > 2 else -1)
+    if _is_pair(a) or _is_pair(b):
+        return _linear(ATEN.sum.dim_IntList, (_bilinear(ATEN.mul.Tensor, (conjugate, b)), [axis]), {})
+    return (a * b).sum(axis)
+
+
+def _contraction(target: Callable[..., Tensor], args: Sequence[Any], _: Mapping[str, Any]) -> Pair:
+    """einsum of two factors."""
+    equation, factors = args[:2]
+    if len(factors) != 2:
+        raise NotImplementedError(
+            f"real_arithmetic.py has rules for einsum of two factors, got {len(factors)}: {equation}"
+        )
+    return _bilinear(lambda a, b: target(equation, [a, b]), factors)
+
+
+def _copied(_: Callable[..., Tensor], args: Sequence[Any], __: Mapping[str, Any]) -> Any:
+    """What a tensor holds once another is written over all of it."""
+    into, source = args[:2]
+    if not _is_pair(into):
+        return source.to(into.dtype).expand(into.shape)
+    z = as_pair(source)
+    return Pair(*(part.to(into.real.dtype).expand(into.real.shape) for part in (z.real, z.imag)))
+
+
+def _reshaped(target: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    """A view in another shape, whose layout in memory need not be what it was when the program was traced."""
+    shape = args[1]
+    if isinstance(shape, torch.dtype):
+        return target(*args, **options)
+    return _linear(ATEN.reshape.default, (args[0], shape), {}) if _is_pair(args[0]) else args[0].reshape(shape)
+
+
 #: what a rule is: from the operation, its arguments and its settings to a pair or a real tensor
 Rule = Callable[[Callable[..., Any], Sequence[Any], Mapping[str, Any]], Any]
 
@@ -158,9 +196,12 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("mul", "matmul", "mm", "bmm"), _bilinear),
     **dict.fromkeys(("add", "sub"), _sum),
     **dict.fromkeys(("resolve_conj", "resolve_neg", "detach", "alias", "lift_fresh_copy"), lambda _, args, __: args[0]),
-    **dict.fromkeys(("conj", "_conj", "conj_physical"), lambda _, args, __: Pair(args[0].real, -args[0].imag)),
+    **dict.fromkeys(
+        ("conj", "_conj", "conj_physical", "_conj_physical"), lambda _, args, __: Pair(args[0].real, -args[0].imag)
+    ),
     "rsub": _reversed_difference,
     "where": _where,
+    "einsum": _contraction,
     "div": _quotient,
     "abs": lambda _, args, __: (args[0].real.square() + args[0].imag.square()).sqrt(),
     "square": lambda _, args, __: _bilinear(ATEN.mul.Tensor, (args[0], args[0])),
@@ -170,10 +211,17 @@ RULES: Mapping[str, Rule] = {
     "real": lambda _, args, __: args[0].real,
     "imag": lambda _, args, __: args[0].imag,
 }
+#: operations written in terms of others for real tensors too: not all converters know them, or they depend on the layout
+WRITTEN_OUT: Mapping[str, Rule] = {
+    "exp2": lambda _, args, __: torch.pow(2.0, args[0]),
+    "linalg_vecdot": _inner,
+    **dict.fromkeys(("copy", "copy_"), _copied),
+    **dict.fromkeys(("view", "_unsafe_view"), _reshaped),
+}
 #: transforms that are done by matrices, with the axes that they have when none are named
 TRANSFORMS: Mapping[str, tuple[int, ...]] = {
-    **dict.fromkeys(("fft_fft", "fft_ifft"), (-1,)),
-    **dict.fromkeys(("fft_fft2", "fft_ifft2"), (-2, -1)),
+    **dict.fromkeys(("fft_fft", "fft_ifft", "fft_rfft", "fft_irfft"), (-1,)),
+    **dict.fromkeys(("fft_fft2", "fft_ifft2", "fft_rfft2", "fft_irfft2"), (-2, -1)),
 }
 #: operations that make complex numbers of real ones
 MAKE_COMPLEX = ("complex", "view_as_complex")
@@ -184,6 +232,7 @@ class RealArithmetic(fx.Interpreter):
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
+        self.extra_traceback = False
         self.transforms: dict[Transform, tuple[Tensor, Tensor]] = {}
 
     def fetch_attr(self, target: str) -> Any:
@@ -203,29 +252,49 @@ class RealArithmetic(fx.Interpreter):
             return _converted(target, args, kwargs)
         if name.startswith(("fft_", "_fft_")):
             return self._transform(name, target, args, kwargs)
+        if name in WRITTEN_OUT:
+            return WRITTEN_OUT[name](target, args, kwargs)
         leaves, _ = pytree.tree_flatten((args, kwargs), is_leaf=_is_pair)
         if name == "getitem" or not (name in MAKE_COMPLEX or any(map(_is_pair, leaves))):
             return super().call_function(target, args, kwargs)
         if name not in RULES:
-            raise NotImplementedError(
-                f"the graph applies {target} to complex numbers, for which real_arithmetic.py has no rule: add one"
-            )
+            raise NotImplementedError(f"{target} of complex numbers, for which real_arithmetic.py has no rule")
         return RULES[name](target, args, kwargs)
 
     def _transform(self, name: str, target: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """A Fourier transform, by matrices where it is of complex numbers along the two last axes."""
-        x: Any = args[0]
+        """A Fourier transform, by matrices where it is along the two last axes."""
+        z = as_pair(args[0])
         size, axes, norm = (*args[1:], None, None, None)[:3]
+        size = options.get("n", options.get("s", size))
         axes, norm = options.get("dim", axes), options.get("norm", norm)
-        if name not in TRANSFORMS or not _is_pair(x) or size is not None or options.keys() - {"dim", "norm"}:
+        if name not in TRANSFORMS:
             return _engine_transform(target, args, options)
         named = TRANSFORMS[name] if axes is None else (axes,) if isinstance(axes, int) else tuple(axes)
-        named = tuple(axis if axis < 0 else axis - x.real.ndim for axis in named)
-        if x.real.ndim < 2 or min(named) < -2:
+        named = tuple(axis if axis < 0 else axis - z.real.ndim for axis in named)
+        if z.real.ndim < 2 or min(named) < -2:
             return _engine_transform(target, args, options)
-        parts = torch.stack([x.real, x.imag], -3)
-        found = fourier_transform(parts, named, self.transforms, inverse="_i" in name, norm=norm or "backward")
+        lengths: list[int | None] = (
+            [None] * len(named) if size is None else [size] if isinstance(size, int) else [*size]
+        )
+        kind, norm = name.removeprefix("fft_"), norm or "backward"
+        parts = torch.stack([z.real, z.imag], -3)
+        if kind.startswith("ir"):
+            return self._real_inverse(parts, named, lengths, norm)
+        for axis, length in zip(named, lengths, strict=True):
+            parts = resized(parts, axis, length)
+        found = fourier_transform(parts, named, self.transforms, inverse=kind.startswith("i"), norm=norm)
+        if kind.startswith("r"):
+            found = found.narrow(named[-1], 0, int(found.shape[named[-1]]) // 2 + 1)
         return Pair(found.select(-3, 0), found.select(-3, 1))
+
+    def _real_inverse(self, half: Tensor, axes: tuple[int, ...], lengths: list[int | None], norm: str) -> Tensor:
+        """The real image of half a spectrum, (..., 2, H, W), the half being that of the last of the axes."""
+        *others, last = axes
+        for axis, count in zip(others, lengths[:-1], strict=True):
+            half = fourier_transform(resized(half, axis, count), (axis,), self.transforms, inverse=True, norm=norm)
+        length = lengths[-1] or 2 * (int(half.shape[last]) - 1)
+        whole = whole_spectrum(resized(half, last, length // 2 + 1), last, length)
+        return fourier_transform(whole, (last,), self.transforms, inverse=True, norm=norm).select(-3, 0)
 
 
 class RealProgram(nn.Module):
