@@ -44,8 +44,8 @@ def to_openvino(part: Exportable) -> Any:
     doubles = _doubles(program.program)
     if doubles:
         raise UnsupportedSensorError(
-            f"{part.described()} cannot be exported to OpenVINO: it computes in double precision ({', '.join(doubles)}), which "
-            "the engine does not have; export it to ONNX"
+            f"{part.described()} cannot be exported to OpenVINO: it computes in double precision ({', '.join(doubles[:3])}), "
+            "which the engine does not have; export it to ONNX"
         )
     with refusing(part, "OpenVINO"):
         traced = torch.jit.trace(program, example, check_trace=False)
