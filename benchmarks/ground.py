@@ -79,6 +79,7 @@ def accuracy() -> list[dict[str, float]]:
 
 
 def seconds(run, *, repeats: int) -> float:
+    """Return the median time of so many calls."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -99,6 +99,7 @@ def scattered_points(side: int, dtype: torch.dtype) -> NonuniformFourier:
 
 
 def look(count: int, aperture_deg: float, centre_deg: float = 0.0) -> Tensor:
+    """Return unit vectors to antennas evenly along an arc, 30 degrees above the ground, (count, 3)."""
     angle = math.radians(centre_deg) + math.radians(aperture_deg) * torch.linspace(
         -0.5, 0.5, count, dtype=torch.float64
     )

@@ -120,6 +120,7 @@ def last_step(out: Path) -> int:
 def test_the_way_on_from_an_ending_run_ends_it_where_it_was_to_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupt: Callable[[int, int], None]
 ) -> None:
+    """Stopped at step 2 of 4: the command that is told takes the two that are left, cooling down."""
     given, out = recipe(tmp_path, 100_000), tmp_path / "run"
     interrupt(2, 1)
     assert main(["train", given, "--out", str(out), "--finish-in", "4"]) == 130
@@ -133,6 +134,7 @@ def test_the_way_on_from_an_ending_run_ends_it_where_it_was_to_end(
 def test_a_run_of_given_length_that_is_stopped_keeps_its_recipe_and_its_time(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupt: Callable[[int, int], None]
 ) -> None:
+    """Stopped long before its time: the command that is told has the minutes left, and recipe.json the recipe's length."""
     given, out = recipe(tmp_path, 100_000), tmp_path / "run"
     interrupt(2, 1)
     assert main(["train", given, "--out", str(out), "--minutes", "30"]) == 130

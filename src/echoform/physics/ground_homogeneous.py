@@ -107,16 +107,8 @@ class HomogeneousGround(LinearOperator):
             raise ValueError(f"widest_rad must lie between 0 and pi / 2, got {widest_rad:g}")
         self._dtype, self.section, self.widest_rad = dtype, section, widest_rad
         self.factor, self.held, self.tables = factor, held, None
+        self._keep(survey, row_gain)
         device = survey.antenna_x_m.device
-        rows = factor * section.grid.shape[0]
-        row_gain = torch.ones(1, rows) if row_gain is None else row_gain
-        sensors = max(len(survey.antenna_x_m), len(survey.permittivity))
-        if row_gain.shape[1:] != (rows,) or len(row_gain) not in (1, sensors):
-            raise ValueError(f"row_gain must be (1 or {sensors}, {rows}), got {tuple(row_gain.shape)}")
-        self.register_buffer("row_gain", row_gain.to(device, torch.complex128))
-        for name in ("antenna_x_m", "permittivity", "start_hz", "step_hz"):
-            self.register_buffer(name, getattr(survey, name).double())
-        self.register_buffer("transmitted", survey.spectrum.to(torch.complex128))
         steps = torch.arange(frequencies, dtype=torch.float64, device=device)
         hz = self.start_hz[:, None] + steps * self.step_hz[:, None]
         k = 2 * math.pi * hz * self.permittivity.sqrt()[:, None] / SPEED_OF_LIGHT_M_S
@@ -149,6 +141,17 @@ class HomogeneousGround(LinearOperator):
         )
         if self.tables is None:
             self._hold_sums(p, q, (gain * depth_response, ratio), wrap(spacing[:, None] * places_m))
+
+    def _keep(self, survey: GroundSurvey, row_gain: Tensor | None) -> None:
+        """Register the survey's numbers and the gain of the rows."""
+        for name in ("antenna_x_m", "permittivity", "start_hz", "step_hz"):
+            self.register_buffer(name, getattr(survey, name).double())
+        self.register_buffer("transmitted", survey.spectrum.to(torch.complex128))
+        sensors, rows = self.batch, self.factor * self.section.grid.shape[0]
+        row_gain = torch.ones(1, rows) if row_gain is None else row_gain
+        if row_gain.shape[1:] != (rows,) or len(row_gain) not in (1, sensors):
+            raise ValueError(f"row_gain must be (1 or {sensors}, {rows}), got {tuple(row_gain.shape)}")
+        self.register_buffer("row_gain", row_gain.to(survey.antenna_x_m.device, torch.complex128))
 
     def _reduction(self, reach: list[float]) -> Reduction | None:
         """Return what the tables may leave out: of the fine grid rounding alone, nothing in double precision."""
